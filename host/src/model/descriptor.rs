@@ -1,0 +1,282 @@
+//! What a component says of itself, and whether that makes sense.
+
+use serde::{Deserialize, Serialize};
+
+use super::name::{ChannelName, ProcessorName};
+
+/// The custom section of the component's core module that holds the descriptor, as JSON.
+pub const SECTION: &str = "baton-descriptor";
+/// The contract that this host serves.
+pub const CONTRACT: &str = "baton:processor@0.1.0";
+
+/// The most lanes that a processor may ask for.
+pub const CONCURRENCY_MAX: u32 = 64;
+/// The most channels that a processor may subscribe to.
+pub const SUBSCRIPTIONS_MAX: usize = 64;
+/// Bounds of `limits.memory_bytes_max`: one wasm page to 4 GiB.
+pub const MEMORY_BYTES_RANGE: (u64, u64) = (64 << 10, 4 << 30);
+/// Bounds of `limits.event_time_ms_max`.
+pub const EVENT_TIME_MS_RANGE: (u64, u64) = (1, 60_000);
+
+/// A processor as its author describes it. Static data inside the component.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Descriptor {
+    /// The contract it was built for: [`CONTRACT`].
+    pub contract: String,
+    /// The name by which it is known; the same name is the same processor in another version.
+    pub name: ProcessorName,
+    /// Its version, for people.
+    pub version: String,
+    /// One line for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// The channels whose events it gets.
+    pub subscriptions: Vec<SubscriptionAsk>,
+    /// The channels it may publish on.
+    #[serde(default)]
+    pub publishes: Vec<ChannelName>,
+    /// How many lanes it runs on.
+    #[serde(default = "one")]
+    pub concurrency: u32,
+    /// Whether an instance is used again.
+    #[serde(default)]
+    pub instance: InstanceReuse,
+    /// Its bounds; absent ones are the host's defaults.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// One channel that a processor wants to read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SubscriptionAsk {
+    /// The channel.
+    pub channel: ChannelName,
+    /// What events must have in common to be handled in order.
+    #[serde(default, skip_serializing_if = "KeyChoice::is_default")]
+    pub key: KeyChoice,
+    /// Where a new subscription begins.
+    #[serde(default)]
+    pub start: Start,
+}
+
+/// How a subscription finds an event's key. Written as a text: `default`, `single`, the name of an
+/// attribute, or a JSON pointer into the data.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum KeyChoice {
+    /// `partitionkey`, else `subject`, else `id`.
+    #[default]
+    Default,
+    /// One key for all events.
+    Single,
+    /// An attribute or extension; an event without it has its default key.
+    Attribute(String),
+    /// A JSON pointer (RFC 6901) into the data; an event without it has its default key.
+    Pointer(String),
+}
+
+impl KeyChoice {
+    fn is_default(&self) -> bool {
+        *self == Self::Default
+    }
+}
+
+impl From<String> for KeyChoice {
+    fn from(text: String) -> Self {
+        match text.as_str() {
+            "default" | "" => Self::Default,
+            "single" => Self::Single,
+            pointer if pointer.starts_with('/') => Self::Pointer(text),
+            _ => Self::Attribute(text),
+        }
+    }
+}
+
+impl From<KeyChoice> for String {
+    fn from(key: KeyChoice) -> Self {
+        match key {
+            KeyChoice::Default => "default".to_owned(),
+            KeyChoice::Single => "single".to_owned(),
+            KeyChoice::Attribute(text) | KeyChoice::Pointer(text) => text,
+        }
+    }
+}
+
+/// Where a new subscription begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Start {
+    /// With the oldest event that the channel has.
+    #[default]
+    Earliest,
+    /// With the next event that is published.
+    Latest,
+    /// With the event at this offset.
+    Offset(u64),
+}
+
+/// Whether one instance serves many calls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InstanceReuse {
+    /// It does, until a trap or a passed limit throws it away.
+    #[default]
+    Warm,
+    /// Every call gets a new one.
+    Fresh,
+}
+
+/// Bounds that a processor asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Linear memory of the whole instance, in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes_max: Option<u64>,
+    /// Time for one event, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_time_ms_max: Option<u64>,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// What is wrong with a descriptor: the field, what is there, and what may be there.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("descriptor field '{field}': {why}")]
+pub struct DescriptorError {
+    /// The field, as a path.
+    pub field: String,
+    /// What is wrong and what to write.
+    pub why: String,
+}
+
+impl Descriptor {
+    /// Reads a descriptor from the JSON of its section and checks it.
+    pub fn from_json(json: &[u8]) -> Result<Self, DescriptorError> {
+        let descriptor: Self = serde_json::from_slice(json).map_err(|error| DescriptorError {
+            field: ".".to_owned(),
+            why: format!("{error}; build the component with a baton-sdk of this host's version"),
+        })?;
+        descriptor.check()?;
+        Ok(descriptor)
+    }
+
+    /// Checks what the types alone do not.
+    pub fn check(&self) -> Result<(), DescriptorError> {
+        let refuse = |field: &str, why: String| {
+            Err(DescriptorError { field: field.to_owned(), why })
+        };
+        if self.contract != CONTRACT {
+            return refuse(
+                "contract",
+                format!("'{}' is not served here; this host serves '{CONTRACT}'", self.contract),
+            );
+        }
+        if self.subscriptions.is_empty() || self.subscriptions.len() > SUBSCRIPTIONS_MAX {
+            let count = self.subscriptions.len();
+            return refuse(
+                "subscriptions",
+                format!("{count} channels; a processor subscribes to 1 to {SUBSCRIPTIONS_MAX}"),
+            );
+        }
+        for (index, ask) in self.subscriptions.iter().enumerate() {
+            if self.subscriptions.iter().take(index).any(|other| other.channel == ask.channel) {
+                return refuse(
+                    &format!("subscriptions[{index}].channel"),
+                    format!("'{}' is there twice; keep one", ask.channel),
+                );
+            }
+        }
+        if self.concurrency == 0 || self.concurrency > CONCURRENCY_MAX {
+            return refuse(
+                "concurrency",
+                format!("{} lanes; choose 1 to {CONCURRENCY_MAX}", self.concurrency),
+            );
+        }
+        self.limits.check()
+    }
+}
+
+impl Limits {
+    fn check(&self) -> Result<(), DescriptorError> {
+        let within = |field: &str, value: Option<u64>, (low, high): (u64, u64)| match value {
+            Some(value) if value < low || value > high => Err(DescriptorError {
+                field: format!("limits.{field}"),
+                why: format!("{value} is out of bounds; choose {low} to {high}"),
+            }),
+            _ => Ok(()),
+        };
+        within("memory_bytes_max", self.memory_bytes_max, MEMORY_BYTES_RANGE)?;
+        within("event_time_ms_max", self.event_time_ms_max, EVENT_TIME_MS_RANGE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn json(text: &str) -> Result<Descriptor, DescriptorError> {
+        Descriptor::from_json(text.as_bytes())
+    }
+
+    #[test]
+    fn a_short_descriptor_gets_the_defaults() {
+        let descriptor = json(
+            r#"{"contract":"baton:processor@0.1.0","name":"payment","version":"1.0.0",
+                "subscriptions":[{"channel":"order-created"}],"publishes":["payment-applied"]}"#,
+        )
+        .unwrap();
+        assert_eq!(descriptor.concurrency, 1);
+        assert_eq!(descriptor.subscriptions[0].key, KeyChoice::Default);
+        assert_eq!(descriptor.subscriptions[0].start, Start::Earliest);
+        assert_eq!(descriptor.instance, InstanceReuse::Warm);
+    }
+
+    #[test]
+    fn keys_and_starts_are_read_from_text() {
+        let descriptor = json(
+            r#"{"contract":"baton:processor@0.1.0","name":"x","version":"1","subscriptions":[
+                {"channel":"a","key":"single","start":"latest"},
+                {"channel":"b","key":"/item/sku","start":{"offset":7}},
+                {"channel":"c","key":"subject"}]}"#,
+        )
+        .unwrap();
+        let keys: Vec<_> = descriptor.subscriptions.iter().map(|s| s.key.clone()).collect();
+        assert_eq!(
+            keys,
+            [
+                KeyChoice::Single,
+                KeyChoice::Pointer("/item/sku".into()),
+                KeyChoice::Attribute("subject".into())
+            ]
+        );
+        assert_eq!(descriptor.subscriptions[1].start, Start::Offset(7));
+        let again = serde_json::to_vec(&descriptor).unwrap();
+        assert_eq!(Descriptor::from_json(&again).unwrap(), descriptor);
+    }
+
+    #[test]
+    fn impossible_descriptors_are_refused_by_field() {
+        let base = r#""contract":"baton:processor@0.1.0","version":"1""#;
+        let cases = [
+            (r#""name":"x","subscriptions":[]"#, "subscriptions"),
+            (r#""name":"x","subscriptions":[{"channel":"a"},{"channel":"a"}]"#, "subscriptions[1].channel"),
+            (r#""name":"x","subscriptions":[{"channel":"a"}],"concurrency":0"#, "concurrency"),
+            (
+                r#""name":"x","subscriptions":[{"channel":"a"}],"limits":{"memory_bytes_max":1}"#,
+                "limits.memory_bytes_max",
+            ),
+            (r#""name":"X","subscriptions":[{"channel":"a"}]"#, "."),
+            (r#""name":"x","subscriptions":[{"channel":"a"}],"colour":1"#, "."),
+        ];
+        for (rest, field) in cases {
+            assert_eq!(json(&format!("{{{base},{rest}}}")).unwrap_err().field, field, "{rest}");
+        }
+        let foreign = r#"{"contract":"baton:processor@9.0.0","name":"x","version":"1","subscriptions":[{"channel":"a"}]}"#;
+        assert_eq!(json(foreign).unwrap_err().field, "contract");
+    }
+}
