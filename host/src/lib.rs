@@ -1,1 +1,3 @@
-//! x
+//! Baton: a host for event processors.
+
+pub mod model;

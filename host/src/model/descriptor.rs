@@ -167,9 +167,7 @@ impl Descriptor {
 
     /// Checks what the types alone do not.
     pub fn check(&self) -> Result<(), DescriptorError> {
-        let refuse = |field: &str, why: String| {
-            Err(DescriptorError { field: field.to_owned(), why })
-        };
+        let refuse = |field: &str, why: String| Err(DescriptorError { field: field.to_owned(), why });
         if self.contract != CONTRACT {
             return refuse(
                 "contract",

@@ -18,11 +18,7 @@ pub struct NameError {
 
 fn check(what: &'static str, text: &str) -> Result<(), NameError> {
     let refuse = |why: &str| {
-        Err(NameError {
-            what,
-            text: text.chars().take(NAME_LEN_MAX).collect(),
-            why: why.to_owned(),
-        })
+        Err(NameError { what, text: text.chars().take(NAME_LEN_MAX).collect(), why: why.to_owned() })
     };
     if text.is_empty() {
         return refuse("it is empty");
@@ -35,9 +31,7 @@ fn check(what: &'static str, text: &str) -> Result<(), NameError> {
     }
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c);
     match text.chars().find(|c| !allowed(*c)) {
-        Some(c) => refuse(&format!(
-            "{c:?} is not allowed; use lower-case letters, digits, '-', '_' and '.'"
-        )),
+        Some(c) => refuse(&format!("{c:?} is not allowed; use lower-case letters, digits, '-', '_' and '.'")),
         None => Ok(()),
     }
 }

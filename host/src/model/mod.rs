@@ -1,0 +1,8 @@
+//! The vocabulary of Baton and the decisions that need nothing but values: events, names, descriptors,
+//! what a frame changes. It does no IO, reads no clock and knows no async.
+
+pub mod descriptor;
+pub mod event;
+pub mod key;
+pub mod name;
+pub mod record;

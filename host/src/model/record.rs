@@ -1,0 +1,404 @@
+//! The compact form of an event inside frames, and a view of it that copies nothing.
+//!
+//! Layout, little endian: a fixed head, the text fields one after the other, the extensions (name
+//! length, kind, value length, name, value), the data. A reader needs one pass over the head.
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+use super::event::{Event, Extension};
+
+/// The cause of an event that came from outside.
+const NO_CAUSE: u64 = u64::MAX;
+const NONE: u16 = u16::MAX;
+const NO_DATA: u32 = u32::MAX;
+
+const TEXTS: usize = 9;
+const HEAD: usize = 4 + 2 + 2 + 16 + 8 + 4 + TEXTS * 2 + 2;
+
+/// What the host adds to an event when it takes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp<'a> {
+    /// The flow: everything that one initiating event caused.
+    pub flow: Uuid,
+    /// The journal position of the direct cause.
+    pub cause: Option<u64>,
+    /// The id of the direct cause.
+    pub causationid: Option<&'a str>,
+    /// How many handlings lie between the initiating event and this one.
+    pub hops: u16,
+}
+
+/// The parts of an event that is about to be recorded, borrowed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Parts<'a> {
+    /// See [`Event`].
+    pub id: &'a str,
+    /// See [`Event`].
+    pub source: &'a str,
+    /// See [`Event`].
+    pub ty: &'a str,
+    /// See [`Event`].
+    pub subject: Option<&'a str>,
+    /// The CloudEvents partitioning extension.
+    pub partitionkey: Option<&'a str>,
+    /// See [`Event`].
+    pub datacontenttype: Option<&'a str>,
+    /// See [`Event`].
+    pub dataschema: Option<&'a str>,
+    /// See [`Event`].
+    pub time: Option<&'a str>,
+    /// See [`Event`].
+    pub data: Option<&'a [u8]>,
+}
+
+/// Bytes that are no record. Frames are checksummed, so this is a fault of the host, not of the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("malformed record: {0}")]
+pub struct Malformed(pub &'static str);
+
+/// Writes one record behind what `out` holds. `extensions` yields name, kind and text.
+pub fn encode<'a>(
+    out: &mut Vec<u8>,
+    parts: &Parts<'_>,
+    stamp: &Stamp<'_>,
+    extensions: impl Iterator<Item = (&'a str, ExtensionKind, &'a str)>,
+) {
+    let start = out.len();
+    let texts = [
+        Some(parts.id),
+        Some(parts.source),
+        Some(parts.ty),
+        parts.subject,
+        parts.partitionkey,
+        parts.datacontenttype,
+        parts.dataschema,
+        parts.time,
+        stamp.causationid,
+    ];
+    out.extend_from_slice(&[0; 4]);
+    out.extend_from_slice(&stamp.hops.to_le_bytes());
+    out.extend_from_slice(&[0; 2]);
+    out.extend_from_slice(stamp.flow.as_bytes());
+    out.extend_from_slice(&stamp.cause.unwrap_or(NO_CAUSE).to_le_bytes());
+    let data_len = parts.data.map_or(NO_DATA, |data| data.len() as u32);
+    out.extend_from_slice(&data_len.to_le_bytes());
+    for text in texts {
+        out.extend_from_slice(&text.map_or(NONE, |text| text.len() as u16).to_le_bytes());
+    }
+    out.extend_from_slice(&[0; 2]);
+    for text in texts.into_iter().flatten() {
+        out.extend_from_slice(text.as_bytes());
+    }
+    let mut count: u16 = 0;
+    for (name, kind, value) in extensions {
+        out.push(name.len() as u8);
+        out.push(kind as u8);
+        out.extend_from_slice(&(value.len() as u16).to_le_bytes());
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(value.as_bytes());
+        count += 1;
+    }
+    if let Some(data) = parts.data {
+        out.extend_from_slice(data);
+    }
+    let len = (out.len() - start) as u32;
+    if let Some(head) = out.get_mut(start..start + 8) {
+        head[..4].copy_from_slice(&len.to_le_bytes());
+        head[6..8].copy_from_slice(&count.to_le_bytes());
+    }
+}
+
+/// Records an owned event; `partitionkey` may stand among its extensions.
+pub fn encode_event(out: &mut Vec<u8>, event: &Event, stamp: &Stamp<'_>) {
+    let partitionkey = match event.extensions.get("partitionkey") {
+        Some(Extension::Text(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let parts = Parts {
+        id: &event.id,
+        source: &event.source,
+        ty: &event.ty,
+        subject: event.subject.as_deref(),
+        partitionkey,
+        datacontenttype: event.datacontenttype.as_deref(),
+        dataschema: event.dataschema.as_deref(),
+        time: event.time.as_deref(),
+        data: event.data.as_deref(),
+    };
+    let texts: Vec<_> = event
+        .extensions
+        .iter()
+        .filter(|(name, _)| partitionkey.is_none() || name.as_str() != "partitionkey")
+        .map(|(name, value)| (name.as_str(), ExtensionKind::of(value), value.to_text()))
+        .collect();
+    encode(out, &parts, stamp, texts.iter().map(|(name, kind, text)| (*name, *kind, text.as_str())));
+}
+
+/// How the text of an extension is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ExtensionKind {
+    /// As it stands.
+    Text = 0,
+    /// As a number.
+    Integer = 1,
+    /// `true` or `false`.
+    Boolean = 2,
+}
+
+impl ExtensionKind {
+    fn of(value: &Extension) -> Self {
+        match value {
+            Extension::Text(_) => Self::Text,
+            Extension::Integer(_) => Self::Integer,
+            Extension::Boolean(_) => Self::Boolean,
+        }
+    }
+
+    fn read(self, text: &str) -> Extension {
+        match self {
+            Self::Integer => {
+                text.parse().map_or_else(|_| Extension::Text(text.to_owned()), Extension::Integer)
+            }
+            Self::Boolean => Extension::Boolean(text == "true"),
+            Self::Text => Extension::Text(text.to_owned()),
+        }
+    }
+}
+
+/// A recorded event, borrowed from the frame that holds it.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a> {
+    /// The parts that are attributes of the event itself.
+    pub parts: Parts<'a>,
+    /// What the host added.
+    pub stamp: Stamp<'a>,
+    extensions: &'a [u8],
+    extension_count: u16,
+}
+
+/// A cursor that cannot run past its bytes.
+struct Cursor<'a>(&'a [u8]);
+
+impl<'a> Cursor<'a> {
+    fn take(&mut self, len: usize) -> Result<&'a [u8], Malformed> {
+        let (head, rest) = self.0.split_at_checked(len).ok_or(Malformed("it ends too early"))?;
+        self.0 = rest;
+        Ok(head)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+        let (head, rest) = self.0.split_first_chunk::<N>().ok_or(Malformed("it ends too early"))?;
+        self.0 = rest;
+        Ok(*head)
+    }
+
+    fn u16(&mut self) -> Result<u16, Malformed> {
+        self.array().map(u16::from_le_bytes)
+    }
+
+    fn text(&mut self, len: usize) -> Result<&'a str, Malformed> {
+        std::str::from_utf8(self.take(len)?).map_err(|_| Malformed("text is not UTF-8"))
+    }
+}
+
+/// The length of the record that starts `bytes`, itself included.
+pub fn record_len(bytes: &[u8]) -> Result<usize, Malformed> {
+    let head = bytes.first_chunk::<4>().ok_or(Malformed("it ends too early"))?;
+    let len = u32::from_le_bytes(*head) as usize;
+    if len < HEAD || len > bytes.len() {
+        return Err(Malformed("its length is impossible"));
+    }
+    Ok(len)
+}
+
+impl<'a> Record<'a> {
+    /// Reads the record that `bytes` holds.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        let mut head = Cursor(bytes);
+        head.take(4)?;
+        let hops = head.u16()?;
+        let extension_count = head.u16()?;
+        let flow = Uuid::from_bytes(head.array()?);
+        let cause = u64::from_le_bytes(head.array()?);
+        let data_len = u32::from_le_bytes(head.array()?);
+        let lens: [u8; TEXTS * 2] = head.array()?;
+        head.take(2)?;
+        let mut texts = [None; TEXTS];
+        for (text, len) in texts.iter_mut().zip(lens.chunks_exact(2)) {
+            let len = u16::from_le_bytes([len[0], len[1]]);
+            if len != NONE {
+                *text = Some(head.text(len.into())?);
+            }
+        }
+        let has_data = data_len != NO_DATA;
+        let data_len = if has_data { data_len as usize } else { 0 };
+        let extensions_len =
+            head.0.len().checked_sub(data_len).ok_or(Malformed("its data ends too early"))?;
+        let extensions = head.take(extensions_len)?;
+        let [id, source, ty, subject, partitionkey, datacontenttype, dataschema, time, causationid] = texts;
+        Ok(Self {
+            parts: Parts {
+                id: id.unwrap_or_default(),
+                source: source.unwrap_or_default(),
+                ty: ty.unwrap_or_default(),
+                subject,
+                partitionkey,
+                datacontenttype,
+                dataschema,
+                time,
+                data: has_data.then_some(head.0),
+            },
+            stamp: Stamp { flow, cause: (cause != NO_CAUSE).then_some(cause), causationid, hops },
+            extensions,
+            extension_count,
+        })
+    }
+
+    /// How many extensions it has, `partitionkey` not counted.
+    pub fn extension_count(&self) -> usize {
+        self.extension_count.into()
+    }
+
+    /// The extensions but for `partitionkey`: name, kind, text.
+    pub fn extensions(&self) -> Extensions<'a> {
+        Extensions { rest: Cursor(self.extensions), left: self.extension_count }
+    }
+
+    /// The text of one attribute or extension by its CloudEvents name, the host's own included.
+    pub fn attribute(&self, name: &str) -> Option<std::borrow::Cow<'a, str>> {
+        Some(match name {
+            "id" => self.parts.id.into(),
+            "source" => self.parts.source.into(),
+            "type" => self.parts.ty.into(),
+            "subject" => self.parts.subject?.into(),
+            "partitionkey" => self.parts.partitionkey?.into(),
+            "datacontenttype" => self.parts.datacontenttype?.into(),
+            "dataschema" => self.parts.dataschema?.into(),
+            "time" => self.parts.time?.into(),
+            "causationid" => self.stamp.causationid?.into(),
+            "correlationid" => self.stamp.flow.to_string().into(),
+            _ => self.extensions().find(|(extension, ..)| *extension == name)?.2.into(),
+        })
+    }
+
+    /// The event as protocols see it, with the host's attributes among its extensions.
+    pub fn to_event(&self) -> Event {
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        let mut event = Event {
+            id: self.parts.id.to_owned(),
+            source: self.parts.source.to_owned(),
+            ty: self.parts.ty.to_owned(),
+            subject: owned(self.parts.subject),
+            time: owned(self.parts.time),
+            datacontenttype: owned(self.parts.datacontenttype),
+            dataschema: owned(self.parts.dataschema),
+            extensions: self
+                .extensions()
+                .map(|(name, kind, text)| (name.to_owned(), kind.read(text)))
+                .collect(),
+            data: self.parts.data.map(Bytes::copy_from_slice),
+        };
+        let host = [
+            ("partitionkey", owned(self.parts.partitionkey)),
+            ("causationid", owned(self.stamp.causationid)),
+            ("correlationid", Some(self.stamp.flow.to_string())),
+        ];
+        for (name, value) in host {
+            if let Some(value) = value {
+                event.extensions.insert(name.to_owned(), Extension::Text(value));
+            }
+        }
+        event
+    }
+}
+
+/// Walks the extensions of a record.
+pub struct Extensions<'a> {
+    rest: Cursor<'a>,
+    left: u16,
+}
+
+impl<'a> Extensions<'a> {
+    fn read(&mut self) -> Result<(&'a str, ExtensionKind, &'a str), Malformed> {
+        let [name_len, kind] = self.rest.array()?;
+        let value_len = self.rest.u16()?;
+        let kind = match kind {
+            1 => ExtensionKind::Integer,
+            2 => ExtensionKind::Boolean,
+            _ => ExtensionKind::Text,
+        };
+        Ok((self.rest.text(name_len.into())?, kind, self.rest.text(value_len.into())?))
+    }
+}
+
+impl<'a> Iterator for Extensions<'a> {
+    type Item = (&'a str, ExtensionKind, &'a str);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        self.read().ok()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn stamp() -> Stamp<'static> {
+        Stamp { flow: Uuid::from_u128(7), cause: Some(41), causationid: Some("c"), hops: 3 }
+    }
+
+    fn event() -> Event {
+        Event {
+            id: "1".into(),
+            source: "/shop".into(),
+            ty: "order-created".into(),
+            subject: Some("o-1".into()),
+            time: Some("2026-01-31T12:00:00Z".into()),
+            extensions: [
+                ("flag".to_owned(), Extension::Boolean(true)),
+                ("count".to_owned(), Extension::Integer(-5)),
+                ("partitionkey".to_owned(), Extension::Text("k".into())),
+            ]
+            .into(),
+            data: Some(Bytes::from_static(b"{}")),
+            ..Event::default()
+        }
+    }
+
+    #[test]
+    fn a_record_holds_the_whole_event() {
+        let mut bytes = Vec::new();
+        encode_event(&mut bytes, &event(), &stamp());
+        assert_eq!(record_len(&bytes).unwrap(), bytes.len());
+        let record = Record::parse(&bytes).unwrap();
+        assert_eq!(record.stamp, stamp());
+        assert_eq!(record.parts.partitionkey, Some("k"));
+        assert_eq!(record.attribute("count").as_deref(), Some("-5"));
+        let mut expected = event();
+        expected.extensions.insert("causationid".into(), Extension::Text("c".into()));
+        expected.extensions.insert("correlationid".into(), Extension::Text(Uuid::from_u128(7).to_string()));
+        assert_eq!(record.to_event(), expected);
+    }
+
+    #[test]
+    fn absent_parts_stay_absent() {
+        let mut bytes = Vec::new();
+        let bare = Event { id: "1".into(), source: "/".into(), ty: "t".into(), ..Event::default() };
+        encode_event(&mut bytes, &bare, &Stamp { cause: None, causationid: None, hops: 0, ..stamp() });
+        let record = Record::parse(&bytes).unwrap();
+        assert_eq!((record.parts.subject, record.parts.data, record.stamp.cause), (None, None, None));
+    }
+
+    #[test]
+    fn a_cut_record_is_malformed_and_never_a_panic() {
+        let mut bytes = Vec::new();
+        encode_event(&mut bytes, &event(), &stamp());
+        for len in 0..HEAD {
+            assert!(Record::parse(&bytes[..len]).is_err(), "{len}");
+        }
+    }
+}
