@@ -1,0 +1,447 @@
+//! What a frame changes. A frame's body is a row of changes; every view is a fold over them, so a
+//! change holds results only: nothing in it has to be looked up or computed again.
+//!
+//! The changes that pass with every event are packed by hand; the rare ones (`Control`) are JSON,
+//! which explains itself years later.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::deployment::Deployment;
+use super::fault::Fault;
+use super::name::{ChannelName, ProcessorName};
+use super::record::{Malformed, record_len};
+
+/// The number by which frames name a channel.
+pub type ChannelId = u32;
+/// The number by which frames name a processor.
+pub type ProcessorId = u32;
+/// The number by which frames name a subscription.
+pub type SubscriptionId = u32;
+
+/// One change, borrowed from its frame.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change<'a> {
+    /// An event joins a channel. Its journal position is the frame's plus its index among the frame's events.
+    Event {
+        /// The channel.
+        channel: ChannelId,
+        /// Its place in the channel, counted from 0.
+        offset: u64,
+        /// The event: see [`super::record`].
+        record: &'a [u8],
+    },
+    /// A subscription is done with an event.
+    Decided {
+        /// The subscription.
+        subscription: SubscriptionId,
+        /// The event's offset in the subscription's channel.
+        offset: u64,
+        /// The event's flow.
+        flow: Uuid,
+    },
+    /// A name in the state of a key gets a value.
+    StateSet {
+        /// Whose state.
+        processor: ProcessorId,
+        /// The key that the state belongs to.
+        key: &'a str,
+        /// The name within the key.
+        name: &'a str,
+        /// Milliseconds since the Unix epoch; 0 never expires.
+        expires_ms: u64,
+        /// What the guest wrote.
+        value: &'a [u8],
+    },
+    /// A name is taken out of the state of a key.
+    StateDelete {
+        /// Whose state.
+        processor: ProcessorId,
+        /// The key that the state belongs to.
+        key: &'a str,
+        /// The name within the key.
+        name: &'a str,
+    },
+    /// A processor answers the publisher of the event at `cause`.
+    Reply {
+        /// Who answers.
+        processor: ProcessorId,
+        /// The journal position of the event that was handled.
+        cause: u64,
+        /// Its flow.
+        flow: Uuid,
+        /// JSON.
+        data: &'a [u8],
+    },
+    /// Everything that is rare.
+    Control(Box<Control>),
+}
+
+/// A rare change.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "control", rename_all = "kebab-case")]
+pub enum Control {
+    /// A channel exists from now on.
+    ChannelCreated {
+        /// Its number.
+        channel: ChannelId,
+        /// Its name.
+        name: ChannelName,
+    },
+    /// A processor's name has a number from now on.
+    ProcessorNamed {
+        /// Its number.
+        processor: ProcessorId,
+        /// Its name.
+        name: ProcessorName,
+    },
+    /// A processor reads a channel from now on.
+    SubscriptionCreated {
+        /// Its number.
+        subscription: SubscriptionId,
+        /// Who reads.
+        processor: ProcessorId,
+        /// What is read.
+        channel: ChannelId,
+        /// The first offset that it gets.
+        start: u64,
+    },
+    /// A version of a processor is what runs from now on.
+    Deployed {
+        /// The receipt.
+        deployment: Box<Deployment>,
+    },
+    /// All lanes run the new version: the receipt is complete.
+    Switched {
+        /// Which processor.
+        processor: ProcessorId,
+        /// Which deployment of it.
+        generation: u64,
+        /// How long each lane handled nothing, in microseconds.
+        pauses_us: Vec<u64>,
+    },
+    /// A processor runs no more.
+    Undeployed {
+        /// Which processor.
+        processor: ProcessorId,
+        /// Whether its positions and state went with it.
+        forget: bool,
+    },
+    /// An event could not be handled: its key waits.
+    Held {
+        /// The subscription whose event it is.
+        subscription: SubscriptionId,
+        /// The event's offset.
+        offset: u64,
+        /// The event's journal position.
+        position: u64,
+        /// The event's flow.
+        flow: Uuid,
+        /// The key that waits.
+        key: String,
+        /// What went wrong.
+        fault: Fault,
+    },
+    /// Everything that a processor held is tried again.
+    Released {
+        /// Which processor.
+        processor: ProcessorId,
+    },
+}
+
+/// The body of a frame that is being made. The owner gives the events their offsets when it takes it.
+#[derive(Default)]
+pub struct Draft {
+    body: Vec<u8>,
+    events: u32,
+}
+
+const EVENT: u8 = 1;
+const DECIDED: u8 = 2;
+const STATE_SET: u8 = 3;
+const STATE_DELETE: u8 = 4;
+const REPLY: u8 = 5;
+const CONTROL: u8 = 6;
+
+impl Draft {
+    /// A draft with one rare change.
+    pub fn of(control: &Control) -> Self {
+        let mut draft = Self::default();
+        draft.control(control);
+        draft
+    }
+
+    /// Whether it changes nothing.
+    pub fn is_empty(&self) -> bool {
+        self.body.is_empty()
+    }
+
+    /// How many events it adds.
+    pub fn events(&self) -> u32 {
+        self.events
+    }
+
+    /// Its size so far, in bytes.
+    pub fn len(&self) -> usize {
+        self.body.len()
+    }
+
+    /// Takes back everything that came after it had `len` bytes and `events` events.
+    pub fn rewind(&mut self, len: usize, events: u32) {
+        self.body.truncate(len);
+        self.events = events;
+    }
+
+    /// Adds an event; `encode` writes its record.
+    pub fn event(&mut self, channel: ChannelId, encode: impl FnOnce(&mut Vec<u8>)) {
+        self.body.push(EVENT);
+        self.number(channel);
+        self.body.extend_from_slice(&0_u64.to_le_bytes());
+        encode(&mut self.body);
+        self.events += 1;
+    }
+
+    /// Adds a decided offset.
+    pub fn decided(&mut self, subscription: SubscriptionId, offset: u64, flow: Uuid) {
+        self.body.push(DECIDED);
+        self.number(subscription);
+        self.body.extend_from_slice(&offset.to_le_bytes());
+        self.body.extend_from_slice(flow.as_bytes());
+    }
+
+    /// Adds a write of state.
+    pub fn state_set(
+        &mut self,
+        processor: ProcessorId,
+        key: &str,
+        name: &str,
+        expires_ms: u64,
+        value: &[u8],
+    ) {
+        self.body.push(STATE_SET);
+        self.number(processor);
+        self.body.extend_from_slice(&expires_ms.to_le_bytes());
+        for part in [key.as_bytes(), name.as_bytes(), value] {
+            self.bytes(part);
+        }
+    }
+
+    /// Adds a deletion of state.
+    pub fn state_delete(&mut self, processor: ProcessorId, key: &str, name: &str) {
+        self.body.push(STATE_DELETE);
+        self.number(processor);
+        self.bytes(key.as_bytes());
+        self.bytes(name.as_bytes());
+    }
+
+    /// Adds an answer for the publisher.
+    pub fn reply(&mut self, processor: ProcessorId, cause: u64, flow: Uuid, data: &[u8]) {
+        self.body.push(REPLY);
+        self.number(processor);
+        self.body.extend_from_slice(&cause.to_le_bytes());
+        self.body.extend_from_slice(flow.as_bytes());
+        self.bytes(data);
+    }
+
+    /// Adds a rare change.
+    pub fn control(&mut self, control: &Control) {
+        self.body.push(CONTROL);
+        let json = serde_json::to_vec(control).unwrap_or_default();
+        self.bytes(&json);
+    }
+
+    fn number(&mut self, number: u32) {
+        self.body.extend_from_slice(&number.to_le_bytes());
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.number(bytes.len() as u32);
+        self.body.extend_from_slice(bytes);
+    }
+
+    /// Gives every event the next offset of its channel and hands out the finished body.
+    pub fn finish(mut self, mut next_offset: impl FnMut(ChannelId) -> u64) -> Vec<u8> {
+        let mut at = 0;
+        let mut offsets = Vec::with_capacity(self.events as usize);
+        let mut changes = Changes::new(&self.body);
+        while let Some(Ok(change)) = changes.next() {
+            if let Change::Event { channel, .. } = change {
+                offsets.push((at + 5, next_offset(channel)));
+            }
+            at = changes.at();
+        }
+        for (at, offset) in offsets {
+            if let Some(place) = self.body.get_mut(at..at + 8) {
+                place.copy_from_slice(&offset.to_le_bytes());
+            }
+        }
+        self.body
+    }
+}
+
+/// Walks the changes of a frame's body.
+pub struct Changes<'a> {
+    rest: &'a [u8],
+    len: usize,
+}
+
+impl<'a> Changes<'a> {
+    /// Starts at the first change of `body`.
+    pub fn new(body: &'a [u8]) -> Self {
+        Self { rest: body, len: body.len() }
+    }
+
+    /// Where in the body the next change starts.
+    pub fn at(&self) -> usize {
+        self.len - self.rest.len()
+    }
+
+    fn take(&mut self, len: usize) -> Result<&'a [u8], Malformed> {
+        let (head, rest) = self.rest.split_at_checked(len).ok_or(Malformed("a change ends too early"))?;
+        self.rest = rest;
+        Ok(head)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+        let (head, rest) = self.rest.split_first_chunk::<N>().ok_or(Malformed("a change ends too early"))?;
+        self.rest = rest;
+        Ok(*head)
+    }
+
+    fn number(&mut self) -> Result<u32, Malformed> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    fn long(&mut self) -> Result<u64, Malformed> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    fn bytes(&mut self) -> Result<&'a [u8], Malformed> {
+        let len = self.number()? as usize;
+        self.take(len)
+    }
+
+    fn text(&mut self) -> Result<&'a str, Malformed> {
+        std::str::from_utf8(self.bytes()?).map_err(|_| Malformed("text is not UTF-8"))
+    }
+
+    fn read(&mut self) -> Result<Change<'a>, Malformed> {
+        let [tag] = self.array()?;
+        Ok(match tag {
+            EVENT => Change::Event {
+                channel: self.number()?,
+                offset: self.long()?,
+                record: {
+                    let len = record_len(self.rest)?;
+                    self.take(len)?
+                },
+            },
+            DECIDED => Change::Decided {
+                subscription: self.number()?,
+                offset: self.long()?,
+                flow: Uuid::from_bytes(self.array()?),
+            },
+            STATE_SET => {
+                let (processor, expires_ms) = (self.number()?, self.long()?);
+                let (key, name, value) = (self.text()?, self.text()?, self.bytes()?);
+                Change::StateSet { processor, key, name, expires_ms, value }
+            }
+            STATE_DELETE => {
+                Change::StateDelete { processor: self.number()?, key: self.text()?, name: self.text()? }
+            }
+            REPLY => Change::Reply {
+                processor: self.number()?,
+                cause: self.long()?,
+                flow: Uuid::from_bytes(self.array()?),
+                data: self.bytes()?,
+            },
+            CONTROL => Change::Control(Box::new(
+                serde_json::from_slice(self.bytes()?).map_err(|_| Malformed("an unknown control change"))?,
+            )),
+            _ => return Err(Malformed("a change of an unknown kind")),
+        })
+    }
+}
+
+impl<'a> Iterator for Changes<'a> {
+    type Item = Result<Change<'a>, Malformed>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let change = self.read();
+        if change.is_err() {
+            self.rest = &[];
+        }
+        Some(change)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::model::event::Event;
+    use crate::model::record::{Stamp, encode_event};
+
+    fn record() -> Vec<u8> {
+        let event = Event { id: "1".into(), source: "/".into(), ty: "t".into(), ..Event::default() };
+        let stamp = Stamp { flow: Uuid::nil(), cause: None, causationid: None, hops: 0 };
+        let mut bytes = Vec::new();
+        encode_event(&mut bytes, &event, &stamp);
+        bytes
+    }
+
+    #[test]
+    fn a_draft_comes_back_as_its_changes_with_offsets() {
+        let flow = Uuid::from_u128(9);
+        let record = record();
+        let control = Control::Released { processor: 3 };
+        let mut draft = Draft::default();
+        draft.event(1, |out| out.extend_from_slice(&record));
+        draft.decided(2, 40, flow);
+        draft.event(1, |out| out.extend_from_slice(&record));
+        draft.state_set(3, "k", "n", 5, b"v");
+        draft.state_delete(3, "k", "m");
+        draft.reply(3, 77, flow, b"{}");
+        draft.control(&control);
+        let mut next = 10;
+        let body = draft.finish(|_| {
+            next += 1;
+            next
+        });
+        let changes: Vec<_> = Changes::new(&body).map(Result::unwrap).collect();
+        assert_eq!(
+            changes,
+            [
+                Change::Event { channel: 1, offset: 11, record: &record },
+                Change::Decided { subscription: 2, offset: 40, flow },
+                Change::Event { channel: 1, offset: 12, record: &record },
+                Change::StateSet { processor: 3, key: "k", name: "n", expires_ms: 5, value: b"v" },
+                Change::StateDelete { processor: 3, key: "k", name: "m" },
+                Change::Reply { processor: 3, cause: 77, flow, data: b"{}" },
+                Change::Control(Box::new(control)),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_rewound_draft_forgets_what_came_after() {
+        let mut draft = Draft::default();
+        draft.decided(1, 1, Uuid::nil());
+        let (len, events) = (draft.len(), draft.events());
+        draft.event(1, |out| out.extend_from_slice(&record()));
+        draft.rewind(len, events);
+        assert_eq!(Changes::new(&draft.finish(|_| 0)).count(), 1);
+    }
+
+    #[test]
+    fn malformed_bodies_end_the_walk() {
+        for body in [&[9_u8][..], &[DECIDED, 1], &[EVENT, 0, 0, 0, 0, 0]] {
+            let mut changes = Changes::new(body);
+            assert!(changes.next().unwrap().is_err());
+            assert!(changes.next().is_none());
+        }
+    }
+}

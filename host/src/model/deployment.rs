@@ -1,0 +1,93 @@
+//! A deployment: which bytes of a processor ran from when to when. Its record is the receipt.
+
+use serde::{Deserialize, Serialize};
+
+use super::change::ProcessorId;
+use super::descriptor::Descriptor;
+
+/// The receipt of one deployment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Deployment {
+    /// The processor's number.
+    pub processor: ProcessorId,
+    /// Counts the deployments of this processor from 1; what an older one still wants to commit is refused.
+    pub generation: u64,
+    /// BLAKE3 of the component, in hexadecimal.
+    pub digest: String,
+    /// The digest that ran before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous_digest: Option<String>,
+    /// What the component says of itself.
+    pub descriptor: Descriptor,
+    /// The name of the file that it came from.
+    pub file: String,
+    /// When it was deployed, milliseconds since the Unix epoch.
+    pub time_ms: u64,
+    /// How long reading, checking and compiling took, in microseconds.
+    pub load_us: u64,
+    /// Whether the compiled code came from the cache.
+    pub cached: bool,
+    /// What is different from the version before, a line each.
+    pub changes: Vec<String>,
+    /// How long each lane handled nothing during the switch, in microseconds.
+    #[serde(default)]
+    pub pauses_us: Vec<u64>,
+}
+
+/// Says in lines for people what differs between two versions.
+pub fn differences(old: Option<&Descriptor>, new: &Descriptor) -> Vec<String> {
+    let Some(old) = old else { return vec!["first deployment".to_owned()] };
+    let mut lines = Vec::new();
+    let mut differs = |what: &str, old: String, new: String| {
+        if old != new {
+            lines.push(format!("{what}: {old} -> {new}"));
+        }
+    };
+    differs("version", old.version.clone(), new.version.clone());
+    differs("concurrency", old.concurrency.to_string(), new.concurrency.to_string());
+    differs("instance", format!("{:?}", old.instance), format!("{:?}", new.instance));
+    differs("limits", format!("{:?}", old.limits), format!("{:?}", new.limits));
+    lines.extend(set_differences("publishes", names(&old.publishes), names(&new.publishes)));
+    lines.extend(set_differences("subscribes", subscriptions(old), subscriptions(new)));
+    lines
+}
+
+fn names<T: ToString>(items: &[T]) -> Vec<String> {
+    items.iter().map(T::to_string).collect()
+}
+
+fn subscriptions(descriptor: &Descriptor) -> Vec<String> {
+    let describe = |ask: &super::descriptor::SubscriptionAsk| {
+        format!("{} (key {})", ask.channel, String::from(ask.key.clone()))
+    };
+    descriptor.subscriptions.iter().map(describe).collect()
+}
+
+fn set_differences(what: &str, old: Vec<String>, new: Vec<String>) -> Vec<String> {
+    let gone = old.iter().filter(|item| !new.contains(item)).map(|item| format!("{what}: - {item}"));
+    let come = new.iter().filter(|item| !old.contains(item)).map(|item| format!("{what}: + {item}"));
+    gone.chain(come).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn descriptor(version: &str, publishes: &str) -> Descriptor {
+        let json = format!(
+            r#"{{"contract":"baton:processor@0.1.0","name":"x","version":"{version}",
+                "subscriptions":[{{"channel":"a"}}],"publishes":[{publishes}]}}"#
+        );
+        Descriptor::from_json(json.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_receipt_says_what_changed() {
+        let old = descriptor("1", r#""b""#);
+        let new = descriptor("2", r#""c""#);
+        assert_eq!(differences(None, &new), ["first deployment"]);
+        assert_eq!(differences(Some(&old), &new), ["version: 1 -> 2", "publishes: - b", "publishes: + c"]);
+        assert!(differences(Some(&new), &new).is_empty());
+    }
+}
