@@ -1,3 +1,4 @@
 //! Baton: a host for event processors.
 
+pub mod config;
 pub mod model;

@@ -9,3 +9,4 @@ pub mod fault;
 pub mod key;
 pub mod name;
 pub mod record;
+pub mod report;

@@ -1,0 +1,221 @@
+//! What an operator may set: `baton.toml`, the environment, and the flags over both. Every unknown key is
+//! refused. It reads one file and decides nothing else.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::model::name::ProcessorName;
+
+/// Where the host listens when nobody says otherwise.
+pub const LISTEN_DEFAULT: &str = "127.0.0.1:7077";
+
+/// Everything that a node needs to start.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The folder with `baton.toml` and `processors/`.
+    pub dir: PathBuf,
+    /// The folder for journal, views and caches; `.baton` in `dir` unless set.
+    pub data_dir: PathBuf,
+    /// The address of the HTTP interface.
+    pub listen: SocketAddr,
+    /// What the file says.
+    pub settings: Settings,
+}
+
+/// The contents of `baton.toml`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// The address of the HTTP interface.
+    pub listen: Option<SocketAddr>,
+    /// The folder for data, relative to the file.
+    pub data: Option<PathBuf>,
+    /// The journal.
+    pub journal: JournalSettings,
+    /// What is accepted.
+    pub limits: LimitSettings,
+    /// By processor.
+    pub processor: BTreeMap<ProcessorName, ProcessorSettings>,
+}
+
+/// When an event counts as durable.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// When it is synced to the disk.
+    #[default]
+    Fsync,
+    /// When the operating system has it: lost with the machine, not with the process.
+    Os,
+}
+
+/// `[journal]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct JournalSettings {
+    /// When an event counts as durable.
+    pub durability: Durability,
+    /// The size at which a segment is sealed.
+    pub segment_bytes_max: u64,
+    /// How much may wait for the disk before publishers are sent away.
+    pub undurable_bytes_max: u64,
+}
+
+impl Default for JournalSettings {
+    fn default() -> Self {
+        Self { durability: Durability::Fsync, segment_bytes_max: 64 << 20, undurable_bytes_max: 32 << 20 }
+    }
+}
+
+/// `[limits]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitSettings {
+    /// How many handlings may lie between an initiating event and one that it caused.
+    pub hops_max: u16,
+    /// How many events one flow may have.
+    pub flow_events_max: u64,
+    /// How long the id of a published event is remembered.
+    pub dedupe_window_s: u64,
+    /// How many ids of published events are remembered.
+    pub dedupe_ids_max: usize,
+    /// How many worker threads run guests; the machine's cores unless set.
+    pub workers: Option<usize>,
+    /// How many threads there may be when guests keep workers busy.
+    pub threads_max: usize,
+    /// How long a stop waits for running guests.
+    pub drain_ms_max: u64,
+}
+
+impl Default for LimitSettings {
+    fn default() -> Self {
+        Self {
+            hops_max: 64,
+            flow_events_max: 100_000,
+            dedupe_window_s: 600,
+            dedupe_ids_max: 1_000_000,
+            workers: None,
+            threads_max: 64,
+            drain_ms_max: 5_000,
+        }
+    }
+}
+
+/// `[processor.NAME]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProcessorSettings {
+    /// Settings that the guest can read, by name.
+    pub config: BTreeMap<String, String>,
+}
+
+/// A configuration that cannot be used: which file, and what is wrong where.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file is there and cannot be read.
+    #[error("cannot read {file}: {source}")]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not what it should be.
+    #[error("{file}: {message}")]
+    Invalid {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong, with line and column.
+        message: String,
+    },
+    /// The folder is not there.
+    #[error("{dir} is not a folder; create it, or name another one")]
+    NoFolder {
+        /// The folder.
+        dir: PathBuf,
+    },
+}
+
+impl Config {
+    /// Reads `baton.toml` in `dir`, if there is one.
+    pub fn load(dir: &Path) -> Result<Self, ConfigError> {
+        if !dir.is_dir() {
+            return Err(ConfigError::NoFolder { dir: dir.to_owned() });
+        }
+        let file = dir.join("baton.toml");
+        let settings = match std::fs::read_to_string(&file) {
+            Ok(text) => toml::from_str(&text)
+                .map_err(|error| ConfigError::Invalid { file, message: error.to_string() })?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Settings::default(),
+            Err(source) => return Err(ConfigError::Unreadable { file, source }),
+        };
+        Ok(Self::from_settings(dir, settings))
+    }
+
+    /// A configuration for `dir` without a file.
+    pub fn from_settings(dir: &Path, settings: Settings) -> Self {
+        let data = settings.data.clone().unwrap_or_else(|| PathBuf::from(".baton"));
+        let default_listen = SocketAddr::from(([127, 0, 0, 1], 7077));
+        Self {
+            dir: dir.to_owned(),
+            data_dir: dir.join(data),
+            listen: settings.listen.unwrap_or(default_listen),
+            settings,
+        }
+    }
+
+    /// The folder that is watched for components.
+    pub fn processors_dir(&self) -> PathBuf {
+        self.dir.join("processors")
+    }
+
+    /// How long a stop waits for running guests.
+    pub fn drain(&self) -> Duration {
+        Duration::from_millis(self.settings.limits.drain_ms_max)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> Result<Config, ConfigError> {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("baton.toml"), text).unwrap();
+        Config::load(dir.path())
+    }
+
+    #[test]
+    fn an_empty_folder_is_a_configuration() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config::load(dir.path()).unwrap();
+        assert_eq!(config.listen.to_string(), LISTEN_DEFAULT);
+        assert_eq!(config.data_dir, dir.path().join(".baton"));
+        assert_eq!(config.settings.journal.durability, Durability::Fsync);
+    }
+
+    #[test]
+    fn settings_are_read() {
+        let config = load(
+            "listen = '127.0.0.1:0'\n[journal]\ndurability = 'os'\n[processor.inventory.config]\nlevel = '5'\n",
+        )
+        .unwrap();
+        assert_eq!(config.settings.journal.durability, Durability::Os);
+        let name = ProcessorName::new("inventory").unwrap();
+        assert_eq!(config.settings.processor[&name].config["level"], "5");
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_its_line() {
+        let error = load("[journal]\ndurable = true\n").unwrap_err().to_string();
+        assert!(
+            error.contains("baton.toml") && error.contains("line 2") && error.contains("durable"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,339 @@
+//! What the host answers when it is asked: the JSON of HTTP, of `--json`, and what the client reads.
+//! Times are RFC 3339 UTC, durations are microseconds where a field ends in `_us`.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::deployment::Deployment;
+use super::descriptor::Descriptor;
+use super::fault::Fault;
+
+/// What became of one published event.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Accepted {
+    /// The event's id.
+    pub id: String,
+    /// The event's source.
+    pub source: String,
+    /// Its channel.
+    pub channel: String,
+    /// Its place in the channel.
+    pub offset: u64,
+    /// Its place in the journal.
+    pub position: u64,
+    /// Its flow: the `correlationid` of everything that it causes.
+    pub flow: String,
+    /// The same event was accepted before; this is the answer that it got then.
+    pub duplicate: bool,
+}
+
+/// An event as it stands in a channel.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Recorded {
+    /// Its place in the channel.
+    pub offset: u64,
+    /// Its place in the journal.
+    pub position: u64,
+    /// When the host took it.
+    pub recorded: String,
+    /// The event in the CloudEvents JSON format, with the host's attributes.
+    pub event: Value,
+}
+
+/// A page of a channel.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EventPage {
+    /// The channel.
+    pub channel: String,
+    /// The events, oldest first.
+    pub events: Vec<Recorded>,
+    /// The offset to ask for next.
+    pub next: u64,
+}
+
+/// A channel.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ChannelReport {
+    /// Its name.
+    pub name: String,
+    /// `topic`, until there are queues.
+    pub kind: String,
+    /// The oldest offset that it has.
+    pub first: u64,
+    /// The offset that the next event gets; with `first` = 0, how many events it has.
+    pub next: u64,
+    /// The processors that say that they publish on it.
+    pub publishers: Vec<String>,
+    /// Who reads it.
+    pub subscriptions: Vec<SubscriptionReport>,
+}
+
+/// A processor's position on a channel.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SubscriptionReport {
+    /// Who reads.
+    pub processor: String,
+    /// What is read.
+    pub channel: String,
+    /// The first offset that it got.
+    pub start: u64,
+    /// Everything below this offset is decided.
+    pub cursor: u64,
+    /// How many events it has decided.
+    pub decided: u64,
+    /// How many events of the channel it has not decided.
+    pub lag: u64,
+    /// How many of those are held because they failed.
+    pub held: u64,
+    /// How many of those wait behind a held event of their key.
+    pub waiting: u64,
+}
+
+/// How a processor is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProcessorStatus {
+    /// It handles what comes.
+    Running,
+    /// It runs, and some keys are held after a fault.
+    Held,
+    /// It reads nothing more, because too many events wait behind held keys.
+    Blocked,
+    /// Its file is gone; its positions are kept.
+    Undeployed,
+    /// It is deployed and could not be started.
+    Failed,
+}
+
+/// A processor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProcessorReport {
+    /// Its name.
+    pub name: String,
+    /// How it is.
+    pub status: ProcessorStatus,
+    /// Why it is so, when it is not simply running.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Its version.
+    pub version: String,
+    /// BLAKE3 of its component.
+    pub digest: String,
+    /// Counts its deployments.
+    pub generation: u64,
+    /// How many lanes it has.
+    pub lanes: u32,
+    /// How many events it has handled since the host started.
+    pub handled: u64,
+    /// How many handlings failed since the host started.
+    pub failed: u64,
+    /// Its channels.
+    pub subscriptions: Vec<SubscriptionReport>,
+    /// The events that hold their keys, oldest first, at most 100.
+    pub held: Vec<HeldReport>,
+    /// What the component says of itself.
+    pub descriptor: Descriptor,
+}
+
+/// An event that failed and holds its key.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HeldReport {
+    /// The channel of the event.
+    pub channel: String,
+    /// Its offset there.
+    pub offset: u64,
+    /// Its flow.
+    pub flow: String,
+    /// The key that waits.
+    pub key: String,
+    /// How many events of the key wait behind it.
+    pub waiting: u64,
+    /// What went wrong.
+    pub fault: Fault,
+}
+
+/// A file in `processors/` that is not running, and what to do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FileProblem {
+    /// The file's name.
+    pub file: String,
+    /// A stable code.
+    pub code: String,
+    /// What is wrong and what to do.
+    pub message: String,
+    /// Since when.
+    pub since: String,
+}
+
+/// Names and values of the state of one processor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StateEntry {
+    /// The key that the value belongs to.
+    pub key: String,
+    /// The name within the key.
+    pub name: String,
+    /// The value, when it is JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<Value>,
+    /// The value in base64, when it is not JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value_base64: Option<String>,
+    /// When it expires.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
+}
+
+/// A flow: everything that one initiating event caused.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FlowReport {
+    /// Its id, the `correlationid` of its events.
+    pub flow: String,
+    /// Whether anything of it is still to do.
+    pub status: FlowStatus,
+    /// When its first event was recorded.
+    pub started: String,
+    /// When the latest thing of it was recorded.
+    pub latest: String,
+    /// Its events in journal order; `cause` makes them a tree.
+    pub events: Vec<FlowEvent>,
+    /// The list was cut: the flow has more events than are shown.
+    pub truncated: bool,
+}
+
+/// How far a flow is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FlowStatus {
+    /// Something of it is still to be handled.
+    Open,
+    /// Everything of it was handled by everyone who is subscribed.
+    Done,
+    /// An event of it is held after a fault.
+    Stuck,
+}
+
+/// One event of a flow.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FlowEvent {
+    /// Its place in the journal.
+    pub position: u64,
+    /// The place of its direct cause.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<u64>,
+    /// Its channel.
+    pub channel: String,
+    /// Its place there.
+    pub offset: u64,
+    /// When it was recorded.
+    pub recorded: String,
+    /// The event in the CloudEvents JSON format.
+    pub event: Value,
+    /// What each subscribed processor did with it.
+    pub handlings: Vec<Handling>,
+}
+
+/// What one processor did with one event.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Handling {
+    /// Which processor.
+    pub processor: String,
+    /// What it did.
+    pub status: HandlingStatus,
+    /// When it was done, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<String>,
+    /// By which version, the first characters of its digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// What it answered to the publisher.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply: Option<Value>,
+    /// What went wrong, if it is held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<Fault>,
+}
+
+/// How far one handling is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HandlingStatus {
+    /// It is done.
+    Handled,
+    /// It is still to come.
+    Pending,
+    /// It failed and holds its key.
+    Held,
+    /// It waits behind a held event of its key.
+    Waiting,
+}
+
+/// A line that a processor wrote, or that the host wrote about it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// Counts the lines of the host since it started.
+    pub number: u64,
+    /// When.
+    pub time: String,
+    /// Which processor.
+    pub processor: String,
+    /// `debug`, `info`, `warn` or `error`.
+    pub level: String,
+    /// The flow of the event that was handled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flow: Option<String>,
+    /// The text, control characters escaped.
+    pub message: String,
+}
+
+/// One screen: what is wrong now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StatusReport {
+    /// The host's version.
+    pub version: String,
+    /// The domain that it serves.
+    pub domain: String,
+    /// Whether it takes events.
+    pub ready: bool,
+    /// Why not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Since when it runs.
+    pub started: String,
+    /// `fsync` or `os`.
+    pub durability: String,
+    /// The position that the next frame gets.
+    pub next_position: u64,
+    /// Everything before this position is durable.
+    pub durable_position: u64,
+    /// How many channels there are.
+    pub channels: u64,
+    /// The processors, without their descriptors' details.
+    pub processors: Vec<ProcessorReport>,
+    /// Files that do not run.
+    pub problems: Vec<FileProblem>,
+}
+
+/// The answer to a deploy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DeployReport {
+    /// The receipt of what runs now.
+    pub deployment: Deployment,
+    /// The same bytes were running already: nothing changed.
+    pub unchanged: bool,
+}
+
+/// An error over HTTP (RFC 9457, `application/problem+json`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Problem {
+    /// `urn:baton:error:` and the code.
+    #[serde(rename = "type")]
+    pub ty: String,
+    /// What kind of problem it is, for people.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// The stable code, the same as in the CLI.
+    pub code: String,
+    /// What was wrong here, what was expected and what to do.
+    pub detail: String,
+}
