@@ -1,0 +1,132 @@
+//! Which offsets of a channel a subscription is done with: a cursor, and a window of bits above it.
+
+use std::collections::VecDeque;
+
+/// The most offsets that may be decided above an undecided one.
+pub const AHEAD_MAX: u64 = 65_536;
+
+/// A set of offsets in which everything below `cursor` is contained.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Decided {
+    cursor: u64,
+    /// Bit n of the window is offset `base` + n; `base` is a multiple of 64 and at most `cursor`.
+    base: u64,
+    window: VecDeque<u64>,
+    ahead: u64,
+}
+
+impl Decided {
+    /// Everything below `start` is decided, because it is not this subscription's.
+    pub fn from(start: u64) -> Self {
+        let base = start & !63;
+        Self { cursor: start, base, window: VecDeque::new(), ahead: 0 }
+    }
+
+    /// The lowest offset that is not decided.
+    pub fn cursor(&self) -> u64 {
+        self.cursor
+    }
+
+    /// How many offsets above the cursor are decided.
+    pub fn ahead(&self) -> u64 {
+        self.ahead
+    }
+
+    /// Whether an offset is decided.
+    pub fn contains(&self, offset: u64) -> bool {
+        offset < self.cursor || self.bit(offset)
+    }
+
+    fn bit(&self, offset: u64) -> bool {
+        let Some(n) = offset.checked_sub(self.base) else { return true };
+        self.window.get((n / 64) as usize).is_some_and(|word| word >> (n % 64) & 1 == 1)
+    }
+
+    /// Adds an offset. Says whether it was new.
+    pub fn insert(&mut self, offset: u64) -> bool {
+        if self.contains(offset) {
+            return false;
+        }
+        if offset == self.cursor && self.window.is_empty() {
+            self.cursor += 1;
+            self.base = self.cursor & !63;
+            return true;
+        }
+        self.set(offset);
+        if offset == self.cursor {
+            self.advance()
+        } else {
+            self.ahead += 1
+        }
+        true
+    }
+
+    fn set(&mut self, offset: u64) {
+        let n = offset - self.base;
+        let word = (n / 64) as usize;
+        if self.window.len() <= word {
+            self.window.resize(word + 1, 0);
+        }
+        if let Some(bits) = self.window.get_mut(word) {
+            *bits |= 1 << (n % 64);
+        }
+    }
+
+    fn advance(&mut self) {
+        self.cursor += 1;
+        while self.ahead > 0 && self.bit(self.cursor) {
+            self.cursor += 1;
+            self.ahead -= 1;
+        }
+        while self.cursor - self.base >= 64 {
+            self.window.pop_front();
+            self.base += 64;
+        }
+        if self.ahead == 0 {
+            self.window.clear();
+        }
+    }
+
+    /// The offsets above the cursor that are decided, lowest first.
+    pub fn ahead_offsets(&self) -> impl Iterator<Item = u64> {
+        let words = self.window.iter().zip(0_u64..);
+        words
+            .flat_map(|(bits, word)| (0..64).filter(move |n| bits >> n & 1 == 1).map(move |n| word * 64 + n))
+            .map(|n| self.base + n)
+            .filter(|offset| *offset > self.cursor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn it_agrees_with_a_plain_set_in_any_order() {
+        let mut seed = 1_u64;
+        for start in [0, 5, 64, 1000] {
+            let (mut decided, mut plain) = (Decided::from(start), BTreeSet::new());
+            for _ in 0..3000 {
+                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                let offset = start + (seed >> 33) % 400;
+                assert_eq!(decided.insert(offset), plain.insert(offset));
+                let cursor = (start..).find(|o| !plain.contains(o));
+                assert_eq!(Some(decided.cursor()), cursor);
+                let ahead: Vec<u64> = plain.iter().copied().filter(|o| *o > decided.cursor()).collect();
+                assert_eq!(decided.ahead_offsets().collect::<Vec<_>>(), ahead);
+                assert_eq!(decided.ahead(), ahead.len() as u64);
+            }
+        }
+    }
+
+    #[test]
+    fn in_order_it_keeps_no_window() {
+        let mut decided = Decided::from(0);
+        for offset in 0..1000 {
+            assert!(decided.insert(offset));
+        }
+        assert_eq!((decided.cursor(), decided.window.len()), (1000, 0));
+        assert!(!decided.insert(999));
+    }
+}

@@ -1,0 +1,6 @@
+//! Views: what the journal adds up to, held in memory and written behind to an embedded store. Every view can be
+//! thrown away and folded again from the journal; none decides anything.
+
+pub mod decided;
+pub mod state;
+pub mod world;

@@ -1,0 +1,332 @@
+//! What the frames so far add up to: channels, processors, subscriptions, deployments, state. A fold: it inserts,
+//! replaces and deletes, reads no clock, and does the same whether a frame is new or read again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use uuid::Uuid;
+
+use crate::model::change::{Change, ChannelId, Control, ProcessorId, SubscriptionId};
+use crate::model::deployment::Deployment;
+use crate::model::fault::Fault;
+use crate::model::name::{ChannelName, ProcessorName};
+
+use super::decided::Decided;
+use super::state::{ProcessorState, StateRow, StateValue};
+
+/// A channel.
+#[derive(Clone, Debug)]
+pub struct Channel {
+    /// Its name.
+    pub name: ChannelName,
+    /// The offset that the next event gets.
+    pub next: u64,
+    /// The subscriptions that read it, forgotten ones left out.
+    pub subscriptions: Vec<SubscriptionId>,
+}
+
+/// A processor, deployed or not.
+#[derive(Clone)]
+pub struct Processor {
+    /// Its name.
+    pub name: ProcessorName,
+    /// What runs, or ran last.
+    pub deployment: Option<Arc<Deployment>>,
+    /// Whether it is meant to run.
+    pub deployed: bool,
+    /// Its subscriptions, forgotten ones left out.
+    pub subscriptions: Vec<SubscriptionId>,
+    /// The events that failed and hold their keys.
+    pub held: BTreeMap<(SubscriptionId, u64), Held>,
+    /// Its keyed state.
+    pub state: Arc<ProcessorState>,
+}
+
+/// An event that failed and holds its key.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Held {
+    /// Its journal position.
+    pub position: u64,
+    /// Its flow.
+    pub flow: Uuid,
+    /// The key that waits.
+    pub key: String,
+    /// What went wrong.
+    pub fault: Fault,
+}
+
+/// A processor's durable position on one channel.
+#[derive(Clone, Debug)]
+pub struct Subscription {
+    /// Who reads.
+    pub processor: ProcessorId,
+    /// What is read.
+    pub channel: ChannelId,
+    /// The first offset that it gets.
+    pub start: u64,
+    /// What it is done with.
+    pub decided: Decided,
+}
+
+/// The fold.
+#[derive(Default)]
+pub struct World {
+    channels: Vec<Channel>,
+    channel_ids: HashMap<String, ChannelId>,
+    processors: Vec<Processor>,
+    processor_ids: HashMap<String, ProcessorId>,
+    subscriptions: Vec<Subscription>,
+    deployments: Vec<Arc<Deployment>>,
+    dirty: Dirty,
+}
+
+/// What changed since the store last took it.
+#[derive(Default)]
+struct Dirty {
+    channels: BTreeSet<ChannelId>,
+    processors: BTreeSet<ProcessorId>,
+    subscriptions: BTreeSet<SubscriptionId>,
+    deployments: BTreeSet<usize>,
+}
+
+/// Rows for the store, coalesced: a row that changed often is here once.
+#[derive(Default)]
+pub struct Rows {
+    /// Number, name, next offset.
+    pub channels: Vec<(ChannelId, Channel)>,
+    /// Processors without their state.
+    pub processors: Vec<(ProcessorId, Processor)>,
+    /// Subscriptions.
+    pub subscriptions: Vec<(SubscriptionId, Subscription)>,
+    /// Deployments by their place in the list.
+    pub deployments: Vec<(usize, Arc<Deployment>)>,
+    /// State by processor.
+    pub state: Vec<(ProcessorId, Vec<StateRow>)>,
+}
+
+impl World {
+    /// Takes one change in.
+    pub fn fold(&mut self, change: &Change<'_>) {
+        match change {
+            Change::Event { channel, offset, .. } => {
+                if let Some(channel) = self.channels.get_mut(*channel as usize) {
+                    channel.next = offset + 1;
+                }
+                self.dirty.channels.insert(*channel);
+            }
+            Change::Decided { subscription, offset, .. } => self.decide(*subscription, *offset),
+            Change::StateSet { processor, key, name, expires_ms, value } => {
+                let value = StateValue { bytes: (*value).into(), expires_ms: *expires_ms };
+                self.set_state(*processor, key, name, Some(value));
+            }
+            Change::StateDelete { processor, key, name } => self.set_state(*processor, key, name, None),
+            Change::Reply { .. } => {}
+            Change::Control(control) => self.control(control),
+        }
+    }
+
+    fn decide(&mut self, id: SubscriptionId, offset: u64) {
+        let Some(subscription) = self.subscriptions.get_mut(id as usize) else { return };
+        subscription.decided.insert(offset);
+        self.dirty.subscriptions.insert(id);
+        let processor = subscription.processor;
+        if let Some(state) = self.processors.get_mut(processor as usize)
+            && !state.held.is_empty()
+            && state.held.remove(&(id, offset)).is_some()
+        {
+            self.dirty.processors.insert(processor);
+        }
+    }
+
+    fn set_state(&mut self, processor: ProcessorId, key: &str, name: &str, value: Option<StateValue>) {
+        if let Some(processor) = self.processors.get(processor as usize) {
+            processor.state.set(key, name, value);
+        }
+    }
+
+    fn control(&mut self, control: &Control) {
+        match control {
+            Control::ChannelCreated { channel, name } => {
+                let created = Channel { name: name.clone(), next: 0, subscriptions: Vec::new() };
+                self.load_channel(*channel, created);
+                self.dirty.channels.insert(*channel);
+            }
+            Control::ProcessorNamed { processor, name } => {
+                let named = Processor {
+                    name: name.clone(),
+                    deployment: None,
+                    deployed: false,
+                    subscriptions: Vec::new(),
+                    held: BTreeMap::new(),
+                    state: Arc::default(),
+                };
+                self.load_processor(*processor, named);
+                self.dirty.processors.insert(*processor);
+            }
+            Control::SubscriptionCreated { subscription, processor, channel, start } => {
+                let created = Subscription {
+                    processor: *processor,
+                    channel: *channel,
+                    start: *start,
+                    decided: Decided::from(*start),
+                };
+                self.load_subscription(*subscription, created);
+                self.dirty.subscriptions.insert(*subscription);
+                self.dirty.processors.insert(*processor);
+                self.dirty.channels.insert(*channel);
+            }
+            Control::Deployed { deployment } => self.deployed(deployment),
+            Control::Switched { processor, generation, pauses_us } => {
+                self.switched(*processor, *generation, pauses_us);
+            }
+            Control::Undeployed { processor, forget } => self.undeployed(*processor, *forget),
+            Control::Held { subscription, offset, position, flow, key, fault } => {
+                let held = Held { position: *position, flow: *flow, key: key.clone(), fault: fault.clone() };
+                self.held(*subscription, *offset, held);
+            }
+            Control::Released { processor } => self.with_processor(*processor, |p| p.held.clear()),
+        }
+    }
+
+    fn with_processor(&mut self, id: ProcessorId, change: impl FnOnce(&mut Processor)) {
+        if let Some(processor) = self.processors.get_mut(id as usize) {
+            change(processor);
+            self.dirty.processors.insert(id);
+        }
+    }
+
+    fn deployed(&mut self, deployment: &Deployment) {
+        let shared = Arc::new(deployment.clone());
+        self.dirty.deployments.insert(self.deployments.len());
+        self.deployments.push(shared.clone());
+        self.with_processor(deployment.processor, |processor| {
+            processor.deployment = Some(shared);
+            processor.deployed = true;
+        });
+    }
+
+    fn switched(&mut self, processor: ProcessorId, generation: u64, pauses_us: &[u64]) {
+        let of = |d: &Arc<Deployment>| d.processor == processor && d.generation == generation;
+        let Some(index) = self.deployments.iter().rposition(of) else { return };
+        let Some(slot) = self.deployments.get_mut(index) else { return };
+        Arc::make_mut(slot).pauses_us = pauses_us.to_vec();
+        let shared = slot.clone();
+        self.dirty.deployments.insert(index);
+        self.with_processor(processor, |processor| processor.deployment = Some(shared));
+    }
+
+    fn undeployed(&mut self, id: ProcessorId, forget: bool) {
+        let mut forgotten = Vec::new();
+        self.with_processor(id, |processor| {
+            processor.deployed = false;
+            processor.held.clear();
+            if forget {
+                forgotten = std::mem::take(&mut processor.subscriptions);
+                processor.state.clear();
+            }
+        });
+        for (number, channel) in self.channels.iter_mut().enumerate() {
+            let before = channel.subscriptions.len();
+            channel.subscriptions.retain(|s| !forgotten.contains(s));
+            if channel.subscriptions.len() != before {
+                self.dirty.channels.insert(number as ChannelId);
+            }
+        }
+    }
+
+    fn held(&mut self, subscription: SubscriptionId, offset: u64, held: Held) {
+        let Some(processor) = self.subscriptions.get(subscription as usize).map(|s| s.processor) else {
+            return;
+        };
+        self.with_processor(processor, |processor| {
+            processor.held.insert((subscription, offset), held);
+        });
+    }
+
+    /// Takes a channel over from the store; numbers come in order.
+    pub fn load_channel(&mut self, id: ChannelId, channel: Channel) {
+        self.channel_ids.insert(channel.name.as_str().to_owned(), id);
+        self.channels.push(channel);
+    }
+
+    /// Takes a processor over from the store; numbers come in order.
+    pub fn load_processor(&mut self, id: ProcessorId, processor: Processor) {
+        self.processor_ids.insert(processor.name.as_str().to_owned(), id);
+        self.processors.push(processor);
+    }
+
+    /// Takes a subscription over, and enters it with its processor and its channel; numbers come in order.
+    pub fn load_subscription(&mut self, id: SubscriptionId, subscription: Subscription) {
+        if let Some(processor) = self.processors.get_mut(subscription.processor as usize) {
+            processor.subscriptions.push(id);
+        }
+        if let Some(channel) = self.channels.get_mut(subscription.channel as usize) {
+            channel.subscriptions.push(id);
+        }
+        self.subscriptions.push(subscription);
+    }
+
+    /// Takes a deployment over from the store; they come in order. `current` ones are those of their processors.
+    pub fn load_deployment(&mut self, deployment: Deployment) {
+        let shared = Arc::new(deployment);
+        self.deployments.push(shared.clone());
+        if let Some(processor) = self.processors.get_mut(shared.processor as usize) {
+            processor.deployment = Some(shared);
+        }
+    }
+
+    /// All channels; a channel's number is its place.
+    pub fn channels(&self) -> &[Channel] {
+        &self.channels
+    }
+
+    /// All processors; a processor's number is its place.
+    pub fn processors(&self) -> &[Processor] {
+        &self.processors
+    }
+
+    /// All subscriptions; a subscription's number is its place.
+    pub fn subscriptions(&self) -> &[Subscription] {
+        &self.subscriptions
+    }
+
+    /// All deployments, oldest first.
+    pub fn deployments(&self) -> &[Arc<Deployment>] {
+        &self.deployments
+    }
+
+    /// The number of a channel.
+    pub fn channel_id(&self, name: &str) -> Option<ChannelId> {
+        self.channel_ids.get(name).copied()
+    }
+
+    /// The number of a processor.
+    pub fn processor_id(&self, name: &str) -> Option<ProcessorId> {
+        self.processor_ids.get(name).copied()
+    }
+
+    /// The live subscription of a processor on a channel.
+    pub fn subscription_of(&self, processor: ProcessorId, channel: ChannelId) -> Option<SubscriptionId> {
+        let ids = &self.processors.get(processor as usize)?.subscriptions;
+        let on =
+            |id: &SubscriptionId| self.subscriptions.get(*id as usize).is_some_and(|s| s.channel == channel);
+        ids.iter().copied().find(on)
+    }
+
+    /// Everything that changed since this was last asked.
+    pub fn take_dirty(&mut self) -> Rows {
+        fn pick<T: Clone>(all: &[T], dirty: BTreeSet<u32>) -> Vec<(u32, T)> {
+            dirty.into_iter().filter_map(|id| Some((id, all.get(id as usize)?.clone()))).collect()
+        }
+        let dirty = std::mem::take(&mut self.dirty);
+        let deployments = dirty.deployments.into_iter();
+        Rows {
+            channels: pick(&self.channels, dirty.channels),
+            processors: pick(&self.processors, dirty.processors),
+            subscriptions: pick(&self.subscriptions, dirty.subscriptions),
+            deployments: deployments.filter_map(|i| Some((i, self.deployments.get(i)?.clone()))).collect(),
+            state: (0..).zip(&self.processors).map(|(id, p)| (id, p.state.take_dirty())).collect(),
+        }
+    }
+}
