@@ -153,7 +153,8 @@ pub enum Control {
 #[derive(Default)]
 pub struct Draft {
     body: Vec<u8>,
-    events: u32,
+    /// Where each event's change starts, and its channel.
+    events: Vec<(u32, ChannelId)>,
 }
 
 const EVENT: u8 = 1;
@@ -178,7 +179,7 @@ impl Draft {
 
     /// How many events it adds.
     pub fn events(&self) -> u32 {
-        self.events
+        self.events.len() as u32
     }
 
     /// Its size so far, in bytes.
@@ -189,16 +190,16 @@ impl Draft {
     /// Takes back everything that came after it had `len` bytes and `events` events.
     pub fn rewind(&mut self, len: usize, events: u32) {
         self.body.truncate(len);
-        self.events = events;
+        self.events.truncate(events as usize);
     }
 
     /// Adds an event; `encode` writes its record.
     pub fn event(&mut self, channel: ChannelId, encode: impl FnOnce(&mut Vec<u8>)) {
+        self.events.push((self.body.len() as u32, channel));
         self.body.push(EVENT);
         self.number(channel);
         self.body.extend_from_slice(&0_u64.to_le_bytes());
         encode(&mut self.body);
-        self.events += 1;
     }
 
     /// Adds a decided offset.
@@ -259,20 +260,18 @@ impl Draft {
         self.body.extend_from_slice(bytes);
     }
 
+    /// The changes so far; the events' offsets are not given yet.
+    pub fn changes(&self) -> Changes<'_> {
+        Changes::new(&self.body)
+    }
+
     /// Gives every event the next offset of its channel and hands out the finished body.
     pub fn finish(mut self, mut next_offset: impl FnMut(ChannelId) -> u64) -> Vec<u8> {
-        let mut at = 0;
-        let mut offsets = Vec::with_capacity(self.events as usize);
-        let mut changes = Changes::new(&self.body);
-        while let Some(Ok(change)) = changes.next() {
-            if let Change::Event { channel, .. } = change {
-                offsets.push((at + 5, next_offset(channel)));
-            }
-            at = changes.at();
-        }
-        for (at, offset) in offsets {
+        for (start, channel) in self.events {
+            // Behind the tag and the channel's number.
+            let at = start as usize + 5;
             if let Some(place) = self.body.get_mut(at..at + 8) {
-                place.copy_from_slice(&offset.to_le_bytes());
+                place.copy_from_slice(&next_offset(channel).to_le_bytes());
             }
         }
         self.body
@@ -282,18 +281,12 @@ impl Draft {
 /// Walks the changes of a frame's body.
 pub struct Changes<'a> {
     rest: &'a [u8],
-    len: usize,
 }
 
 impl<'a> Changes<'a> {
     /// Starts at the first change of `body`.
     pub fn new(body: &'a [u8]) -> Self {
-        Self { rest: body, len: body.len() }
-    }
-
-    /// Where in the body the next change starts.
-    pub fn at(&self) -> usize {
-        self.len - self.rest.len()
+        Self { rest: body }
     }
 
     fn take(&mut self, len: usize) -> Result<&'a [u8], Malformed> {

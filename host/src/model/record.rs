@@ -135,6 +135,13 @@ pub fn encode_event(out: &mut Vec<u8>, event: &Event, stamp: &Stamp<'_>) {
     encode(out, &parts, stamp, texts.iter().map(|(name, kind, text)| (*name, *kind, text.as_str())));
 }
 
+/// Gives a record that was made without one its flow.
+pub fn set_flow(record: &mut [u8], flow: Uuid) {
+    if let Some(place) = record.get_mut(8..24) {
+        place.copy_from_slice(flow.as_bytes());
+    }
+}
+
 /// How the text of an extension is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]

@@ -1,0 +1,166 @@
+//! The domain's owner: the one place where a frame gets its position. Whoever holds its lock checks, sequences and
+//! folds a frame, and nothing else changes what the frames add up to.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::journal::{Frame, Journal as _, Position};
+use crate::model::change::{Change, Changes, ChannelId, Control, Draft, ProcessorId};
+use crate::model::name::ChannelName;
+use crate::model::record::Record;
+use crate::view::world::World;
+
+use super::dedupe::Dedupe;
+use super::tail::StoredFrame;
+use super::waiting::Signal;
+use super::{Domain, Inner};
+
+/// What only the holder of the owner's lock may change.
+pub(super) struct Owner {
+    pub(super) world: World,
+    pub(super) dedupe: Dedupe,
+}
+
+/// Why a frame was not sequenced. Nothing of it happened.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// A newer deployment of the processor, or its removal, came first.
+    #[error("a newer deployment of the processor came first")]
+    Fenced,
+    /// An event in it is decided already.
+    #[error("the event at offset {offset} of subscription {subscription} is decided already")]
+    Decided {
+        /// The subscription.
+        subscription: u32,
+        /// The event's offset.
+        offset: u64,
+    },
+    /// The journal takes nothing more.
+    #[error("the journal takes nothing more: {0}")]
+    Closed(String),
+}
+
+/// Where a frame stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sequenced {
+    /// The frame's position.
+    pub position: u64,
+    /// The next frame's: once this much is durable, so is the frame.
+    pub end: u64,
+}
+
+/// First offset and count of a frame's events, by channel.
+type Runs = Vec<(ChannelId, u64, u64)>;
+
+impl Domain {
+    /// Sequences what a lane of a processor made, if the lane's deployment is still the one that runs.
+    pub fn commit(&self, processor: ProcessorId, generation: u64, draft: Draft) -> Result<Sequenced, Refused> {
+        self.wait_for_room()?;
+        let mut owner = self.0.owner.lock();
+        owner.check(processor, generation, &draft)?;
+        let (sequenced, runs) = self.0.sequence(&mut owner, draft)?;
+        let woken = owner.readers_of(&runs);
+        drop(owner);
+        self.wake(woken);
+        Ok(sequenced)
+    }
+
+    /// Lanes that are faster than the disk wait here, without the lock.
+    fn wait_for_room(&self) -> Result<(), Refused> {
+        let inner = &self.0;
+        if inner.journal.undurable_bytes() < inner.limits.undurable_bytes_max {
+            return Ok(());
+        }
+        let durable = inner.journal.durable();
+        let next = Position(durable.current().0 + 1);
+        durable.wait_blocking(next).map_err(|error| Refused::Closed(error.to_string()))
+    }
+}
+
+impl Inner {
+    /// Gives a frame its position, folds it and makes it visible. `Refused` means that nothing happened.
+    pub(super) fn sequence(&self, owner: &mut Owner, draft: Draft) -> Result<(Sequenced, Runs), Refused> {
+        let width = draft.events().max(1);
+        let mut runs = Runs::new();
+        let body = Bytes::from(draft.finish(|channel| owner.next_offset(channel, &mut runs)));
+        let position = self.journal.next().0;
+        let time_ms = self.clock.now_ms();
+        let frame = Frame { position: Position(position), width, time_ms, body: body.clone() };
+        let appended = self.journal.append(frame).map_err(|error| Refused::Closed(error.to_string()))?;
+        if appended.starts_segment {
+            self.index.start_block(position);
+        }
+        self.fold(owner, position, time_ms, &body);
+        if !runs.is_empty() {
+            let durable = self.journal.durable().current().0;
+            self.tail.push(Arc::new(StoredFrame { position, time_ms, body }), &runs, durable);
+        }
+        Ok((Sequenced { position, end: position + u64::from(width) }, runs))
+    }
+
+    fn fold(&self, owner: &mut Owner, position: u64, time_ms: u64, body: &[u8]) {
+        self.index.note(position, time_ms, body);
+        for change in Changes::new(body).map_while(Result::ok) {
+            owner.world.fold(&change);
+            self.notice(position, &change);
+        }
+    }
+
+    fn notice(&self, position: u64, change: &Change<'_>) {
+        match change {
+            Change::Event { channel, record, .. } => {
+                let Ok(record) = Record::parse(record) else { return };
+                self.budget.count(record.stamp.flow);
+                self.waiting.notice(Signal::Event(*channel), position, || Some(record.stamp.flow));
+            }
+            Change::Reply { flow, .. } => self.waiting.notice(Signal::Reply, position, || Some(*flow)),
+            _ => {}
+        }
+    }
+}
+
+impl Owner {
+    fn check(&self, processor: ProcessorId, generation: u64, draft: &Draft) -> Result<(), Refused> {
+        let current = self.world.processors().get(processor as usize).filter(|p| p.deployed);
+        let current = current.and_then(|p| p.deployment.as_ref()).map(|d| d.generation);
+        if current != Some(generation) {
+            return Err(Refused::Fenced);
+        }
+        for change in draft.changes().map_while(Result::ok) {
+            let Change::Decided { subscription, offset, .. } = change else { continue };
+            let known = self.world.subscriptions().get(subscription as usize);
+            if known.is_none_or(|s| s.decided.contains(offset)) {
+                return Err(Refused::Decided { subscription, offset });
+            }
+        }
+        Ok(())
+    }
+
+    fn next_offset(&self, channel: ChannelId, runs: &mut Runs) -> u64 {
+        if let Some((_, first, count)) = runs.iter_mut().find(|run| run.0 == channel) {
+            *count += 1;
+            return *first + *count - 1;
+        }
+        let first = self.world.channels().get(channel as usize).map_or(0, |channel| channel.next);
+        runs.push((channel, first, 1));
+        first
+    }
+
+    pub(super) fn readers_of(&self, runs: &Runs) -> Vec<ProcessorId> {
+        let channels = runs.iter().filter_map(|run| self.world.channels().get(run.0 as usize));
+        let subscriptions = channels.flat_map(|channel| &channel.subscriptions);
+        subscriptions.filter_map(|s| Some(self.world.subscriptions().get(*s as usize)?.processor)).collect()
+    }
+
+    /// The number of a channel; a new one gets a change in `draft`.
+    pub(super) fn channel(&self, name: &ChannelName, draft: &mut Draft, created: &mut u32) -> ChannelId {
+        if let Some(id) = self.world.channel_id(name.as_str()) {
+            return id;
+        }
+        let channel = self.world.channels().len() as ChannelId + *created;
+        *created += 1;
+        draft.control(&Control::ChannelCreated { channel, name: name.clone() });
+        channel
+    }
+}

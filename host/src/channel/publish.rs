@@ -1,0 +1,187 @@
+//! Admission: what is accepted from outside, and what is answered when it comes twice.
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+use crate::journal::Journal as _;
+use crate::model::event::{Event, EventError};
+use crate::model::change::Draft;
+use crate::model::name::ChannelName;
+use crate::model::record::{Record, Stamp, encode_event, set_flow};
+
+use super::Domain;
+use super::dedupe::Fingerprint;
+use super::owner::Owner;
+use super::print::fingerprint;
+
+/// The most events of one publish, which is one frame.
+pub const PUBLISH_EVENTS_MAX: usize = 10_000;
+/// The most bytes of one publish; a frame has 16 MiB.
+pub const PUBLISH_BYTES_MAX: usize = 15 << 20;
+/// How long a publisher is asked to stay away when too much waits for the disk.
+const RETRY_AFTER_S: u64 = 1;
+
+/// Why events were not accepted; then none of the batch was.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PublishError {
+    /// One of them is no event.
+    #[error("event {index} of the batch: {error}")]
+    BadEvent {
+        /// Its place in the batch, from 0.
+        index: usize,
+        /// What is wrong with it.
+        error: EventError,
+    },
+    /// One of them was published before and said something else.
+    #[error(
+        "an event with source '{event_source}' and id '{id}' was published on this channel before, with other content; \
+         give a new event a new id"
+    )]
+    Conflict {
+        /// Its id.
+        id: String,
+        /// Its source.
+        event_source: String,
+    },
+    /// The batch is too large.
+    #[error("the batch has {count} events and {bytes} bytes; at most {PUBLISH_EVENTS_MAX} events and {PUBLISH_BYTES_MAX} bytes")]
+    TooLarge {
+        /// Its events.
+        count: usize,
+        /// Its bytes.
+        bytes: usize,
+    },
+    /// Too much waits for the disk.
+    #[error("too much waits for the disk; try again in {retry_after_s} s")]
+    Busy {
+        /// When to come back, in seconds.
+        retry_after_s: u64,
+    },
+    /// The domain takes no events.
+    #[error("the domain takes no events: {reason}")]
+    Closed {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl PublishError {
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::BadEvent { .. } => "bad-event",
+            Self::Conflict { .. } => "event-conflict",
+            Self::TooLarge { .. } => "batch-too-large",
+            Self::Busy { .. } => "busy",
+            Self::Closed { .. } => "domain-closed",
+        }
+    }
+}
+
+/// What became of one event of a publish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Admitted {
+    /// Its place in the channel.
+    pub offset: u64,
+    /// Whether it was accepted before; the offset is that of the first time.
+    pub duplicate: bool,
+}
+
+/// An event that is ready to be recorded.
+struct Prepared {
+    record: Vec<u8>,
+    print: Fingerprint,
+}
+
+impl Domain {
+    /// Sequences events on a channel, as one frame; a channel that does not exist is created. The events are not
+    /// durable yet: wait for the position that comes with the answer.
+    pub fn publish(&self, channel: &ChannelName, events: &[Event]) -> Result<(Vec<Admitted>, u64), PublishError> {
+        let prepared = self.prepare(channel, events)?;
+        let inner = &self.0;
+        if inner.journal.undurable_bytes() >= inner.limits.undurable_bytes_max {
+            return Err(PublishError::Busy { retry_after_s: RETRY_AFTER_S });
+        }
+        let mut owner = inner.owner.lock();
+        let admitted = owner.admit(channel, &prepared, events)?;
+        let fresh = admitted.iter().zip(&prepared).filter(|(admitted, _)| !admitted.duplicate);
+        let mut draft = Draft::default();
+        let id = owner.channel(channel, &mut draft, &mut 0);
+        let now_ms = inner.clock.now_ms();
+        for (admitted, prepared) in fresh {
+            draft.event(id, |out| out.extend_from_slice(&prepared.record));
+            owner.dedupe.insert(prepared.print, admitted.offset, now_ms);
+        }
+        if draft.events() == 0 {
+            return Ok((admitted, inner.journal.next().0));
+        }
+        let closed = |error: super::Refused| PublishError::Closed { reason: error.to_string() };
+        let (sequenced, runs) = inner.sequence(&mut owner, draft).map_err(closed)?;
+        let woken = owner.readers_of(&runs);
+        drop(owner);
+        self.wake(woken);
+        Ok((admitted, sequenced.end))
+    }
+
+    fn prepare(&self, channel: &ChannelName, events: &[Event]) -> Result<Vec<Prepared>, PublishError> {
+        let bytes = events.iter().map(|event| event.data.as_ref().map_or(0, Bytes::len)).sum();
+        if events.len() > PUBLISH_EVENTS_MAX || bytes > PUBLISH_BYTES_MAX {
+            return Err(PublishError::TooLarge { count: events.len(), bytes });
+        }
+        let now_ms = self.0.clock.now_ms();
+        let indexed = events.iter().enumerate();
+        let prepared: Vec<_> = indexed.map(|(index, event)| prepare(channel, index, event, now_ms)).collect::<Result<_, _>>()?;
+        let bytes = prepared.iter().map(|prepared| prepared.record.len()).sum();
+        if bytes > PUBLISH_BYTES_MAX {
+            return Err(PublishError::TooLarge { count: events.len(), bytes });
+        }
+        Ok(prepared)
+    }
+}
+
+fn prepare(channel: &ChannelName, index: usize, event: &Event, now_ms: u64) -> Result<Prepared, PublishError> {
+    event.check().map_err(|error| PublishError::BadEvent { index, error })?;
+    let stamp = Stamp { flow: Uuid::nil(), cause: None, causationid: None, hops: 0 };
+    let mut record = Vec::with_capacity(256 + event.data.as_ref().map_or(0, Bytes::len));
+    encode_event(&mut record, event, &stamp);
+    let malformed = |error: crate::model::record::Malformed| PublishError::BadEvent {
+        index,
+        error: EventError { attribute: ".".to_owned(), why: error.to_string() },
+    };
+    let print = fingerprint(channel.as_str(), &Record::parse(&record).map_err(malformed)?);
+    set_flow(&mut record, new_flow(now_ms));
+    Ok(Prepared { record, print })
+}
+
+fn new_flow(now_ms: u64) -> Uuid {
+    let nanos = (now_ms % 1000) as u32 * 1_000_000;
+    Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, now_ms / 1000, nanos))
+}
+
+impl Owner {
+    /// Finds out which events are new, without changing anything.
+    fn admit(&self, channel: &ChannelName, prepared: &[Prepared], events: &[Event]) -> Result<Vec<Admitted>, PublishError> {
+        let id = self.world.channel_id(channel.as_str());
+        let mut next = id.and_then(|id| self.world.channels().get(id as usize)).map_or(0, |channel| channel.next);
+        let mut admitted: Vec<Admitted> = Vec::with_capacity(prepared.len());
+        let mut batch = hashbrown::HashMap::with_capacity(if prepared.len() > 1 { prepared.len() } else { 0 });
+        for (prepared, event) in prepared.iter().zip(events) {
+            let print = prepared.print;
+            let before = self.dedupe.find(print).map(|known| (known.same, known.offset)).or_else(|| {
+                batch.get(&print.identity).map(|(content, offset)| (*content == print.content, *offset))
+            });
+            match before {
+                Some((false, _)) => {
+                    return Err(PublishError::Conflict { id: event.id.clone(), event_source: event.source.clone() });
+                }
+                Some((true, offset)) => admitted.push(Admitted { offset, duplicate: true }),
+                None => {
+                    batch.insert(print.identity, (print.content, next));
+                    admitted.push(Admitted { offset: next, duplicate: false });
+                    next += 1;
+                }
+            }
+        }
+        Ok(admitted)
+    }
+}

@@ -1,0 +1,176 @@
+//! The latest frames of every channel, in memory: what lanes that keep up read, and the only place where a frame
+//! that is not yet on disk can be read. Bounded by bytes; what is older is in the journal.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use crate::model::change::{Change, ChannelId, Changes};
+
+/// A frame whose body can be read.
+#[derive(Clone, Debug)]
+pub struct StoredFrame {
+    /// Its journal position, which is that of its first event.
+    pub position: u64,
+    /// When it was recorded, milliseconds since the Unix epoch.
+    pub time_ms: u64,
+    /// Its changes.
+    pub body: Bytes,
+}
+
+/// An event as a reader gets it.
+#[derive(Clone, Debug)]
+pub struct Item {
+    /// Its place in its channel.
+    pub offset: u64,
+    /// Its place in the journal.
+    pub position: u64,
+    /// When it was recorded, milliseconds since the Unix epoch.
+    pub time_ms: u64,
+    /// The event: see [`crate::model::record`].
+    pub record: Bytes,
+}
+
+/// The events of one channel in one frame.
+#[derive(Clone, Debug)]
+struct Run {
+    first: u64,
+    count: u64,
+    frame: Arc<StoredFrame>,
+}
+
+/// The latest frames of all channels.
+pub struct Tail {
+    inner: Mutex<Inner>,
+    bytes_max: usize,
+}
+
+#[derive(Default)]
+struct Inner {
+    channels: Vec<VecDeque<Run>>,
+    /// Frames in order with the channels that they have runs in.
+    frames: VecDeque<(u64, usize, Vec<ChannelId>)>,
+    bytes: usize,
+}
+
+/// How many events of each channel a frame holds, and the first offset.
+pub type FrameRuns = [(ChannelId, u64, u64)];
+
+impl Tail {
+    /// Keeps about so many bytes.
+    pub fn new(bytes_max: usize) -> Self {
+        Self { inner: Mutex::default(), bytes_max }
+    }
+
+    /// Adds a frame. `runs` are its channels with first offset and count. Frames at or above `durable` stay
+    /// whatever they take: they can be read nowhere else.
+    pub fn push(&self, frame: Arc<StoredFrame>, runs: &FrameRuns, durable: u64) {
+        let mut inner = self.inner.lock();
+        for &(channel, first, count) in runs {
+            let index = channel as usize;
+            if inner.channels.len() <= index {
+                inner.channels.resize_with(index + 1, VecDeque::new);
+            }
+            if let Some(channel) = inner.channels.get_mut(index) {
+                channel.push_back(Run { first, count, frame: frame.clone() });
+            }
+        }
+        inner.bytes += frame.body.len();
+        inner.frames.push_back((frame.position, frame.body.len(), runs.iter().map(|run| run.0).collect()));
+        inner.evict(self.bytes_max, durable);
+    }
+
+    /// The frames that hold a channel's events from `offset` on, oldest first, until they hold `events` of them;
+    /// `None` when the tail does not reach back to `offset`.
+    pub fn frames_from(&self, channel: ChannelId, offset: u64, events: u64) -> Option<Vec<Arc<StoredFrame>>> {
+        let inner = self.inner.lock();
+        let runs = inner.channels.get(channel as usize)?;
+        if runs.front()?.first > offset {
+            return None;
+        }
+        let start = runs.partition_point(|run| run.first + run.count <= offset);
+        let mut left = events;
+        let mut frames = Vec::new();
+        for run in runs.range(start..) {
+            frames.push(run.frame.clone());
+            left = left.saturating_sub(run.count);
+            if left == 0 {
+                break;
+            }
+        }
+        Some(frames)
+    }
+}
+
+impl Inner {
+    fn evict(&mut self, bytes_max: usize, durable: u64) {
+        while self.bytes > bytes_max && self.frames.len() > 1 {
+            let Some((position, bytes, channels)) = self.frames.pop_front() else { return };
+            if position >= durable {
+                self.frames.push_front((position, bytes, channels));
+                return;
+            }
+            for channel in channels {
+                if let Some(runs) = self.channels.get_mut(channel as usize) {
+                    runs.pop_front();
+                }
+            }
+            self.bytes -= bytes;
+        }
+    }
+}
+
+/// Takes the events of one channel from `from` on out of a frame.
+pub fn items_of(frame: &StoredFrame, channel: ChannelId, from: u64, out: &mut VecDeque<Item>) {
+    let mut position = frame.position;
+    for change in Changes::new(&frame.body).map_while(Result::ok) {
+        let Change::Event { channel: of, offset, record } = change else { continue };
+        if of == channel && offset >= from {
+            let record = frame.body.slice_ref(record);
+            out.push_back(Item { offset, position, time_ms: frame.time_ms, record });
+        }
+        position += 1;
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn frame(position: u64, bytes: usize) -> Arc<StoredFrame> {
+        Arc::new(StoredFrame { position, time_ms: 0, body: vec![0; bytes].into() })
+    }
+
+    fn positions(tail: &Tail, channel: ChannelId, offset: u64, events: u64) -> Option<Vec<u64>> {
+        Some(tail.frames_from(channel, offset, events)?.iter().map(|frame| frame.position).collect())
+    }
+
+    #[test]
+    fn readers_get_the_frames_that_hold_their_offsets() {
+        let tail = Tail::new(1000);
+        tail.push(frame(0, 10), &[(0, 0, 3), (1, 0, 1)], 0);
+        tail.push(frame(4, 10), &[(1, 1, 1)], 0);
+        tail.push(frame(5, 10), &[(0, 3, 2)], 0);
+        assert_eq!(positions(&tail, 0, 2, 64), Some(vec![0, 5]));
+        assert_eq!(positions(&tail, 0, 2, 1), Some(vec![0]));
+        assert_eq!(positions(&tail, 1, 1, 64), Some(vec![4]));
+        assert_eq!(positions(&tail, 0, 5, 64), Some(vec![]));
+        assert_eq!(positions(&tail, 7, 0, 64), None);
+    }
+
+    #[test]
+    fn old_frames_leave_and_undurable_ones_stay() {
+        let tail = Tail::new(25);
+        for n in 0..4 {
+            tail.push(frame(n, 10), &[(0, n, 1)], 2);
+        }
+        assert_eq!(positions(&tail, 0, 1, 64), None);
+        assert_eq!(positions(&tail, 0, 2, 64), Some(vec![2, 3]));
+        tail.push(frame(4, 10), &[(0, 4, 1)], 5);
+        assert_eq!(positions(&tail, 0, 2, 64), None);
+        assert_eq!(positions(&tail, 0, 3, 64), Some(vec![3, 4]));
+    }
+}
