@@ -1,3 +1,4 @@
 //! Baton: a host for event processors.
 
 pub mod model;
+pub mod runtime;
