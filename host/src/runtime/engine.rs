@@ -1,0 +1,132 @@
+//! The engine: settings, the linker that all programs share, the ticks that deadlines count, and loading.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use wasmtime::component::{Component, Linker};
+use wasmtime::{Config, EngineWeak, WasmBacktraceDetails};
+
+use super::error::Error;
+use super::inspect::inspect;
+use super::instance::{self, Guest};
+use super::limits::{InstanceLimits, STACK_BYTES_MAX};
+use super::program::{Compiled, Program};
+use super::wasi;
+
+/// How long an epoch lasts, by which deadlines are measured.
+const TICK: Duration = Duration::from_millis(10);
+
+/// How the host runs processors.
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// Where compiled code is kept; absent, it is compiled at each start.
+    pub cache_dir: Option<PathBuf>,
+    /// Memory of an instance whose descriptor does not say.
+    pub memory_bytes_max_default: u64,
+    /// Time for an event whose descriptor does not say.
+    pub event_time_ms_max_default: u64,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self { cache_dir: None, memory_bytes_max_default: 64 << 20, event_time_ms_max_default: 1000 }
+    }
+}
+
+/// Compiles and runs processors. Cheap to clone; the ticker ends with the last clone, program and instance.
+#[derive(Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    wasmtime: wasmtime::Engine,
+    linker: Linker<Guest>,
+    config: EngineConfig,
+}
+
+impl Engine {
+    /// Starts an engine and its ticker.
+    pub fn new(config: EngineConfig) -> Result<Self, Error> {
+        let wasmtime = wasmtime::Engine::new(&settings()).map_err(failed)?;
+        let linker = linker(&wasmtime).map_err(failed)?;
+        start_ticker(wasmtime.weak())
+            .map_err(|error| Error::Engine { why: format!("no ticker: {error}") })?;
+        Ok(Self { shared: Arc::new(Shared { wasmtime, linker, config }) })
+    }
+
+    /// Checks a component and compiles it, or takes its code from the cache.
+    pub fn load(&self, bytes: &[u8]) -> Result<Program, Error> {
+        let inspected = inspect(bytes)?;
+        inspected.check_imports()?;
+        let started = Instant::now();
+        let component = self.compile(bytes)?;
+        let compiled = Compiled { component, compile_time: started.elapsed(), from_cache: false };
+        Program::new(self, inspected, compiled)
+    }
+
+    fn compile(&self, bytes: &[u8]) -> Result<Component, Error> {
+        Component::from_binary(self.wasmtime(), bytes)
+            .map_err(|error| Error::Invalid { why: format!("{error:#}") })
+    }
+
+    pub(super) fn wasmtime(&self) -> &wasmtime::Engine {
+        &self.shared.wasmtime
+    }
+
+    pub(super) fn linker(&self) -> &Linker<Guest> {
+        &self.shared.linker
+    }
+
+    pub(super) fn default_limits(&self) -> InstanceLimits {
+        let EngineConfig { memory_bytes_max_default, event_time_ms_max_default, .. } = self.shared.config;
+        InstanceLimits {
+            memory_bytes_max: memory_bytes_max_default,
+            event_time_ms_max: event_time_ms_max_default,
+        }
+    }
+}
+
+fn failed(error: wasmtime::Error) -> Error {
+    Error::Engine { why: format!("{error:#}") }
+}
+
+/// What decides how code is compiled. Memory stays at the engine's reservation of 4 GiB of addresses for each instance:
+/// it costs no memory, saves every bounds check, and 10,000 instances are a third of what a process can address.
+fn settings() -> Config {
+    let mut config = Config::new();
+    config.epoch_interruption(true);
+    config.concurrency_support(false);
+    config.max_wasm_stack(STACK_BYTES_MAX);
+    config.memory_init_cow(true);
+    config.guard_before_linear_memory(false);
+    config.wasm_backtrace_details(WasmBacktraceDetails::Disable);
+    config.cranelift_nan_canonicalization(true);
+    config.relaxed_simd_deterministic(true);
+    config
+}
+
+fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Guest>> {
+    let mut linker = Linker::new(engine);
+    wasi::link(&mut linker)?;
+    instance::link(&mut linker)?;
+    Ok(linker)
+}
+
+/// How many epochs a time is. The first may end at once, so there is one more.
+pub(super) fn ticks(ms: u64) -> u64 {
+    ms.div_ceil(TICK.as_millis() as u64) + 1
+}
+
+fn start_ticker(engine: EngineWeak) -> std::io::Result<()> {
+    let tick = move || {
+        while let Some(engine) = engine.upgrade() {
+            engine.increment_epoch();
+            drop(engine);
+            thread::sleep(TICK);
+        }
+    };
+    thread::Builder::new().name("baton-epochs".to_owned()).spawn(tick).map(drop)
+}

@@ -1,0 +1,163 @@
+//! One sandbox: a store with an instance in it, and the calls into it. After a failed call it is spent.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use wasmtime::component::{Linker, TypedFunc, WasmStr};
+use wasmtime::{Store, StoreContextMut};
+
+use super::batch::Batch;
+use super::bindings::{BatchRows, CONFIG, LOG, Level, OutcomeRows, STATE};
+use super::blame;
+use super::calls::{CallScope, HostCalls};
+use super::engine::ticks;
+use super::error::CallError;
+use super::limits::{Accountant, InstanceLimits, OUTCOMES_BYTES_MAX, STATE_NAME_BYTES_MAX};
+use super::logbook::Logbook;
+use super::outcomes::Outcomes;
+use super::program::Program;
+use super::wasi::Sandbox;
+
+type Handle = TypedFunc<(BatchRows<'static>,), (OutcomeRows,)>;
+
+/// A processor that runs, with memory of its own.
+pub struct Instance {
+    store: Store<Guest>,
+    handle: Handle,
+    limits: InstanceLimits,
+    spent: bool,
+    /// Keeps the engine's ticker alive, without which no deadline would come.
+    _program: Program,
+}
+
+/// What the host keeps for one instance.
+pub(super) struct Guest {
+    pub sandbox: Sandbox,
+    accountant: Accountant,
+    logbook: Arc<Mutex<Logbook>>,
+    calls: Arc<dyn HostCalls>,
+    batch: Batch,
+}
+
+impl Instance {
+    /// Makes a store and an instance in it. This runs the guest's start code, within the limits of a call.
+    pub(super) fn new(program: Program, calls: Arc<dyn HostCalls>) -> Result<Self, CallError> {
+        let limits = program.limits();
+        let mut store = Store::new(program.wasmtime(), Guest::new(limits, calls));
+        store.limiter(|guest| &mut guest.accountant);
+        store.set_hostcall_fuel(OUTCOMES_BYTES_MAX);
+        store.set_epoch_deadline(ticks(limits.event_time_ms_max));
+        let made = program.pre().instantiate(&mut store);
+        let made = made.map_err(|error| blame::of(&error, &store.data().facts(limits)))?;
+        let handle = made.get_typed_func(&mut store, program.handle());
+        let handle = handle.map_err(|error| CallError::malformed(format!("'handle': {error:#}")))?;
+        store.data_mut().logbook.lock().end();
+        Ok(Self { store, handle, limits, spent: false, _program: program })
+    }
+
+    /// Hands a batch to the guest and takes its outcomes. The whole call has the time of one event.
+    pub fn call(&mut self, batch: &Batch) -> Result<Outcomes, CallError> {
+        if self.spent {
+            return Err(CallError::Spent);
+        }
+        self.spent = true;
+        self.store.data_mut().begin(batch);
+        self.store.set_epoch_deadline(ticks(self.limits.event_time_ms_max));
+        let called = self.handle.call(&mut self.store, (batch.rows(),));
+        self.store.data_mut().end();
+        let (rows,) = called.map_err(|error| blame::of(&error, &self.store.data().facts(self.limits)))?;
+        let outcomes = Outcomes::check(rows, batch.len())?;
+        self.spent = false;
+        Ok(outcomes)
+    }
+
+    /// Whether a call has failed. What it holds is not to be trusted then; drop it.
+    pub fn is_spent(&self) -> bool {
+        self.spent
+    }
+
+    /// What its memories and tables have together.
+    pub fn memory_bytes(&self) -> u64 {
+        self.store.data().accountant.used()
+    }
+}
+
+impl Guest {
+    fn new(limits: InstanceLimits, calls: Arc<dyn HostCalls>) -> Self {
+        let logbook = Arc::new(Mutex::new(Logbook::new(calls.clone())));
+        Self {
+            sandbox: Sandbox::new(&logbook),
+            accountant: Accountant::new(limits.memory_bytes_max),
+            logbook,
+            calls,
+            batch: Batch::new(0, 0),
+        }
+    }
+
+    fn begin(&mut self, batch: &Batch) {
+        self.batch = batch.clone();
+        self.sandbox.begin(batch);
+        self.logbook.lock().begin(batch);
+    }
+
+    /// Lets go of the batch, so that its owner can fill its buffers again.
+    fn end(&mut self) {
+        self.logbook.lock().end();
+        self.batch = Batch::new(0, 0);
+    }
+
+    fn facts(&self, limits: InstanceLimits) -> blame::Facts {
+        blame::Facts { limits, complaint: self.logbook.lock().complaint() }
+    }
+
+    /// Checks an event's index and notes that its handler is at work.
+    fn at(&self, event: u32) -> Result<(), CallError> {
+        if event as usize >= self.batch.len() {
+            let events = self.batch.len();
+            return Err(CallError::malformed(format!("it named event {event} of a batch of {events}")));
+        }
+        self.logbook.lock().at(event);
+        Ok(())
+    }
+
+    fn state(&self, event: u32, name: &str) -> Result<Option<Vec<u8>>, CallError> {
+        self.at(event)?;
+        let answer = self.calls.state(&CallScope::new(&self.batch), event, bounded(name)?);
+        answer.map_err(|failure| CallError::Host(failure.0))
+    }
+
+    fn log(&self, event: u32, level: Level, message: &str) -> Result<(), CallError> {
+        self.at(event)?;
+        self.logbook.lock().line(event, level, message);
+        Ok(())
+    }
+
+    fn config(&self, name: &str) -> Result<Option<String>, CallError> {
+        Ok(self.calls.config(bounded(name)?))
+    }
+}
+
+fn bounded(name: &str) -> Result<&str, CallError> {
+    if name.len() <= STATE_NAME_BYTES_MAX {
+        return Ok(name);
+    }
+    let len = name.len();
+    Err(CallError::malformed(format!("a name has {len} bytes, {STATE_NAME_BYTES_MAX} are allowed")))
+}
+
+/// Links the host calls of the contract.
+pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    type Ctx<'a> = StoreContextMut<'a, Guest>;
+    linker.instance(STATE)?.func_wrap("get", |ctx: Ctx<'_>, (event, name): (u32, WasmStr)| {
+        Ok((ctx.data().state(event, &name.to_str(&ctx)?)?,))
+    })?;
+    linker.instance(LOG)?.func_wrap(
+        "write",
+        |ctx: Ctx<'_>, (event, level, message): (u32, Level, WasmStr)| {
+            Ok(ctx.data().log(event, level, &message.to_str(&ctx)?)?)
+        },
+    )?;
+    linker
+        .instance(CONFIG)?
+        .func_wrap("get", |ctx: Ctx<'_>, (name,): (WasmStr,)| Ok((ctx.data().config(&name.to_str(&ctx)?)?,)))
+}
