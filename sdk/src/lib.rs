@@ -57,6 +57,13 @@ mod guest;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
 
+/// A handler that ends without telling does not compile:
+///
+/// ```compile_fail
+/// use baton_sdk::prelude::*;
+/// #[processor(name = "silent", subscribe("order-created"))]
+/// fn handle(_event: Event, _cx: &mut Context) -> Handled { Ok(()) }
+/// ```
 pub use baton_sdk_macros::processor;
 pub use context::Context;
 pub use descriptor::{Definition, Descriptor, Processor, Subscription};

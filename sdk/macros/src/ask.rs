@@ -5,12 +5,7 @@ use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::{Error, Ident, LitInt, LitStr, Result, Token, parenthesized};
 
-/// The same bounds as the host's, so that what it would refuse does not compile.
-const NAME_LEN_MAX: usize = 128;
-const CONCURRENCY_MAX: u64 = 64;
-const SUBSCRIPTIONS_MAX: usize = 64;
-const MEMORY_BYTES_RANGE: (u64, u64) = (64 << 10, 4 << 30);
-const EVENT_TIME_MS_RANGE: (u64, u64) = (1, 60_000);
+use crate::check::{self, key, name, one_of, within};
 
 /// What a processor says of itself.
 #[derive(Default)]
@@ -59,7 +54,9 @@ impl Ask {
             "name" => self.name = name(&value(input)?, "processor")?,
             "description" => self.description = value::<LitStr>(input)?.value(),
             "key" => self.key = Some(key(&value(input)?)?),
-            "concurrency" => self.concurrency = Some(within(&value(input)?, (1, CONCURRENCY_MAX))?),
+            "concurrency" => {
+                self.concurrency = Some(within(&value(input)?, (1, check::CONCURRENCY_MAX))?)
+            }
             "instance" => self.instance = Some(one_of(&value(input)?, &["warm", "fresh"])?),
             "publishes" => self.publishes = channels(input)?,
             "subscribe" => self.subscribe(input)?,
@@ -89,8 +86,11 @@ impl Ask {
                 format!("'{channel}' is there twice; keep one"),
             ));
         }
-        if self.subscriptions.len() == SUBSCRIPTIONS_MAX {
-            let why = format!("a processor subscribes to {SUBSCRIPTIONS_MAX} channels at most");
+        if self.subscriptions.len() == check::SUBSCRIPTIONS_MAX {
+            let why = format!(
+                "a processor subscribes to {} channels at most",
+                check::SUBSCRIPTIONS_MAX
+            );
             return Err(Error::new(literal.span(), why));
         }
         let mut subscription = Subscription {
@@ -110,10 +110,12 @@ impl Ask {
         items(&content, |word, input| {
             match word.to_string().as_str() {
                 "memory_bytes_max" => {
-                    self.memory_bytes_max = Some(within(&value(input)?, MEMORY_BYTES_RANGE)?);
+                    self.memory_bytes_max =
+                        Some(within(&value(input)?, check::MEMORY_BYTES_RANGE)?);
                 }
                 "event_time_ms_max" => {
-                    self.event_time_ms_max = Some(within(&value(input)?, EVENT_TIME_MS_RANGE)?);
+                    self.event_time_ms_max =
+                        Some(within(&value(input)?, check::EVENT_TIME_MS_RANGE)?);
                 }
                 _ => return Err(unknown(word, "memory_bytes_max or event_time_ms_max")),
             }
@@ -216,51 +218,4 @@ fn channels(input: ParseStream) -> Result<Vec<String>> {
         channels.push(channel);
     }
     Ok(channels)
-}
-
-fn name(literal: &LitStr, what: &str) -> Result<String> {
-    let text = literal.value();
-    let first = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    let rest = |c: char| first(c) || "-_.".contains(c);
-    if text.len() <= NAME_LEN_MAX && text.starts_with(first) && text.chars().all(rest) {
-        return Ok(text);
-    }
-    let why = format!(
-        "'{text}' is not a {what} name: use 1 to {NAME_LEN_MAX} lower-case letters, digits, '-', '_' and '.', \
-         and begin with a letter or a digit"
-    );
-    Err(Error::new(literal.span(), why))
-}
-
-fn key(literal: &LitStr) -> Result<String> {
-    let text = literal.value();
-    let attribute = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    if text.starts_with('/') || (!text.is_empty() && text.chars().all(attribute)) {
-        return Ok(text);
-    }
-    let why = format!(
-        "'{text}' is not a key: use \"default\", \"single\", the name of an attribute, or a JSON pointer such as \"/sku\""
-    );
-    Err(Error::new(literal.span(), why))
-}
-
-fn one_of(literal: &LitStr, known: &[&str]) -> Result<String> {
-    let text = literal.value();
-    if known.contains(&text.as_str()) {
-        return Ok(text);
-    }
-    Err(Error::new(
-        literal.span(),
-        format!("'{text}' is not known here; use one of {known:?}"),
-    ))
-}
-
-fn within(literal: &LitInt, (low, high): (u64, u64)) -> Result<u64> {
-    match literal.base10_parse()? {
-        value if (low..=high).contains(&value) => Ok(value),
-        value => {
-            let why = format!("{value} is out of bounds; choose {low} to {high}");
-            Err(Error::new(literal.span(), why))
-        }
-    }
 }

@@ -1,4 +1,5 @@
-//! Finds `cx.publish("x", ..)` and `cx.emit("x")` in a handler, so that a channel that is not declared does not compile.
+//! Finds `cx.publish("x", ..)` and `cx.emit("x")` in a handler, so that a channel that is not declared
+//! does not compile.
 
 use syn::visit::{self, Visit};
 use syn::{
@@ -36,7 +37,8 @@ fn context_name(signature: &Signature) -> Option<&Ident> {
 fn undeclared(literal: &LitStr, publishes: &[String]) -> Error {
     let channel = literal.value();
     let why = format!(
-        "'{channel}' is not declared: add publishes(\"{channel}\") to the #[processor] attribute, which declares {publishes:?}"
+        "'{channel}' is not declared: add it to publishes(..) of the #[processor] attribute, \
+         which declares {publishes:?}"
     );
     Error::new(literal.span(), why)
 }

@@ -137,3 +137,116 @@ fn export(json: &str, definition: &TokenStream) -> TokenStream {
         };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn refusal(arguments: TokenStream, body: TokenStream) -> String {
+        let item = quote! { fn handle(event: Event<Order>, cx: &mut Context) -> Handled { #body } };
+        expand(arguments, item).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_the_host_would_refuse_does_not_compile() {
+        let cases = [
+            (quote!(subscribe("a")), "say the processor's name"),
+            (quote!(name = "a"), "say which channel's events it handles"),
+            (
+                quote!(name = "A", subscribe("a")),
+                "'A' is not a processor name",
+            ),
+            (
+                quote!(name = "a", subscribe("a b")),
+                "'a b' is not a channel name",
+            ),
+            (
+                quote!(name = "a", subscribe("a"), subscribe("a")),
+                "'a' is there twice",
+            ),
+            (
+                quote!(name = "a", publishes("b", "b"), subscribe("a")),
+                "'b' is there twice",
+            ),
+            (
+                quote!(name = "a", name = "b", subscribe("a")),
+                "'name' is there twice",
+            ),
+            (
+                quote!(name = "a", subscribe("a", key = "No")),
+                "'No' is not a key",
+            ),
+            (
+                quote!(name = "a", subscribe("a", start = "now")),
+                "'now' is not known here",
+            ),
+            (
+                quote!(name = "a", subscribe("a"), instance = "cold"),
+                "'cold' is not known here",
+            ),
+            (
+                quote!(name = "a", subscribe("a"), colour = 1),
+                "'colour' is not known here",
+            ),
+            (
+                quote!(name = "a", subscribe("a"), concurrency = 65),
+                "65 is out of bounds; choose 1 to 64",
+            ),
+            (
+                quote!(name = "a", subscribe("a"), limits(memory_bytes_max = 1)),
+                "choose 65536 to 4294967296",
+            ),
+            (
+                quote!(
+                    name = "a",
+                    subscribe("a"),
+                    limits(event_time_ms_max = 60_001)
+                ),
+                "choose 1 to 60000",
+            ),
+        ];
+        for (arguments, part) in cases {
+            let text = arguments.to_string();
+            let refusal = refusal(arguments, TokenStream::new());
+            assert!(refusal.contains(part), "{text}: {refusal}");
+        }
+    }
+
+    #[test]
+    fn the_most_subscriptions_are_64() {
+        let channels = (0..65).map(|index| format!("c{index}"));
+        let refusal = refusal(
+            quote!(name = "a", #(subscribe(#channels)),*),
+            TokenStream::new(),
+        );
+        assert!(
+            refusal.contains("subscribes to 64 channels at most"),
+            "{refusal}"
+        );
+    }
+
+    #[test]
+    fn a_channel_that_a_handler_names_must_be_declared() {
+        let refusal = refusal(
+            quote!(name = "a", subscribe("a"), publishes("told")),
+            quote!(if true { cx.publish("told", &1)?; } other.publish("x"); cx.emit("toad").no_data()),
+        );
+        assert!(refusal.contains("'toad' is not declared"), "{refusal}");
+        assert!(refusal.contains("[\"told\"]"), "{refusal}");
+    }
+
+    #[test]
+    fn only_handlers_become_processors() {
+        let item = quote!(
+            struct X;
+        );
+        let refusal = expand(quote!(name = "a", subscribe("a")), item)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            refusal.contains("put #[processor] on a function"),
+            "{refusal}"
+        );
+    }
+}

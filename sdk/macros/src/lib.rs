@@ -3,6 +3,7 @@
 
 mod ask;
 mod body;
+mod check;
 mod descriptor;
 mod expand;
 
@@ -24,8 +25,8 @@ use proc_macro::TokenStream;
 /// )]
 /// ```
 ///
-/// A key is `default` (the attribute `partitionkey`, else `subject`, else `id`), `single` (all events in one order), the
-/// name of an attribute, or a JSON pointer into the data. The version is that of the crate.
+/// A key is `default` (the attribute `partitionkey`, else `subject`, else `id`), `single` (all events
+/// in one order), the name of an attribute, or a JSON pointer into the data. The version is that of the crate.
 ///
 /// A function `f` gets a sibling `f_processor()`, a type `T` gets `T::processor()`: the definition that the
 /// test kit takes. In a wasm build the component's export and its descriptor are made as well, so a crate has one
