@@ -1,1 +1,39 @@
-//! x
+//! The `#[processor]` attribute: reads what a processor says of itself, checks it where it is written, and puts it
+//! into the component. Use it by way of `baton-sdk`.
+
+mod ask;
+mod body;
+mod check;
+mod descriptor;
+mod expand;
+
+use proc_macro::TokenStream;
+
+/// Makes a processor of a function, or of an `impl Processor for T`.
+///
+/// ```text
+/// #[processor(
+///     name = "order-placement",                          // lower-case letters, digits, '-', '_', '.'
+///     description = "Takes orders.",                     // optional
+///     subscribe("place-order"),                          // one or more
+///     subscribe("x", key = "single", start = "latest"),  // start: "earliest" (default), "latest", or an offset
+///     publishes("order-created"),                        // all channels that it publishes on
+///     key = "/sku",                                      // for each subscription that names none of its own
+///     concurrency = 2,                                   // lanes; default 1
+///     limits(memory_bytes_max = 16_777_216, event_time_ms_max = 100),
+///     instance = "fresh",                                // default "warm"
+/// )]
+/// ```
+///
+/// A key is `default` (the attribute `partitionkey`, else `subject`, else `id`), `single` (all events
+/// in one order), the name of an attribute, or a JSON pointer into the data. The version is that of the crate.
+///
+/// A function `f` gets a sibling `f_processor()`, a type `T` gets `T::processor()`: the definition that the
+/// test kit takes. In a wasm build the component's export and its descriptor are made as well, so a crate has one
+/// processor.
+#[proc_macro_attribute]
+pub fn processor(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    expand::expand(arguments.into(), item.into())
+        .unwrap_or_else(syn::Error::into_compile_error)
+        .into()
+}

@@ -1,0 +1,221 @@
+//! What stands between the parentheses of `#[processor(..)]`, read and checked token by token.
+
+use proc_macro2::Span;
+use syn::parse::{Parse, ParseStream};
+use syn::punctuated::Punctuated;
+use syn::{Error, Ident, LitInt, LitStr, Result, Token, parenthesized};
+
+use crate::check::{self, key, name, one_of, within};
+
+/// What a processor says of itself.
+#[derive(Default)]
+pub struct Ask {
+    pub name: String,
+    pub description: String,
+    pub subscriptions: Vec<Subscription>,
+    pub publishes: Vec<String>,
+    pub concurrency: Option<u64>,
+    pub memory_bytes_max: Option<u64>,
+    pub event_time_ms_max: Option<u64>,
+    pub instance: Option<String>,
+    key: Option<String>,
+}
+
+/// One `subscribe(..)`.
+pub struct Subscription {
+    pub channel: String,
+    pub key: Option<String>,
+    pub start: Option<Start>,
+}
+
+/// Where a subscription begins, when it says so.
+pub enum Start {
+    Named(String),
+    Offset(u64),
+}
+
+impl Parse for Ask {
+    fn parse(input: ParseStream) -> Result<Self> {
+        let mut ask = Self::default();
+        let mut seen = Vec::<Ident>::new();
+        items(input, |word, input| {
+            if word != "subscribe" {
+                once(&mut seen, word)?;
+            }
+            ask.take(word, input)
+        })?;
+        ask.finish()
+    }
+}
+
+impl Ask {
+    fn take(&mut self, word: &Ident, input: ParseStream) -> Result<()> {
+        match word.to_string().as_str() {
+            "name" => self.name = name(&value(input)?, "processor")?,
+            "description" => self.description = value::<LitStr>(input)?.value(),
+            "key" => self.key = Some(key(&value(input)?)?),
+            "concurrency" => {
+                self.concurrency = Some(within(&value(input)?, (1, check::CONCURRENCY_MAX))?)
+            }
+            "instance" => self.instance = Some(one_of(&value(input)?, &["warm", "fresh"])?),
+            "publishes" => self.publishes = channels(input)?,
+            "subscribe" => self.subscribe(input)?,
+            "limits" => self.limits(input)?,
+            _ => {
+                return Err(unknown(
+                    word,
+                    "name, description, subscribe, publishes, key, concurrency, limits or instance",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn subscribe(&mut self, input: ParseStream) -> Result<()> {
+        let content;
+        parenthesized!(content in input);
+        let literal: LitStr = content.parse()?;
+        let channel = name(&literal, "channel")?;
+        if self
+            .subscriptions
+            .iter()
+            .any(|other| other.channel == channel)
+        {
+            return Err(Error::new(
+                literal.span(),
+                format!("'{channel}' is there twice; keep one"),
+            ));
+        }
+        if self.subscriptions.len() == check::SUBSCRIPTIONS_MAX {
+            let why = format!(
+                "a processor subscribes to {} channels at most",
+                check::SUBSCRIPTIONS_MAX
+            );
+            return Err(Error::new(literal.span(), why));
+        }
+        let mut subscription = Subscription {
+            channel,
+            key: None,
+            start: None,
+        };
+        comma(&content)?;
+        items(&content, |word, input| subscription.take(word, input))?;
+        self.subscriptions.push(subscription);
+        Ok(())
+    }
+
+    fn limits(&mut self, input: ParseStream) -> Result<()> {
+        let content;
+        parenthesized!(content in input);
+        items(&content, |word, input| {
+            match word.to_string().as_str() {
+                "memory_bytes_max" => {
+                    self.memory_bytes_max =
+                        Some(within(&value(input)?, check::MEMORY_BYTES_RANGE)?);
+                }
+                "event_time_ms_max" => {
+                    self.event_time_ms_max =
+                        Some(within(&value(input)?, check::EVENT_TIME_MS_RANGE)?);
+                }
+                _ => return Err(unknown(word, "memory_bytes_max or event_time_ms_max")),
+            }
+            Ok(())
+        })
+    }
+
+    fn finish(mut self) -> Result<Self> {
+        let refuse = |why| Err(Error::new(Span::call_site(), why));
+        if self.name.is_empty() {
+            return refuse("say the processor's name: name = \"order-placement\"");
+        }
+        if self.subscriptions.is_empty() {
+            return refuse("say which channel's events it handles: subscribe(\"place-order\")");
+        }
+        for subscription in &mut self.subscriptions {
+            if subscription.key.is_none() {
+                subscription.key.clone_from(&self.key);
+            }
+        }
+        Ok(self)
+    }
+}
+
+impl Subscription {
+    fn take(&mut self, word: &Ident, input: ParseStream) -> Result<()> {
+        match word.to_string().as_str() {
+            "key" => self.key = Some(key(&value(input)?)?),
+            "start" => self.start = Some(value(input)?),
+            _ => return Err(unknown(word, "key or start")),
+        }
+        Ok(())
+    }
+}
+
+impl Parse for Start {
+    fn parse(input: ParseStream) -> Result<Self> {
+        if input.peek(LitInt) {
+            return Ok(Self::Offset(input.parse::<LitInt>()?.base10_parse()?));
+        }
+        one_of(&input.parse()?, &["earliest", "latest"]).map(Self::Named)
+    }
+}
+
+/// Reads items that begin with a word, separated by commas.
+fn items(
+    input: ParseStream,
+    mut item: impl FnMut(&Ident, ParseStream) -> Result<()>,
+) -> Result<()> {
+    while !input.is_empty() {
+        let word: Ident = input.parse()?;
+        item(&word, input)?;
+        comma(input)?;
+    }
+    Ok(())
+}
+
+fn comma(input: ParseStream) -> Result<()> {
+    if !input.is_empty() {
+        input.parse::<Token![,]>()?;
+    }
+    Ok(())
+}
+
+fn value<T: Parse>(input: ParseStream) -> Result<T> {
+    input.parse::<Token![=]>()?;
+    input.parse()
+}
+
+fn once(seen: &mut Vec<Ident>, word: &Ident) -> Result<()> {
+    if seen.contains(word) {
+        return Err(Error::new(
+            word.span(),
+            format!("'{word}' is there twice; keep one"),
+        ));
+    }
+    seen.push(word.clone());
+    Ok(())
+}
+
+fn unknown(word: &Ident, known: &str) -> Error {
+    Error::new(
+        word.span(),
+        format!("'{word}' is not known here; use {known}"),
+    )
+}
+
+fn channels(input: ParseStream) -> Result<Vec<String>> {
+    let content;
+    parenthesized!(content in input);
+    let mut channels = Vec::new();
+    for literal in Punctuated::<LitStr, Token![,]>::parse_terminated(&content)? {
+        let channel = name(&literal, "channel")?;
+        if channels.contains(&channel) {
+            return Err(Error::new(
+                literal.span(),
+                format!("'{channel}' is there twice; keep one"),
+            ));
+        }
+        channels.push(channel);
+    }
+    Ok(channels)
+}

@@ -1,0 +1,61 @@
+//! Which literals are allowed: the host's own bounds, so that what it would refuse does not compile.
+
+use syn::{Error, LitInt, LitStr, Result};
+
+const NAME_LEN_MAX: usize = 128;
+pub const CONCURRENCY_MAX: u64 = 64;
+pub const SUBSCRIPTIONS_MAX: usize = 64;
+pub const MEMORY_BYTES_RANGE: (u64, u64) = (64 << 10, 4 << 30);
+pub const EVENT_TIME_MS_RANGE: (u64, u64) = (1, 60_000);
+
+/// A name as the host allows it.
+pub fn name(literal: &LitStr, what: &str) -> Result<String> {
+    let text = literal.value();
+    let first = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let rest = |c: char| first(c) || "-_.".contains(c);
+    if text.len() <= NAME_LEN_MAX && text.starts_with(first) && text.chars().all(rest) {
+        return Ok(text);
+    }
+    let why = format!(
+        "'{text}' is not a {what} name: use 1 to {NAME_LEN_MAX} lower-case letters, digits, '-', '_' and '.', \
+         and begin with a letter or a digit"
+    );
+    Err(Error::new(literal.span(), why))
+}
+
+/// A key choice: a word, an attribute's name, or a JSON pointer.
+pub fn key(literal: &LitStr) -> Result<String> {
+    let text = literal.value();
+    let attribute = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    if text.starts_with('/') || (!text.is_empty() && text.chars().all(attribute)) {
+        return Ok(text);
+    }
+    let why = format!(
+        "'{text}' is not a key: use \"default\", \"single\", the name of an attribute, \
+         or a JSON pointer such as \"/sku\""
+    );
+    Err(Error::new(literal.span(), why))
+}
+
+/// One of a few words.
+pub fn one_of(literal: &LitStr, known: &[&str]) -> Result<String> {
+    let text = literal.value();
+    if known.contains(&text.as_str()) {
+        return Ok(text);
+    }
+    Err(Error::new(
+        literal.span(),
+        format!("'{text}' is not known here; use one of {known:?}"),
+    ))
+}
+
+/// A number between bounds, both included.
+pub fn within(literal: &LitInt, (low, high): (u64, u64)) -> Result<u64> {
+    match literal.base10_parse()? {
+        value if (low..=high).contains(&value) => Ok(value),
+        value => {
+            let why = format!("{value} is out of bounds; choose {low} to {high}");
+            Err(Error::new(literal.span(), why))
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! The descriptor's JSON, as `host/src/model/descriptor.rs` reads it.
+
+use serde_json::{Map, Value, json};
+
+use crate::ask::{Ask, Start, Subscription};
+
+const CONTRACT: &str = "baton:processor@0.1.0";
+
+/// Writes the descriptor of a processor of this version.
+pub fn json(ask: &Ask, version: &str) -> String {
+    let mut descriptor = Map::new();
+    let mut put = |name: &str, value: Value| descriptor.insert(name.to_owned(), value);
+    put("contract", json!(CONTRACT));
+    put("name", json!(ask.name));
+    put("version", json!(version));
+    put("description", json!(ask.description));
+    put(
+        "subscriptions",
+        ask.subscriptions.iter().map(subscription).collect(),
+    );
+    put("publishes", json!(ask.publishes));
+    put("concurrency", json!(ask.concurrency.unwrap_or(1)));
+    put("instance", json!(ask.instance.as_deref().unwrap_or("warm")));
+    put("limits", limits(ask));
+    Value::Object(descriptor).to_string()
+}
+
+fn subscription(subscription: &Subscription) -> Value {
+    let mut fields = Map::new();
+    fields.insert("channel".to_owned(), json!(subscription.channel));
+    if let Some(key) = &subscription.key {
+        fields.insert("key".to_owned(), json!(key));
+    }
+    if let Some(start) = &subscription.start {
+        let start = match start {
+            Start::Named(name) => json!(name),
+            Start::Offset(offset) => json!({ "offset": offset }),
+        };
+        fields.insert("start".to_owned(), start);
+    }
+    Value::Object(fields)
+}
+
+fn limits(ask: &Ask) -> Value {
+    let limits = [
+        ("memory_bytes_max", ask.memory_bytes_max),
+        ("event_time_ms_max", ask.event_time_ms_max),
+    ];
+    let asked = limits
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), json!(value?))));
+    Value::Object(asked.collect())
+}
