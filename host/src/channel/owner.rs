@@ -12,7 +12,6 @@ use crate::model::record::Record;
 use crate::view::world::World;
 
 use super::dedupe::Dedupe;
-use super::tail::StoredFrame;
 use super::waiting::Signal;
 use super::{Domain, Inner};
 
@@ -86,24 +85,24 @@ impl Inner {
         let body = Bytes::from(draft.finish(|channel| owner.next_offset(channel, &mut runs)));
         let position = self.journal.next().0;
         let time_ms = self.clock.now_ms();
-        let frame = Frame { position: Position(position), width, time_ms, body: body.clone() };
-        let appended = self.journal.append(frame).map_err(|error| Refused::Closed(error.to_string()))?;
+        let frame = Frame { position: Position(position), width, time_ms, body };
+        let appended = self.journal.append(frame.clone()).map_err(|error| Refused::Closed(error.to_string()))?;
         if appended.starts_segment {
             self.index.start_block(position);
         }
-        self.fold(owner, position, time_ms, &body);
+        self.fold(owner, &frame);
         if !runs.is_empty() {
             let durable = self.journal.durable().current().0;
-            self.tail.push(Arc::new(StoredFrame { position, time_ms, body }), &runs, durable);
+            self.tail.push(Arc::new(frame), &runs, durable);
         }
         Ok((Sequenced { position, end: position + u64::from(width) }, runs))
     }
 
-    fn fold(&self, owner: &mut Owner, position: u64, time_ms: u64, body: &[u8]) {
-        self.index.note(position, time_ms, body);
-        for change in Changes::new(body).map_while(Result::ok) {
+    fn fold(&self, owner: &mut Owner, frame: &Frame) {
+        self.index.note(frame.position.0, frame.time_ms, &frame.body);
+        for change in Changes::new(&frame.body).map_while(Result::ok) {
             owner.world.fold(&change);
-            self.notice(position, &change);
+            self.notice(frame.position.0, &change);
         }
     }
 

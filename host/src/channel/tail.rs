@@ -7,18 +7,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
+use crate::journal::Frame;
 use crate::model::change::{Change, ChannelId, Changes};
-
-/// A frame whose body can be read.
-#[derive(Clone, Debug)]
-pub struct StoredFrame {
-    /// Its journal position, which is that of its first event.
-    pub position: u64,
-    /// When it was recorded, milliseconds since the Unix epoch.
-    pub time_ms: u64,
-    /// Its changes.
-    pub body: Bytes,
-}
 
 /// An event as a reader gets it.
 #[derive(Clone, Debug)]
@@ -38,7 +28,7 @@ pub struct Item {
 struct Run {
     first: u64,
     count: u64,
-    frame: Arc<StoredFrame>,
+    frame: Arc<Frame>,
 }
 
 /// The latest frames of all channels.
@@ -66,7 +56,7 @@ impl Tail {
 
     /// Adds a frame. `runs` are its channels with first offset and count. Frames at or above `durable` stay
     /// whatever they take: they can be read nowhere else.
-    pub fn push(&self, frame: Arc<StoredFrame>, runs: &FrameRuns, durable: u64) {
+    pub fn push(&self, frame: Arc<Frame>, runs: &FrameRuns, durable: u64) {
         let mut inner = self.inner.lock();
         for &(channel, first, count) in runs {
             let index = channel as usize;
@@ -78,13 +68,24 @@ impl Tail {
             }
         }
         inner.bytes += frame.body.len();
-        inner.frames.push_back((frame.position, frame.body.len(), runs.iter().map(|run| run.0).collect()));
+        inner.frames.push_back((frame.position.0, frame.body.len(), runs.iter().map(|run| run.0).collect()));
         inner.evict(self.bytes_max, durable);
+    }
+
+    /// The frame that holds a position, if it is still here.
+    pub fn frame_at(&self, position: u64) -> Option<Frame> {
+        let inner = self.inner.lock();
+        let behind = inner.frames.partition_point(|frame| frame.0 <= position);
+        let (start, _, channels) = inner.frames.get(behind.checked_sub(1)?)?;
+        let runs = inner.channels.get(*channels.first()? as usize)?;
+        let index = runs.partition_point(|run| run.frame.position.0 < *start);
+        let frame = &runs.get(index)?.frame;
+        (position < start + u64::from(frame.width)).then(|| Frame::clone(frame))
     }
 
     /// The frames that hold a channel's events from `offset` on, oldest first, until they hold `events` of them;
     /// `None` when the tail does not reach back to `offset`.
-    pub fn frames_from(&self, channel: ChannelId, offset: u64, events: u64) -> Option<Vec<Arc<StoredFrame>>> {
+    pub fn frames_from(&self, channel: ChannelId, offset: u64, events: u64) -> Option<Vec<Arc<Frame>>> {
         let inner = self.inner.lock();
         let runs = inner.channels.get(channel as usize)?;
         if runs.front()?.first > offset {
@@ -123,8 +124,8 @@ impl Inner {
 }
 
 /// Takes the events of one channel from `from` on out of a frame.
-pub fn items_of(frame: &StoredFrame, channel: ChannelId, from: u64, out: &mut VecDeque<Item>) {
-    let mut position = frame.position;
+pub fn items_of(frame: &Frame, channel: ChannelId, from: u64, out: &mut VecDeque<Item>) {
+    let mut position = frame.position.0;
     for change in Changes::new(&frame.body).map_while(Result::ok) {
         let Change::Event { channel: of, offset, record } = change else { continue };
         if of == channel && offset >= from {
@@ -139,13 +140,14 @@ pub fn items_of(frame: &StoredFrame, channel: ChannelId, from: u64, out: &mut Ve
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::journal::Position;
 
-    fn frame(position: u64, bytes: usize) -> Arc<StoredFrame> {
-        Arc::new(StoredFrame { position, time_ms: 0, body: vec![0; bytes].into() })
+    fn frame(position: u64, bytes: usize) -> Arc<Frame> {
+        Arc::new(Frame { position: Position(position), width: 1, time_ms: 0, body: vec![0; bytes].into() })
     }
 
     fn positions(tail: &Tail, channel: ChannelId, offset: u64, events: u64) -> Option<Vec<u64>> {
-        Some(tail.frames_from(channel, offset, events)?.iter().map(|frame| frame.position).collect())
+        Some(tail.frames_from(channel, offset, events)?.iter().map(|frame| frame.position.0).collect())
     }
 
     #[test]

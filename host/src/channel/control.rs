@@ -1,0 +1,129 @@
+//! The rare frames: deployments, removals, and what happens to held events. They are taken even when publishers are
+//! sent away.
+
+use crate::model::change::{Control, Draft, ProcessorId, SubscriptionId};
+use crate::model::deployment::{Deployment, differences};
+use crate::model::descriptor::{Descriptor, Start};
+use crate::model::name::{ChannelName, ProcessorName};
+
+use super::owner::{Owner, Refused, Sequenced};
+use super::Domain;
+
+/// What is needed to deploy a version of a processor.
+#[derive(Clone, Debug)]
+pub struct Deployable {
+    /// BLAKE3 of the component, in hexadecimal.
+    pub digest: String,
+    /// What the component says of itself.
+    pub descriptor: Descriptor,
+    /// The file that it came from.
+    pub file: String,
+    /// How long reading, checking and compiling took, in microseconds.
+    pub load_us: u64,
+    /// Whether the compiled code came from the cache.
+    pub cached: bool,
+}
+
+/// Numbers that a draft gives out before the world knows them.
+#[derive(Default)]
+struct Created {
+    channels: u32,
+    subscriptions: u32,
+}
+
+impl Domain {
+    /// Records that a version of a processor runs from now on, with everything that it needs: its number, its
+    /// channels, its subscriptions with resolved starts. From here on what an older version commits is refused.
+    pub fn deploy(&self, deployable: &Deployable) -> Result<Deployment, Refused> {
+        let mut owner = self.owner();
+        let mut draft = Draft::default();
+        let mut created = Created::default();
+        let descriptor = &deployable.descriptor;
+        let processor = owner.name_processor(&descriptor.name, &mut draft);
+        owner.subscribe(processor, descriptor, &mut draft, &mut created);
+        for name in &descriptor.publishes {
+            owner.channel(name, &mut draft, &mut created.channels);
+        }
+        let deployment = owner.deployment(processor, deployable, self.now_ms());
+        draft.control(&Control::Deployed { deployment: Box::new(deployment.clone()) });
+        self.0.sequence(&mut owner, draft)?;
+        Ok(deployment)
+    }
+
+    /// Records how long the lanes stood still, which completes the receipt.
+    pub fn switched(&self, processor: ProcessorId, generation: u64, pauses_us: Vec<u64>) -> Result<Sequenced, Refused> {
+        self.control(&Control::Switched { processor, generation, pauses_us })
+    }
+
+    /// Records that a processor runs no more.
+    pub fn undeploy(&self, processor: ProcessorId, forget: bool) -> Result<Sequenced, Refused> {
+        self.control(&Control::Undeployed { processor, forget })
+    }
+
+    /// Records that everything that a processor held is tried again.
+    pub fn release(&self, processor: ProcessorId) -> Result<Sequenced, Refused> {
+        self.control(&Control::Released { processor })
+    }
+
+    /// Makes sure that a channel exists.
+    pub fn create_channel(&self, name: &ChannelName) -> Result<(), Refused> {
+        let mut owner = self.owner();
+        let mut draft = Draft::default();
+        owner.channel(name, &mut draft, &mut 0);
+        if !draft.is_empty() {
+            self.0.sequence(&mut owner, draft)?;
+        }
+        Ok(())
+    }
+
+    fn control(&self, control: &Control) -> Result<Sequenced, Refused> {
+        let mut owner = self.owner();
+        Ok(self.0.sequence(&mut owner, Draft::of(control))?.0)
+    }
+}
+
+impl Owner {
+    fn name_processor(&self, name: &ProcessorName, draft: &mut Draft) -> ProcessorId {
+        self.world.processor_id(name.as_str()).unwrap_or_else(|| {
+            let processor = self.world.processors().len() as ProcessorId;
+            draft.control(&Control::ProcessorNamed { processor, name: name.clone() });
+            processor
+        })
+    }
+
+    /// A subscription that is there already goes on where it is; a new one begins where its ask says.
+    fn subscribe(&self, processor: ProcessorId, descriptor: &Descriptor, draft: &mut Draft, created: &mut Created) {
+        for ask in &descriptor.subscriptions {
+            let channel = self.channel(&ask.channel, draft, &mut created.channels);
+            if self.world.subscription_of(processor, channel).is_some() {
+                continue;
+            }
+            let end = self.world.channels().get(channel as usize).map_or(0, |channel| channel.next);
+            let start = match ask.start {
+                Start::Earliest => 0,
+                Start::Latest => end,
+                Start::Offset(offset) => offset.min(end),
+            };
+            let subscription = self.world.subscriptions().len() as SubscriptionId + created.subscriptions;
+            created.subscriptions += 1;
+            draft.control(&Control::SubscriptionCreated { subscription, processor, channel, start });
+        }
+    }
+
+    fn deployment(&self, processor: ProcessorId, deployable: &Deployable, time_ms: u64) -> Deployment {
+        let before = self.world.processors().get(processor as usize).and_then(|p| p.deployment.as_deref());
+        Deployment {
+            processor,
+            generation: before.map_or(0, |before| before.generation) + 1,
+            digest: deployable.digest.clone(),
+            previous_digest: before.map(|before| before.digest.clone()),
+            descriptor: deployable.descriptor.clone(),
+            file: deployable.file.clone(),
+            time_ms,
+            load_us: deployable.load_us,
+            cached: deployable.cached,
+            changes: differences(before.map(|before| &before.descriptor), &deployable.descriptor),
+            pauses_us: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Answers about flows: what belongs to one, and the way back from an event to its first cause.
+
+use uuid::Uuid;
+
+use crate::journal::{Frame, Journal as _, Position};
+use crate::model::change::{Change, Changes};
+use crate::model::record::Record;
+
+use super::reader::ReadError;
+use super::waiting::{Arrival, Signal};
+use super::Domain;
+
+/// The most frames of a flow that are read for one answer.
+pub const FLOW_FRAMES_MAX: usize = 100_000;
+
+impl Domain {
+    /// The frames that hold events, decisions or replies of a flow, oldest first, at most `limit`.
+    pub fn flow_frames(&self, flow: Uuid, limit: usize) -> Result<Vec<Frame>, ReadError> {
+        let positions = self.0.index.flow(flow, limit).map_err(ReadError::journal)?;
+        positions.into_iter().filter_map(|position| self.frame_at(position).transpose()).collect()
+    }
+
+    fn frame_at(&self, position: u64) -> Result<Option<Frame>, ReadError> {
+        if let Some(frame) = self.0.tail.frame_at(position) {
+            return Ok(Some(frame));
+        }
+        let frames = self.0.journal.read(Position(position), 1).map_err(ReadError::journal)?;
+        Ok(frames.into_iter().next())
+    }
+
+    /// Whether `more` events would pass the flow's budget.
+    pub fn flow_is_spent(&self, flow: Uuid, more: u64) -> Result<bool, ReadError> {
+        self.0.budget.is_spent(flow, more, || {
+            let frames = self.flow_frames(flow, FLOW_FRAMES_MAX)?;
+            Ok(frames.iter().map(|frame| events_of(frame, flow)).sum())
+        })
+    }
+
+    /// The channels on the way from an event back to its first cause, nearest first, at most `hops_max`.
+    pub fn causes(&self, position: u64, hops_max: usize) -> Result<Vec<String>, ReadError> {
+        let mut channels = Vec::new();
+        let mut next = Some(position);
+        while let Some(position) = next.take().filter(|_| channels.len() < hops_max) {
+            let Some(frame) = self.frame_at(position)? else { break };
+            let Some((channel, cause)) = event_in(&frame, position) else { break };
+            channels.push(self.look(|world| {
+                world.channels().get(channel as usize).map_or_else(String::new, |channel| channel.name.to_string())
+            }));
+            next = cause;
+        }
+        Ok(channels)
+    }
+
+    /// Begins to wait for something in a flow.
+    pub fn wait_in_flow(&self, flow: Uuid, signal: Signal) -> (u64, Arrival) {
+        self.0.waiting.register(flow, signal)
+    }
+
+    /// Ends a wait.
+    pub fn end_wait(&self, flow: Uuid, number: u64) {
+        self.0.waiting.forget(flow, number);
+    }
+}
+
+fn events_of(frame: &Frame, flow: Uuid) -> u64 {
+    let of_flow = |change: &Change<'_>| match change {
+        Change::Event { record, .. } => Record::parse(record).is_ok_and(|record| record.stamp.flow == flow),
+        _ => false,
+    };
+    Changes::new(&frame.body).map_while(Result::ok).filter(of_flow).count() as u64
+}
+
+fn event_in(frame: &Frame, position: u64) -> Option<(u32, Option<u64>)> {
+    let mut at = frame.position.0;
+    for change in Changes::new(&frame.body).map_while(Result::ok) {
+        let Change::Event { channel, record, .. } = change else { continue };
+        if at == position {
+            return Some((channel, Record::parse(record).ok()?.stamp.cause));
+        }
+        at += 1;
+    }
+    None
+}

@@ -1,0 +1,137 @@
+//! The channels of one domain: who may append, what is accepted, who reads from where. One owner sequences every
+//! frame; everybody else holds a [`Domain`], which is a cheap handle. It runs no guest and knows no HTTP.
+//!
+//! A frame's way: [`Domain::publish`] or [`Domain::commit`] -> `owner` (check, position, fold) -> journal -> durable.
+//! A reader's way: `reader` -> `tail`, or else the index and the journal.
+
+mod budget;
+mod control;
+mod dedupe;
+mod flows;
+mod keeper;
+mod open;
+mod owner;
+mod print;
+mod publish;
+mod reader;
+mod tail;
+mod waiting;
+
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard, RwLock};
+
+use crate::clock::Clock;
+use crate::journal::{Durable, Journal};
+use crate::model::change::ProcessorId;
+use crate::view::index::Index;
+use crate::view::world::World;
+
+use budget::FlowBudget;
+use owner::Owner;
+use tail::Tail;
+use waiting::Waiting;
+
+pub use control::Deployable;
+pub use dedupe::Window;
+pub use keeper::Keeper;
+pub use open::{OpenError, Parts};
+pub use owner::{Refused, Sequenced};
+pub use publish::{Admitted, PublishError};
+pub use reader::{ReadError, Reader};
+pub use tail::Item;
+pub use waiting::Signal;
+
+/// Bounds of a domain.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How many handlings may lie between an initiating event and one that it caused.
+    pub hops_max: u16,
+    /// How many events one flow may have.
+    pub flow_events_max: u64,
+    /// How much may wait for the disk before publishers are sent away and lanes wait.
+    pub undurable_bytes_max: u64,
+    /// How many bytes of the latest frames stay in memory.
+    pub tail_bytes_max: usize,
+    /// How far back published ids are remembered.
+    pub dedupe: Window,
+}
+
+/// Hears which processors have something new to read. Called after every frame: it must be quick and must not
+/// call the domain.
+pub trait Listener: Send + Sync {
+    /// There are new events for this processor.
+    fn events_for(&self, processor: ProcessorId);
+}
+
+/// A handle on the domain.
+#[derive(Clone)]
+pub struct Domain(Arc<Inner>);
+
+struct Inner {
+    owner: Mutex<Owner>,
+    journal: Arc<dyn Journal>,
+    index: Index,
+    tail: Tail,
+    budget: FlowBudget,
+    waiting: Waiting,
+    clock: Arc<dyn Clock>,
+    limits: Limits,
+    listener: RwLock<Option<Arc<dyn Listener>>>,
+}
+
+impl Domain {
+    /// Names the one who hears of new events.
+    pub fn listen(&self, listener: Arc<dyn Listener>) {
+        *self.0.listener.write() = Some(listener);
+    }
+
+    /// Ends what [`Domain::listen`] began.
+    pub fn end_listening(&self) {
+        *self.0.listener.write() = None;
+    }
+
+    fn wake(&self, processors: Vec<ProcessorId>) {
+        if processors.is_empty() {
+            return;
+        }
+        if let Some(listener) = self.0.listener.read().as_ref() {
+            processors.into_iter().for_each(|processor| listener.events_for(processor));
+        }
+    }
+
+    /// What the frames so far add up to. Whoever looks holds up the domain: be brief.
+    pub fn look<T>(&self, look: impl FnOnce(&World) -> T) -> T {
+        look(&self.owner().world)
+    }
+
+    fn owner(&self) -> MutexGuard<'_, Owner> {
+        self.0.owner.lock()
+    }
+
+    /// How far the journal is durable.
+    pub fn durable(&self) -> &Durable {
+        self.0.journal.durable()
+    }
+
+    /// The journal underneath.
+    pub fn journal(&self) -> &dyn Journal {
+        self.0.journal.as_ref()
+    }
+
+    /// The time of day.
+    pub fn now_ms(&self) -> u64 {
+        self.0.clock.now_ms()
+    }
+
+    /// The domain's bounds.
+    pub fn limits(&self) -> &Limits {
+        &self.0.limits
+    }
+
+    /// How many published ids are remembered, and how far back they go in milliseconds.
+    pub fn dedupe_extent(&self) -> (usize, u64) {
+        let now_ms = self.now_ms();
+        self.owner().dedupe.extent(now_ms)
+    }
+}

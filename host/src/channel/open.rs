@@ -1,0 +1,162 @@
+//! Opens a domain: takes the views from their store, and folds the rest of the journal again.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use parking_lot::{Mutex, RwLock};
+
+use crate::clock::Clock;
+use crate::journal::{Frame, Journal, Position};
+use crate::model::change::{Change, Changes};
+use crate::model::record::Record;
+use crate::view::index::Index;
+use crate::view::store::Store;
+use crate::view::world::World;
+
+use super::budget::FlowBudget;
+use super::dedupe::Dedupe;
+use super::keeper::Keeper;
+use super::owner::Owner;
+use super::print::fingerprint;
+use super::tail::Tail;
+use super::waiting::Waiting;
+use super::{Domain, Inner, Limits};
+
+/// About how many bytes of the journal are read at once while it is folded again.
+const READ_BYTES: usize = 4 << 20;
+
+/// What a domain is made of.
+pub struct Parts {
+    /// The truth.
+    pub journal: Arc<dyn Journal>,
+    /// The folder for views; without one they live in memory only.
+    pub views: Option<PathBuf>,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+    /// The bounds.
+    pub limits: Limits,
+}
+
+/// Why a domain could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The journal could not be read.
+    #[error(transparent)]
+    Journal(#[from] crate::journal::Error),
+    /// The views could not be opened.
+    #[error("the views in {} cannot be opened: {why}", folder.display())]
+    Views {
+        /// Their folder.
+        folder: PathBuf,
+        /// What went wrong.
+        why: String,
+    },
+}
+
+impl Domain {
+    /// Opens a domain. The keeper writes its views behind until it is stopped.
+    pub fn open(parts: Parts) -> Result<(Self, Keeper), OpenError> {
+        let Parts { journal, views, clock, limits } = parts;
+        let (store, world, reflected) = open_store(views.as_ref(), journal.next().0)?;
+        let index = open_index(views.as_ref())?;
+        let owner = Owner { world, dedupe: Dedupe::new(limits.dedupe) };
+        let inner = Inner {
+            owner: Mutex::new(owner),
+            journal,
+            index,
+            tail: Tail::new(limits.tail_bytes_max),
+            budget: FlowBudget::new(limits.flow_events_max),
+            waiting: Waiting::default(),
+            clock,
+            limits,
+            listener: RwLock::new(None),
+        };
+        inner.fold_again(reflected)?;
+        let domain = Self(Arc::new(inner));
+        let keeper = Keeper::start(domain.clone(), store);
+        Ok((domain, keeper))
+    }
+}
+
+type Opened = (Option<Store>, World, u64);
+
+fn open_store(views: Option<&PathBuf>, journal_next: u64) -> Result<Opened, OpenError> {
+    let Some(folder) = views else { return Ok((None, World::default(), 0)) };
+    let refuse = |why: String| OpenError::Views { folder: folder.clone(), why };
+    std::fs::create_dir_all(folder).map_err(|error| refuse(error.to_string()))?;
+    let path = folder.join("views.sqlite");
+    let (store, world, reflected) = Store::open(&path).map_err(|error| refuse(error.to_string()))?;
+    if reflected > journal_next {
+        return Err(refuse(format!(
+            "they reflect position {reflected}, and the journal ends at {journal_next}: they belong to another \
+             journal, or the journal lost its end; delete the folder to build them again from this journal"
+        )));
+    }
+    Ok((Some(store), world, reflected))
+}
+
+fn open_index(views: Option<&PathBuf>) -> Result<Index, OpenError> {
+    let folder = views.map(|folder| folder.join("index"));
+    Index::open(folder.clone()).map_err(|error| OpenError::Views {
+        folder: folder.unwrap_or_default(),
+        why: error.to_string(),
+    })
+}
+
+impl Inner {
+    /// Reads the journal from the first position that any view lacks, and gives every view what it lacks.
+    fn fold_again(&self, reflected: u64) -> Result<(), OpenError> {
+        let bases: Vec<u64> = self.journal.segments().iter().map(|segment| segment.base.0).collect();
+        let horizon = self.clock.now_ms().saturating_sub(self.limits.dedupe.ms_max);
+        let indexed = self.index.covered_until();
+        let mut at = reflected.min(indexed).min(self.dedupe_start(horizon)).max(self.journal.first().0);
+        let mut owner = self.owner.lock();
+        loop {
+            let frames = self.journal.read(Position(at), READ_BYTES)?;
+            let Some(last) = frames.last() else { return Ok(()) };
+            at = last.position.0 + u64::from(last.width);
+            for frame in &frames {
+                if frame.position.0 >= indexed {
+                    if bases.contains(&frame.position.0) {
+                        self.index.start_block(frame.position.0);
+                    }
+                    self.index.note(frame.position.0, frame.time_ms, &frame.body);
+                }
+                owner.fold_again(frame, reflected, horizon);
+            }
+        }
+    }
+
+    /// The first position whose events may still be within the window of known ids.
+    fn dedupe_start(&self, horizon_ms: u64) -> u64 {
+        let mut start = self.journal.next().0;
+        let mut positions = 0;
+        for segment in self.journal.segments().iter().rev() {
+            if segment.last_time_ms < horizon_ms || positions > self.limits.dedupe.ids_max as u64 {
+                break;
+            }
+            positions += segment.end.0 - segment.base.0;
+            start = segment.base.0;
+        }
+        start
+    }
+}
+
+impl Owner {
+    fn fold_again(&mut self, frame: &Frame, reflected: u64, horizon_ms: u64) {
+        for change in Changes::new(&frame.body).map_while(Result::ok) {
+            if frame.position.0 >= reflected {
+                self.world.fold(&change);
+            }
+            if let Change::Event { channel, offset, record } = change
+                && frame.time_ms >= horizon_ms
+                && let Ok(record) = Record::parse(record)
+                && record.stamp.cause.is_none()
+                && let Some(channel) = self.world.channels().get(channel as usize)
+            {
+                let print = fingerprint(channel.name.as_str(), &record);
+                self.dedupe.insert(print, offset, frame.time_ms);
+            }
+        }
+    }
+}

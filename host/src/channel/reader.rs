@@ -1,0 +1,140 @@
+//! Reads one channel in order from an offset on: from the tail while it keeps up, from the journal when it is
+//! behind. It holds a bounded part of the channel, however far behind it is.
+
+use std::collections::VecDeque;
+
+use crate::journal::{Journal as _, Position};
+use crate::model::change::ChannelId;
+
+use super::Domain;
+use super::tail::{Item, items_of};
+
+/// About how many bytes of the journal a reader takes at once.
+const READ_BYTES: usize = 256 << 10;
+/// How many events a reader takes from the tail at once, at least, if they are there.
+const READ_EVENTS: u64 = 256;
+
+/// Why a channel could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// There is no such channel.
+    #[error("there is no channel '{name}'; one begins with its first event or subscription")]
+    UnknownChannel {
+        /// Its name.
+        name: String,
+    },
+    /// The journal or its index could not be read.
+    #[error("the journal could not be read: {why}")]
+    Journal {
+        /// What went wrong, with segment and offset where they are known.
+        why: String,
+    },
+}
+
+impl ReadError {
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownChannel { .. } => "unknown-channel",
+            Self::Journal { .. } => "journal-unreadable",
+        }
+    }
+
+    pub(super) fn journal(error: impl std::fmt::Display) -> Self {
+        Self::Journal { why: error.to_string() }
+    }
+}
+
+/// A place in one channel.
+pub struct Reader {
+    domain: Domain,
+    channel: ChannelId,
+    /// The offset behind the last one in `ready`.
+    next: u64,
+    ready: VecDeque<Item>,
+}
+
+impl Reader {
+    /// Begins at an offset.
+    pub fn new(domain: Domain, channel: ChannelId, offset: u64) -> Self {
+        Self { domain, channel, next: offset, ready: VecDeque::new() }
+    }
+
+    /// The next event, without taking it. `None` at the channel's end.
+    pub fn peek(&mut self) -> Result<Option<&Item>, ReadError> {
+        if self.ready.is_empty() {
+            self.fill()?;
+        }
+        Ok(self.ready.front())
+    }
+
+    /// Takes the next event.
+    pub fn take(&mut self) -> Result<Option<Item>, ReadError> {
+        if self.ready.is_empty() {
+            self.fill()?;
+        }
+        Ok(self.ready.pop_front())
+    }
+
+    fn fill(&mut self) -> Result<(), ReadError> {
+        let inner = &self.domain.0;
+        if let Some(frames) = inner.tail.frames_from(self.channel, self.next, READ_EVENTS) {
+            frames.iter().for_each(|frame| items_of(frame, self.channel, self.next, &mut self.ready));
+        } else if self.next < self.domain.channel_end(self.channel) {
+            self.fill_from_journal()?;
+        }
+        if let Some(last) = self.ready.back() {
+            self.next = last.offset + 1;
+        }
+        Ok(())
+    }
+
+    fn fill_from_journal(&mut self) -> Result<(), ReadError> {
+        let inner = &self.domain.0;
+        let Some(position) = inner.index.locate(self.channel, self.next).map_err(ReadError::journal)? else {
+            return Err(ReadError::journal(format!("no index knows offset {} of channel {}", self.next, self.channel)));
+        };
+        let frames = inner.journal.read(Position(position), READ_BYTES).map_err(ReadError::journal)?;
+        frames.iter().for_each(|frame| items_of(frame, self.channel, self.next, &mut self.ready));
+        if self.ready.is_empty() {
+            let why = format!("offset {} of channel {} is not at position {position}", self.next, self.channel);
+            return Err(ReadError::journal(why));
+        }
+        Ok(())
+    }
+}
+
+impl Domain {
+    /// The offset that the next event of a channel gets.
+    pub fn channel_end(&self, channel: ChannelId) -> u64 {
+        self.look(|world| world.channels().get(channel as usize).map_or(0, |channel| channel.next))
+    }
+
+    /// One event of a channel.
+    pub fn event_at(&self, channel: ChannelId, offset: u64) -> Result<Option<Item>, ReadError> {
+        Ok(Reader::new(self.clone(), channel, offset).take()?.filter(|item| item.offset == offset))
+    }
+
+    /// Up to `limit` events of a channel that are durable, about `bytes_max` bytes of them.
+    pub fn durable_events(
+        &self,
+        channel: ChannelId,
+        from: u64,
+        limit: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<Item>, ReadError> {
+        let durable = self.durable().current().0;
+        let mut reader = Reader::new(self.clone(), channel, from);
+        let (mut items, mut bytes) = (Vec::new(), 0);
+        while items.len() < limit && bytes < bytes_max {
+            match reader.take()? {
+                Some(item) if item.position < durable => {
+                    bytes += item.record.len();
+                    items.push(item);
+                }
+                _ => break,
+            }
+        }
+        Ok(items)
+    }
+}
