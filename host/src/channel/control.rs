@@ -65,6 +65,17 @@ impl Domain {
         self.control(&Control::Released { processor })
     }
 
+    /// Makes sure that a processor's name has a number, and so a place for its state.
+    pub fn name_processor(&self, name: &ProcessorName) -> Result<ProcessorId, Refused> {
+        let mut owner = self.owner();
+        let mut draft = Draft::default();
+        let processor = owner.name_processor(name, &mut draft);
+        if !draft.is_empty() {
+            self.0.sequence(&mut owner, draft)?;
+        }
+        Ok(processor)
+    }
+
     /// Makes sure that a channel exists.
     pub fn create_channel(&self, name: &ChannelName) -> Result<(), Refused> {
         let mut owner = self.owner();

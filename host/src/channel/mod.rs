@@ -114,6 +114,11 @@ impl Domain {
         self.0.journal.durable()
     }
 
+    /// Everything below this position can be read, in every channel.
+    pub fn visible(&self) -> u64 {
+        self.0.tail.visible()
+    }
+
     /// The journal underneath.
     pub fn journal(&self) -> &dyn Journal {
         self.0.journal.as_ref()

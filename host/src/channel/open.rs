@@ -72,6 +72,7 @@ impl Domain {
             listener: RwLock::new(None),
         };
         inner.fold_again(reflected)?;
+        inner.tail.show(inner.journal.next().0);
         let domain = Self(Arc::new(inner));
         let keeper = Keeper::start(domain.clone(), store);
         Ok((domain, keeper))

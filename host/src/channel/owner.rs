@@ -95,7 +95,9 @@ impl Inner {
             let durable = self.journal.durable().current().0;
             self.tail.push(Arc::new(frame), &runs, durable);
         }
-        Ok((Sequenced { position, end: position + u64::from(width) }, runs))
+        let end = position + u64::from(width);
+        self.tail.show(end);
+        Ok((Sequenced { position, end }, runs))
     }
 
     fn fold(&self, owner: &mut Owner, frame: &Frame) {

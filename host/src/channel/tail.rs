@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -35,6 +36,7 @@ struct Run {
 pub struct Tail {
     inner: Mutex<Inner>,
     bytes_max: usize,
+    visible: AtomicU64,
 }
 
 #[derive(Default)]
@@ -51,7 +53,17 @@ pub type FrameRuns = [(ChannelId, u64, u64)];
 impl Tail {
     /// Keeps about so many bytes.
     pub fn new(bytes_max: usize) -> Self {
-        Self { inner: Mutex::default(), bytes_max }
+        Self { inner: Mutex::default(), bytes_max, visible: AtomicU64::new(0) }
+    }
+
+    /// Everything below this position can be read, in every channel.
+    pub fn visible(&self) -> u64 {
+        self.visible.load(Ordering::Acquire)
+    }
+
+    /// Says that everything below `position` can be read.
+    pub fn show(&self, position: u64) {
+        self.visible.store(position, Ordering::Release);
     }
 
     /// Adds a frame. `runs` are its channels with first offset and count. Frames at or above `durable` stay

@@ -1,0 +1,266 @@
+//! Turns what a handler returned into what a frame changes. Either all of an outcome goes into the draft, or none of
+//! it and there is a fault.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::channel::Domain;
+use crate::model::change::{ChannelId, Draft, ProcessorId, SubscriptionId};
+use crate::model::event::{ATTRIBUTE_BYTES_MAX, EVENT_BYTES_MAX, check_extension_name};
+use crate::model::fault::FaultKind;
+use crate::model::record::{ExtensionKind, Parts, Record, Stamp, encode};
+use crate::runtime::{Emit, Outcome, Verdict};
+
+use super::feeder::Work;
+
+/// Attributes that an emit inherits from its cause unless it sets them.
+const TRACE: [&str; 2] = ["traceparent", "tracestate"];
+
+/// What is the same for all outcomes of one processor.
+pub struct Effects {
+    domain: Domain,
+    processor: ProcessorId,
+    name: String,
+    source: String,
+    channels: Vec<(Arc<str>, ChannelId)>,
+}
+
+/// Why an outcome was not taken.
+pub struct Refusal {
+    /// What kind of fault it is.
+    pub kind: FaultKind,
+    /// What happened.
+    pub message: String,
+}
+
+fn refuse<T>(kind: FaultKind, message: impl Into<String>) -> Result<T, Refusal> {
+    Err(Refusal { kind, message: message.into() })
+}
+
+/// An event that was handled.
+pub struct Cause<'a> {
+    /// Its work.
+    pub work: &'a Work,
+    /// Its record.
+    pub record: Record<'a>,
+    /// The subscription that it came by.
+    pub subscription: SubscriptionId,
+    /// The time of the call, RFC 3339.
+    pub time: &'a str,
+}
+
+impl Effects {
+    /// For a processor that may publish on these channels.
+    pub fn new(domain: &Domain, processor: ProcessorId, name: &str, channels: Vec<(Arc<str>, ChannelId)>) -> Self {
+        let source = format!("/processors/{name}");
+        Self { domain: domain.clone(), processor, name: name.to_owned(), source, channels }
+    }
+
+    /// Adds everything that an outcome changes to the draft.
+    pub fn add(&self, draft: &mut Draft, cause: &Cause<'_>, outcome: &Outcome<'_>) -> Result<(), Refusal> {
+        let (len, events) = (draft.len(), draft.events());
+        let added = self.try_add(draft, cause, outcome);
+        if added.is_err() {
+            draft.rewind(len, events);
+        }
+        added
+    }
+
+    fn try_add(&self, draft: &mut Draft, cause: &Cause<'_>, outcome: &Outcome<'_>) -> Result<(), Refusal> {
+        let note = || outcome.note().unwrap_or("without a reason").to_owned();
+        match outcome.verdict() {
+            Verdict::Retry => return refuse(FaultKind::Retry, note()),
+            Verdict::Reject => return refuse(FaultKind::Reject, note()),
+            Verdict::Handled => {}
+        }
+        let flow = cause.record.stamp.flow;
+        draft.decided(cause.subscription, cause.work.item.offset, flow);
+        self.check_flow(cause, outcome.emits().len())?;
+        for (index, emit) in outcome.emits().enumerate() {
+            self.emit(draft, cause, index, &emit)?;
+        }
+        let key = cause.work.key();
+        for write in outcome.writes() {
+            match write.value {
+                Some(value) => draft.state_set(self.processor, key, write.name, write.expires_ms, value),
+                None => draft.state_delete(self.processor, key, write.name),
+            }
+        }
+        if let Some(reply) = outcome.reply() {
+            draft.reply(self.processor, cause.work.item.position, flow, reply);
+        }
+        Ok(())
+    }
+
+    /// Stops what goes round or explodes.
+    fn check_flow(&self, cause: &Cause<'_>, emits: usize) -> Result<(), Refusal> {
+        if emits == 0 {
+            return Ok(());
+        }
+        let hops_max = self.domain.limits().hops_max;
+        if cause.record.stamp.hops >= hops_max {
+            return refuse(FaultKind::HopLimit, self.ring(cause, hops_max));
+        }
+        match self.domain.flow_is_spent(cause.record.stamp.flow, emits as u64) {
+            Ok(false) => Ok(()),
+            Ok(true) => refuse(FaultKind::FlowBudget, self.budget_spent()),
+            Err(error) => refuse(FaultKind::Host, error.to_string()),
+        }
+    }
+
+    fn budget_spent(&self) -> String {
+        let max = self.domain.limits().flow_events_max;
+        format!("the flow has its {max} events; raise limits.flow_events_max, or find what multiplies them")
+    }
+
+    fn ring(&self, cause: &Cause<'_>, hops_max: u16) -> String {
+        let mut way = self.domain.causes(cause.work.item.position, usize::from(hops_max)).unwrap_or_default();
+        way.reverse();
+        let ring = shortest_ring(&way).join(" -> ");
+        format!(
+            "the flow is {hops_max} handlings deep and goes round: {ring} -> ({}); break the ring, or raise \
+             limits.hops_max",
+            self.name
+        )
+    }
+
+    fn emit(&self, draft: &mut Draft, cause: &Cause<'_>, index: usize, emit: &Emit<'_>) -> Result<(), Refusal> {
+        let channel = self.channel(emit.channel())?;
+        check_emit(emit)?;
+        let attribute = |name: &str| emit.attributes().find(|(given, _)| *given == name).map(|(_, value)| value);
+        let id = emitted_id(&cause.record, &self.name, index);
+        let record = &cause.record;
+        let parts = Parts {
+            id: id_text(&id),
+            source: &self.source,
+            ty: emit.ty().unwrap_or(emit.channel()),
+            subject: emit.subject().or(record.parts.subject),
+            partitionkey: emit.partitionkey().or(record.parts.partitionkey),
+            datacontenttype: emit.datacontenttype(),
+            dataschema: attribute("dataschema"),
+            time: Some(attribute("time").unwrap_or(cause.time)),
+            data: emit.data(),
+        };
+        let stamp = Stamp {
+            flow: record.stamp.flow,
+            cause: Some(cause.work.item.position),
+            causationid: Some(record.parts.id),
+            hops: record.stamp.hops + 1,
+        };
+        let own = emit.attributes().filter(|(name, _)| !matches!(*name, "time" | "dataschema"));
+        let inherited = record.extensions().filter(|(name, ..)| TRACE.contains(name) && attribute(name).is_none());
+        let inherited = inherited.map(|(name, kind, value)| (name, kind, value));
+        let extensions = own.map(|(name, value)| (name, ExtensionKind::Text, value)).chain(inherited);
+        draft.event(channel, |out| encode(out, &parts, &stamp, extensions));
+        Ok(())
+    }
+
+    fn channel(&self, name: &str) -> Result<ChannelId, Refusal> {
+        match self.channels.iter().find(|(channel, _)| **channel == *name) {
+            Some((_, id)) => Ok(*id),
+            None => {
+                let declared: Vec<_> = self.channels.iter().map(|(channel, _)| &**channel).collect();
+                let message = format!(
+                    "it published on '{name}', which its descriptor does not name; it names: {}",
+                    if declared.is_empty() { "none".to_owned() } else { declared.join(", ") }
+                );
+                refuse(FaultKind::UndeclaredChannel, message)
+            }
+        }
+    }
+}
+
+/// The host gives the id, so that the same handling of the same event always emits the same ids.
+fn emitted_id(cause: &Record<'_>, processor: &str, index: usize) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    for part in [cause.parts.source, "\0", cause.parts.id, "\0", processor] {
+        hasher.update(part.as_bytes());
+    }
+    hasher.update(&(index as u64).to_le_bytes());
+    let hash = hasher.finalize();
+    let mut text = [0; 32];
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (pair, byte) in text.chunks_exact_mut(2).zip(hash.as_bytes()) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
+    }
+    text
+}
+
+fn id_text(id: &[u8; 32]) -> &str {
+    std::str::from_utf8(id).unwrap_or_default()
+}
+
+fn check_emit(emit: &Emit<'_>) -> Result<(), Refusal> {
+    let bytes = emit.data().map_or(0, <[u8]>::len);
+    if bytes > EVENT_BYTES_MAX {
+        let message = format!("an event for '{}' has {bytes} bytes; at most {EVENT_BYTES_MAX}", emit.channel());
+        return refuse(FaultKind::BadEvent, message);
+    }
+    let fields = [
+        ("type", emit.ty()),
+        ("subject", emit.subject()),
+        ("partitionkey", emit.partitionkey()),
+        ("datacontenttype", emit.datacontenttype()),
+    ];
+    let fields = fields.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    for (name, value) in fields.chain(emit.attributes()) {
+        if value.len() > ATTRIBUTE_BYTES_MAX || value.is_empty() {
+            let message = format!(
+                "attribute '{name}' of an event for '{}' has {} bytes; give it 1 to {ATTRIBUTE_BYTES_MAX}",
+                emit.channel(),
+                value.len()
+            );
+            return refuse(FaultKind::BadEvent, message);
+        }
+    }
+    for (name, _) in emit.attributes() {
+        if let Err(error) = check_extension_name(name) {
+            return refuse(FaultKind::BadEvent, error.to_string());
+        }
+    }
+    Ok(())
+}
+
+/// The last full turn of a way that goes round; the whole way if it does not.
+fn shortest_ring(way: &[String]) -> &[String] {
+    let Some((last, rest)) = way.split_last() else { return way };
+    match rest.iter().rposition(|channel| channel == last) {
+        Some(start) => way.get(start..).unwrap_or(way),
+        None => way,
+    }
+}
+
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ring_is_its_last_turn() {
+        let way: Vec<String> = ["start", "a", "b", "a", "b", "a"].map(String::from).into();
+        assert_eq!(shortest_ring(&way), ["a", "b", "a"]);
+        let straight: Vec<String> = ["a", "b"].map(String::from).into();
+        assert_eq!(shortest_ring(&straight), ["a", "b"]);
+    }
+
+    #[test]
+    fn ids_come_from_cause_processor_and_index() {
+        let record = |id: &'static str| {
+            let mut bytes = Vec::new();
+            let stamp = Stamp { flow: Uuid::nil(), cause: None, causationid: None, hops: 0 };
+            let parts = Parts { id, source: "/s", ty: "t", ..Parts::default() };
+            encode(&mut bytes, &parts, &stamp, std::iter::empty());
+            bytes
+        };
+        let id = |cause: &str, processor: &str, index| {
+            let bytes = record(if cause == "1" { "1" } else { "2" });
+            Record::parse(&bytes).map(|record| emitted_id(&record, processor, index))
+        };
+        assert_eq!(id("1", "p", 0), id("1", "p", 0));
+        assert_ne!(id("1", "p", 0), id("2", "p", 0));
+        assert_ne!(id("1", "p", 0), id("1", "q", 0));
+        assert_ne!(id("1", "p", 0), id("1", "p", 1));
+    }
+}

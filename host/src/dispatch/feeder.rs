@@ -1,0 +1,293 @@
+//! What a processor handles next: merges its channels by journal position, deals events to lanes by key, keeps the
+//! events of a held key back in order. It holds a bounded number of events and runs nothing.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use hashbrown::{DefaultHashBuilder, HashMap};
+
+use crate::channel::{Domain, Item, ReadError, Reader};
+use crate::model::change::{ProcessorId, SubscriptionId};
+use crate::model::descriptor::{Descriptor, KeyChoice};
+use crate::model::key::key_of;
+use crate::model::record::Record;
+use crate::view::decided::{AHEAD_MAX, Decided};
+
+/// The most events of one call.
+pub const BATCH_EVENTS_MAX: usize = 64;
+/// The most bytes of one call, unless one event alone has more.
+pub const BATCH_BYTES_MAX: usize = 256 << 10;
+/// The most events that stand before one lane.
+const LANE_EVENTS_MAX: usize = 512;
+/// The most bytes of events that stand before one lane.
+const LANE_BYTES_MAX: usize = 1 << 20;
+/// The most events that wait behind held keys of one processor before it reads no more.
+pub const WAITING_MAX: usize = 10_000;
+
+/// An event that a lane is to handle.
+#[derive(Clone, Debug)]
+pub struct Work {
+    /// Which of the feeder's sources it comes from.
+    pub source: usize,
+    /// The event.
+    pub item: Item,
+    key: Key,
+    hash: u64,
+}
+
+/// The events of one call: no key twice.
+#[derive(Default)]
+pub struct Picked {
+    /// The events, in order.
+    pub works: Vec<Work>,
+    bytes: usize,
+    /// A bit for each key that is in it, by hash: most keys are told apart at once.
+    bits: u128,
+}
+
+impl Picked {
+    fn clear(&mut self) {
+        self.works.clear();
+        self.bytes = 0;
+        self.bits = 0;
+    }
+
+    fn has_room_for(&self, work: &Work) -> bool {
+        let bytes = self.bytes + work.item.record.len();
+        self.works.is_empty()
+            || (self.works.len() < BATCH_EVENTS_MAX && bytes <= BATCH_BYTES_MAX && !self.has_key_of(work))
+    }
+
+    /// Two keys with one hash count as the same: the batch ends a little early.
+    fn has_key_of(&self, work: &Work) -> bool {
+        self.bits & bit(work.hash) != 0 && self.works.iter().any(|other| other.hash == work.hash)
+    }
+
+    fn push(&mut self, work: Work) {
+        self.bytes += work.item.record.len();
+        self.bits |= bit(work.hash);
+        self.works.push(work);
+    }
+}
+
+fn bit(hash: u64) -> u128 {
+    1 << (hash & 127)
+}
+
+/// A key, mostly a part of the record.
+#[derive(Clone, Debug)]
+enum Key {
+    InRecord { start: usize, len: usize },
+    Owned(Box<str>),
+}
+
+impl Work {
+    /// The key of the event.
+    pub fn key(&self) -> &str {
+        match &self.key {
+            Key::Owned(text) => text,
+            Key::InRecord { start, len } => {
+                let bytes = self.item.record.get(*start..start + len).unwrap_or_default();
+                std::str::from_utf8(bytes).unwrap_or_default()
+            }
+        }
+    }
+}
+
+/// A channel that the processor reads.
+pub struct Source {
+    /// The subscription.
+    pub subscription: SubscriptionId,
+    /// The channel's name.
+    pub channel: Arc<str>,
+    choice: KeyChoice,
+    reader: Reader,
+    /// What is decided, as far as this processor's lanes know.
+    decided: Decided,
+}
+
+/// A key that waits, with the events of it that came later.
+#[derive(Default)]
+struct HeldKey {
+    waiting: Vec<(SubscriptionId, u64)>,
+}
+
+/// What a processor handles next.
+pub struct Feeder {
+    domain: Domain,
+    /// Its sources.
+    pub sources: Vec<Source>,
+    lanes: Vec<Lane>,
+    held: HashMap<Box<str>, HeldKey>,
+    waiting: usize,
+    hasher: DefaultHashBuilder,
+}
+
+#[derive(Default)]
+struct Lane {
+    queue: VecDeque<Work>,
+    bytes: usize,
+}
+
+/// Where reading stands still, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fed {
+    All,
+    LaneFull,
+    Blocked,
+}
+
+impl Feeder {
+    /// Begins where the subscriptions of a deployed processor are.
+    pub fn new(domain: &Domain, processor: ProcessorId, descriptor: &Descriptor) -> Self {
+        let sources = domain.look(|world| {
+            let source = |ask: &crate::model::descriptor::SubscriptionAsk| {
+                let channel = world.channel_id(ask.channel.as_str())?;
+                let subscription = world.subscription_of(processor, channel)?;
+                let decided = world.subscriptions().get(subscription as usize)?.decided.clone();
+                Some((subscription, channel, ask, decided))
+            };
+            descriptor.subscriptions.iter().filter_map(source).collect::<Vec<_>>()
+        });
+        let sources = sources.into_iter().map(|(subscription, channel, ask, decided)| Source {
+            subscription,
+            channel: ask.channel.as_str().into(),
+            choice: ask.key.clone(),
+            reader: Reader::new(domain.clone(), channel, decided.cursor()),
+            decided,
+        });
+        Self {
+            domain: domain.clone(),
+            sources: sources.collect(),
+            lanes: (0..descriptor.concurrency).map(|_| Lane::default()).collect(),
+            held: HashMap::new(),
+            waiting: 0,
+            hasher: DefaultHashBuilder::default(),
+        }
+    }
+
+    /// Reads on, and takes the next batch of a lane into `batch`: no key twice.
+    pub fn next_batch(&mut self, lane: usize, batch: &mut Picked) -> Result<(), ReadError> {
+        batch.clear();
+        if self.lanes.get(lane).is_some_and(|lane| lane.queue.len() < BATCH_EVENTS_MAX) {
+            self.feed()?;
+        }
+        while self.take(lane, batch) {}
+        Ok(())
+    }
+
+    /// The lanes that have something to do.
+    pub fn lanes_with_work(&self) -> impl Iterator<Item = usize> {
+        self.lanes.iter().enumerate().filter(|(_, lane)| !lane.queue.is_empty()).map(|(index, _)| index)
+    }
+
+    fn feed(&mut self) -> Result<Fed, ReadError> {
+        // Everything below the horizon is visible in every channel, so the lowest position there is the lowest.
+        let horizon = self.domain.visible();
+        loop {
+            if self.waiting >= WAITING_MAX {
+                return Ok(Fed::Blocked);
+            }
+            let Some(source) = self.lowest(horizon)? else { return Ok(Fed::All) };
+            let fed = self.deal(source)?;
+            if fed != Fed::All {
+                return Ok(fed);
+            }
+        }
+    }
+
+    fn lowest(&mut self, horizon: u64) -> Result<Option<usize>, ReadError> {
+        let mut lowest: Option<(u64, usize)> = None;
+        for (index, source) in self.sources.iter_mut().enumerate() {
+            let Some(item) = source.reader.peek()? else { continue };
+            if item.position < horizon && lowest.is_none_or(|(position, _)| item.position < position) {
+                lowest = Some((item.position, index));
+            }
+        }
+        Ok(lowest.map(|(_, index)| index))
+    }
+
+    /// Deals the next event of a source to its lane.
+    fn deal(&mut self, index: usize) -> Result<Fed, ReadError> {
+        let Some(source) = self.sources.get_mut(index) else { return Ok(Fed::All) };
+        let Some(item) = source.reader.peek()? else { return Ok(Fed::All) };
+        if source.decided.contains(item.offset) {
+            source.reader.take()?;
+            return Ok(Fed::All);
+        }
+        if item.offset - source.decided.cursor() >= AHEAD_MAX {
+            return Ok(Fed::Blocked);
+        }
+        let key = key_in(&source.choice, item)?;
+        let mut work = Work { source: index, item: item.clone(), key, hash: 0 };
+        work.hash = self.hasher.hash_one(work.key());
+        let lane = (work.hash >> 32) as usize % self.lanes.len().max(1);
+        let Some(lane) = self.lanes.get_mut(lane) else { return Ok(Fed::All) };
+        if lane.queue.len() >= LANE_EVENTS_MAX || lane.bytes >= LANE_BYTES_MAX {
+            return Ok(Fed::LaneFull);
+        }
+        lane.bytes += work.item.record.len();
+        lane.queue.push_back(work);
+        source.reader.take()?;
+        Ok(Fed::All)
+    }
+
+    /// Moves the next event of a lane into the batch, or behind its held key; says whether there may be another.
+    fn take(&mut self, lane: usize, batch: &mut Picked) -> bool {
+        let Some(lane) = self.lanes.get_mut(lane) else { return false };
+        let Some(next) = lane.queue.front() else { return false };
+        let held = if self.held.is_empty() { None } else { self.held.get_mut(next.key()) };
+        if held.is_none() && !batch.has_room_for(next) {
+            return false;
+        }
+        let Some(work) = lane.queue.pop_front() else { return false };
+        lane.bytes -= work.item.record.len();
+        match held {
+            Some(held) => {
+                let subscription = self.sources.get(work.source).map_or(0, |source| source.subscription);
+                held.waiting.push((subscription, work.item.offset));
+                self.waiting += 1;
+            }
+            None => batch.push(work),
+        }
+        true
+    }
+
+    /// Notes that an event is done with.
+    pub fn decided(&mut self, work: &Work) {
+        if let Some(source) = self.sources.get_mut(work.source) {
+            source.decided.insert(work.item.offset);
+        }
+    }
+
+    /// Notes that an event failed: its key waits.
+    pub fn hold(&mut self, work: &Work) {
+        self.held.entry(work.key().into()).or_default();
+    }
+
+    /// Whether so many events wait behind held keys that nothing more is read.
+    pub fn is_blocked(&self) -> bool {
+        self.waiting >= WAITING_MAX
+    }
+
+    /// The events that wait behind a held key, by key.
+    pub fn waiting(&self) -> impl Iterator<Item = (&str, &[(SubscriptionId, u64)])> {
+        self.held.iter().map(|(key, held)| (&**key, held.waiting.as_slice()))
+    }
+}
+
+fn key_in(choice: &KeyChoice, item: &Item) -> Result<Key, ReadError> {
+    let record = Record::parse(&item.record).map_err(|error| ReadError::Journal { why: error.to_string() })?;
+    Ok(match key_of(choice, &record) {
+        Cow::Owned(text) => Key::Owned(text.into()),
+        Cow::Borrowed(text) => {
+            let start = (text.as_ptr() as usize).checked_sub(item.record.as_ptr() as usize);
+            match start.filter(|start| start + text.len() <= item.record.len()) {
+                Some(start) => Key::InRecord { start, len: text.len() },
+                None => Key::Owned(text.into()),
+            }
+        }
+    })
+}

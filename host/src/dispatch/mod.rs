@@ -1,0 +1,322 @@
+//! Lanes: batches to guests, outcomes to frames, and the switch from one version to the next. It joins the channels
+//! with the runtime; it watches no folder and knows no HTTP.
+//!
+//! A batch's way: `feeder` (merge by position, deal by key) -> `running` (one lane, one call, alone again if it
+//! breaks) -> `effects` (outcome to draft) -> [`crate::channel::Domain::commit`].
+
+mod calls;
+mod effects;
+mod feeder;
+mod logs;
+mod pool;
+mod running;
+mod version;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Mutex, RwLock};
+
+use crate::channel::{Domain, Listener};
+use crate::model::change::ProcessorId;
+use crate::model::deployment::Deployment;
+use crate::model::name::ProcessorName;
+use crate::runtime::{Executor, HostCalls};
+
+use calls::ProcessorCalls;
+use pool::Pool;
+use running::{Made, Running};
+
+pub use feeder::{BATCH_EVENTS_MAX, WAITING_MAX};
+pub use logs::{LogBook, LogFilter};
+pub use pool::PoolLimits;
+pub use running::Stats;
+pub use version::{NativeFactory, Version};
+
+/// Settings for guests, by processor.
+pub type Configs = BTreeMap<ProcessorName, Arc<BTreeMap<String, String>>>;
+
+/// How processors are run.
+pub struct DispatchConfig {
+    /// How many threads run guests.
+    pub pool: PoolLimits,
+    /// How long a switch waits for batches in flight before it fences them off.
+    pub drain: Duration,
+    /// Settings for guests.
+    pub configs: Configs,
+}
+
+/// Why a version does not run. What ran before goes on.
+#[derive(Debug, thiserror::Error)]
+pub enum DispatchError {
+    /// No instance could be made.
+    #[error("{0}")]
+    Runtime(#[from] crate::runtime::Error),
+    /// The deployment could not be recorded.
+    #[error("{0}")]
+    Refused(#[from] crate::channel::Refused),
+    /// There is no such processor.
+    #[error("there is no processor '{0}'")]
+    Unknown(String),
+}
+
+impl DispatchError {
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Runtime(error) => error.code(),
+            Self::Refused(_) => "domain-closed",
+            Self::Unknown(_) => "unknown-processor",
+        }
+    }
+}
+
+/// Runs the processors of one domain. A cheap handle.
+#[derive(Clone)]
+pub struct Dispatcher(Arc<Shared>);
+
+struct Shared {
+    domain: Domain,
+    pool: Arc<Pool>,
+    logs: Arc<LogBook>,
+    config: DispatchConfig,
+    processors: RwLock<Vec<Slot>>,
+    /// Held while a processor is switched: one switch at a time.
+    switching: Mutex<()>,
+}
+
+#[derive(Clone, Default)]
+struct Slot {
+    running: Option<Arc<Running>>,
+    stats: Arc<Stats>,
+}
+
+impl Listener for Shared {
+    fn events_for(&self, processor: ProcessorId) {
+        if let Some(running) = self.processors.read().get(processor as usize).and_then(|slot| slot.running.as_ref()) {
+            running.wake();
+        }
+    }
+}
+
+impl Dispatcher {
+    /// Starts the threads. Nothing runs before it is deployed.
+    pub fn start(domain: &Domain, config: DispatchConfig) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared {
+            domain: domain.clone(),
+            pool: Arc::new(Pool::start(config.pool)?),
+            logs: Arc::default(),
+            config,
+            processors: RwLock::default(),
+            switching: Mutex::new(()),
+        });
+        domain.listen(shared.clone());
+        Ok(Self(shared))
+    }
+
+    /// Makes a version the one that runs: warms its instances, waits for the batches of the old one, records the
+    /// deployment, and goes on with the new one. On an error the old one goes on. Blocks for up to the drain deadline.
+    pub fn deploy(&self, version: &Version) -> Result<Deployment, DispatchError> {
+        let shared = &self.0;
+        let _switching = shared.switching.lock();
+        let executors = shared.warm(version)?;
+        let old = shared.running(version.descriptor().name.as_str());
+        let began = Instant::now();
+        if let Some(old) = &old {
+            shared.drain(old);
+        }
+        let deployed = shared.domain.deploy(version.deployable());
+        let mut deployment = match (deployed, &old) {
+            (Ok(deployment), _) => deployment,
+            (Err(error), old) => {
+                old.iter().for_each(|old| old.go_on());
+                return Err(error.into());
+            }
+        };
+        shared.release(deployment.processor)?;
+        shared.run(version, Arc::new(deployment.clone()), executors);
+        deployment.pauses_us = pauses(old.as_deref(), began, deployment.descriptor.concurrency);
+        shared.domain.switched(deployment.processor, deployment.generation, deployment.pauses_us.clone())?;
+        Ok(deployment)
+    }
+
+    /// Runs a version that is deployed already: after a restart. What it held is tried again.
+    pub fn resume_deployed(&self, version: &Version, deployment: Arc<Deployment>) -> Result<(), DispatchError> {
+        let shared = &self.0;
+        let _switching = shared.switching.lock();
+        let executors = shared.warm(version)?;
+        shared.release(deployment.processor)?;
+        shared.run(version, deployment, executors);
+        Ok(())
+    }
+
+    /// Ends a processor; its positions and state are kept unless it is forgotten.
+    pub fn undeploy(&self, name: &ProcessorName, forget: bool) -> Result<(), DispatchError> {
+        let shared = &self.0;
+        let _switching = shared.switching.lock();
+        let unknown = || DispatchError::Unknown(name.to_string());
+        let id = shared.domain.look(|world| world.processor_id(name.as_str())).ok_or_else(unknown)?;
+        if let Some(old) = shared.running(name.as_str()) {
+            shared.drain(&old);
+        }
+        shared.domain.undeploy(id, forget)?;
+        if let Some(slot) = shared.processors.write().get_mut(id as usize) {
+            slot.running = None;
+        }
+        Ok(())
+    }
+
+    /// Tries everything again that a processor holds.
+    pub fn retry_held(&self, name: &ProcessorName) -> Result<(), DispatchError> {
+        let shared = &self.0;
+        let _switching = shared.switching.lock();
+        let old = shared.running(name.as_str()).ok_or_else(|| DispatchError::Unknown(name.to_string()))?;
+        let executors = shared.warm(old.version())?;
+        shared.drain(&old);
+        shared.release(old.deployment().processor)?;
+        shared.run(old.version(), old.deployment().clone(), executors);
+        Ok(())
+    }
+
+    /// What runs of a processor, if it runs, and what it has done.
+    pub fn look<T>(&self, processor: ProcessorId, look: impl FnOnce(Option<&Processor<'_>>) -> T) -> T {
+        let slot = self.0.processors.read().get(processor as usize).cloned().unwrap_or_default();
+        match &slot.running {
+            Some(running) => look(Some(&Processor { running, stats: &slot.stats })),
+            None => look(None),
+        }
+    }
+
+    /// The lines of the processors' logs.
+    pub fn logs(&self) -> &LogBook {
+        &self.0.logs
+    }
+
+    /// Lets no batch begin any more, waits for those in flight as long as the drain deadline says, and ends the
+    /// threads.
+    pub fn stop(&self) {
+        let _switching = self.0.switching.lock();
+        self.0.domain.end_listening();
+        let running: Vec<_> = self.0.processors.write().iter_mut().filter_map(|slot| slot.running.take()).collect();
+        running.iter().for_each(|running| running.stop());
+        let until = Instant::now() + self.0.config.drain;
+        for running in &running {
+            running.settle(until.saturating_duration_since(Instant::now()));
+        }
+        self.0.pool.stop();
+    }
+}
+
+/// A processor that runs, for those who look.
+pub struct Processor<'a> {
+    running: &'a Running,
+    /// What it has done.
+    pub stats: &'a Stats,
+}
+
+impl Processor<'_> {
+    /// Why it reads nothing more, if it does not.
+    pub fn failure(&self) -> Option<String> {
+        self.running.look(|_, failure| failure.map(str::to_owned))
+    }
+
+    /// Whether too many events wait behind held keys.
+    pub fn is_blocked(&self) -> bool {
+        self.running.look(|feeder, _| feeder.is_blocked())
+    }
+
+    /// The events that wait behind held keys: key, subscription, offset.
+    pub fn waiting(&self) -> Vec<(String, u32, u64)> {
+        self.running.look(|feeder, _| {
+            let rows = feeder.waiting().flat_map(|(key, events)| {
+                events.iter().map(move |(subscription, offset)| (key.to_owned(), *subscription, *offset))
+            });
+            rows.collect()
+        })
+    }
+
+    /// The memory of its idle instances, in bytes.
+    pub fn memory_bytes(&self) -> u64 {
+        self.running.memory_bytes()
+    }
+}
+
+impl Shared {
+    fn running(&self, name: &str) -> Option<Arc<Running>> {
+        let id = self.domain.look(|world| world.processor_id(name))?;
+        self.processors.read().get(id as usize)?.running.clone()
+    }
+
+    fn calls(&self, version: &Version) -> Arc<dyn HostCalls> {
+        let name = &version.descriptor().name;
+        let state = self.domain.look(|world| {
+            let id = world.processor_id(name.as_str())?;
+            Some(world.processors().get(id as usize)?.state.clone())
+        });
+        Arc::new(ProcessorCalls {
+            name: name.as_str().into(),
+            state: state.unwrap_or_default(),
+            config: self.config.configs.get(name).cloned().unwrap_or_default(),
+            logs: self.logs.clone(),
+        })
+    }
+
+    /// An instance for each lane, made while the old version still runs.
+    fn warm(&self, version: &Version) -> Result<Vec<Executor>, DispatchError> {
+        self.domain.name_processor(&version.descriptor().name)?;
+        let calls = self.calls(version);
+        let lanes = version.descriptor().concurrency;
+        Ok((0..lanes).map(|_| version.executor(calls.clone())).collect::<Result<_, _>>()?)
+    }
+
+    /// Past the deadline the generation of the next deployment fences off what is still in flight.
+    fn drain(&self, old: &Running) {
+        old.stop();
+        if !old.settle(self.config.drain) {
+            let name = &old.version().descriptor().name;
+            tracing::warn!(processor = %name, "a batch outlived the drain deadline; what it commits will be refused");
+        }
+    }
+
+    fn release(&self, processor: ProcessorId) -> Result<(), DispatchError> {
+        let holds = self.domain.look(|world| {
+            world.processors().get(processor as usize).is_some_and(|processor| !processor.held.is_empty())
+        });
+        if holds {
+            self.domain.release(processor)?;
+        }
+        Ok(())
+    }
+
+    fn run(&self, version: &Version, deployment: Arc<Deployment>, executors: Vec<Executor>) {
+        let id = deployment.processor as usize;
+        let mut processors = self.processors.write();
+        if processors.len() <= id {
+            processors.resize_with(id + 1, Slot::default);
+        }
+        let Some(slot) = processors.get_mut(id) else { return };
+        let running = Running::new(Made {
+            domain: self.domain.clone(),
+            pool: self.pool.clone(),
+            version: version.clone(),
+            deployment,
+            calls: self.calls(version),
+            logs: self.logs.clone(),
+            stats: slot.stats.clone(),
+            executors,
+        });
+        slot.running = Some(running.clone());
+        drop(processors);
+        running.go_on();
+    }
+}
+
+/// How long each lane did nothing: from its last batch, or from when it was asked to stop, until now.
+fn pauses(old: Option<&Running>, began: Instant, lanes: u32) -> Vec<u64> {
+    let Some(old) = old else { return Vec::new() };
+    let mut rested = old.rested();
+    rested.resize(lanes as usize, None);
+    let since = |rested: Option<Instant>| rested.map_or(began, |rested| rested.max(began));
+    rested.into_iter().map(|rested| since(rested).elapsed().as_micros() as u64).collect()
+}

@@ -1,0 +1,238 @@
+//! The threads that run guests. Lanes that have work stand in one row; as many threads as there are workers take
+//! them. A call that outlives a tick no longer counts as a worker: a spare thread takes its place, up to a bound, so
+//! that a guest in an endless loop or a blocked host call stops nobody else.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+/// How long a call may take before a spare thread takes over its worker's place.
+const TICK: Duration = Duration::from_millis(10);
+
+/// Something that stands in the row.
+pub trait Job: Send + Sync {
+    /// Does a bounded piece of work. Says whether there is more, and the job goes to the end of the row.
+    fn run(&self) -> bool;
+}
+
+/// How many threads there may be.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolLimits {
+    /// Threads that work at a time, those that are stuck in a long call left out.
+    pub workers: usize,
+    /// Threads in all.
+    pub threads_max: usize,
+}
+
+/// The threads and their row.
+pub struct Pool {
+    shared: Arc<Shared>,
+    monitor: Mutex<Option<JoinHandle<()>>>,
+}
+
+struct Shared {
+    limits: PoolLimits,
+    row: Mutex<Row>,
+    changed: Condvar,
+    tick: AtomicU64,
+    monitor: Condvar,
+}
+
+#[derive(Default)]
+struct Row {
+    jobs: VecDeque<Arc<dyn Job>>,
+    idle: usize,
+    stopped: bool,
+    threads: Vec<Worker>,
+}
+
+struct Worker {
+    /// The tick in which the present job began; 0 without a job.
+    since: Arc<AtomicU64>,
+    handle: JoinHandle<()>,
+}
+
+impl Pool {
+    /// Starts the workers.
+    pub fn start(limits: PoolLimits) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared {
+            limits,
+            row: Mutex::default(),
+            changed: Condvar::new(),
+            tick: AtomicU64::new(1),
+            monitor: Condvar::new(),
+        });
+        for _ in 0..limits.workers {
+            shared.spawn(&mut shared.row.lock())?;
+        }
+        let monitored = shared.clone();
+        let monitor = std::thread::Builder::new().name("baton-monitor".to_owned()).spawn(move || monitored.monitor())?;
+        Ok(Self { shared, monitor: Mutex::new(Some(monitor)) })
+    }
+
+    /// Puts a job at the end of the row.
+    pub fn push(&self, job: Arc<dyn Job>) {
+        self.shared.push(job);
+    }
+
+    /// Ends all threads once they have finished their present jobs. Jobs in the row are dropped.
+    pub fn stop(&self) {
+        self.shared.row.lock().stopped = true;
+        self.shared.changed.notify_all();
+        self.shared.monitor.notify_all();
+        let workers = std::mem::take(&mut self.shared.row.lock().threads);
+        let handles = workers.into_iter().map(|worker| worker.handle).chain(self.monitor.lock().take());
+        for handle in handles {
+            if handle.join().is_err() {
+                tracing::error!("a worker thread panicked");
+            }
+        }
+        self.shared.row.lock().jobs.clear();
+    }
+}
+
+impl Shared {
+    fn push(&self, job: Arc<dyn Job>) {
+        let mut row = self.row.lock();
+        row.jobs.push_back(job);
+        if row.idle > 0 {
+            drop(row);
+            self.changed.notify_one();
+        }
+    }
+
+    fn spawn(self: &Arc<Self>, row: &mut Row) -> std::io::Result<()> {
+        let since = Arc::new(AtomicU64::new(0));
+        let (shared, mine) = (self.clone(), since.clone());
+        let handle = std::thread::Builder::new().name("baton-worker".to_owned()).spawn(move || shared.work(&mine))?;
+        row.threads.push(Worker { since, handle });
+        Ok(())
+    }
+
+    fn work(&self, since: &AtomicU64) {
+        while let Some(job) = self.next() {
+            since.store(self.tick.load(Ordering::Relaxed), Ordering::Relaxed);
+            let more = job.run();
+            since.store(0, Ordering::Relaxed);
+            if more {
+                self.push(job);
+            }
+        }
+    }
+
+    /// The next job; none when the pool stops, or when spare threads have made this one superfluous.
+    fn next(&self) -> Option<Arc<dyn Job>> {
+        let mut row = self.row.lock();
+        loop {
+            if row.stopped || row.idle >= self.limits.workers {
+                return None;
+            }
+            if let Some(job) = row.jobs.pop_front() {
+                return Some(job);
+            }
+            row.idle += 1;
+            self.changed.wait(&mut row);
+            row.idle -= 1;
+        }
+    }
+
+    fn monitor(self: &Arc<Self>) {
+        let mut row = self.row.lock();
+        while !row.stopped {
+            self.monitor.wait_for(&mut row, TICK);
+            let tick = self.tick.fetch_add(1, Ordering::Relaxed) + 1;
+            row.threads.retain(|worker| !worker.handle.is_finished());
+            if !row.jobs.is_empty() && self.spares_wanted(&row, tick) {
+                if let Err(error) = self.spawn(&mut row) {
+                    tracing::warn!(%error, "no spare thread could be started");
+                }
+            }
+        }
+    }
+
+    fn spares_wanted(&self, row: &Row, tick: u64) -> bool {
+        let is_stuck = |worker: &&Worker| {
+            let since = worker.since.load(Ordering::Relaxed);
+            since != 0 && tick - since > 1
+        };
+        let stuck = row.threads.iter().filter(is_stuck).count();
+        row.threads.len() < self.limits.threads_max && row.threads.len() - stuck < self.limits.workers
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicBool;
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    struct Blocked {
+        release: Mutex<Receiver<()>>,
+        began: Sender<()>,
+    }
+
+    impl Job for Blocked {
+        fn run(&self) -> bool {
+            self.began.send(()).unwrap();
+            self.release.lock().recv().unwrap();
+            false
+        }
+    }
+
+    struct Tell(Sender<()>, AtomicBool);
+
+    impl Job for Tell {
+        fn run(&self) -> bool {
+            let more = !self.1.swap(true, Ordering::SeqCst);
+            self.0.send(()).unwrap();
+            more
+        }
+    }
+
+    #[test]
+    fn a_job_that_blocks_stops_nobody_else() {
+        let pool = Pool::start(PoolLimits { workers: 1, threads_max: 3 }).unwrap();
+        let (began, has_begun) = channel();
+        let releases: Vec<_> = (0..2)
+            .map(|_| {
+                let (release, released) = channel();
+                pool.push(Arc::new(Blocked { release: Mutex::new(released), began: began.clone() }));
+                release
+            })
+            .collect();
+        has_begun.recv().unwrap();
+        has_begun.recv().unwrap();
+        let (told, telling) = channel();
+        pool.push(Arc::new(Tell(told, AtomicBool::new(false))));
+        telling.recv().unwrap();
+        telling.recv().unwrap();
+        releases.iter().for_each(|release| release.send(()).unwrap());
+        pool.stop();
+        assert!(telling.recv().is_err(), "a job that says it is done is not run again");
+    }
+
+    #[test]
+    fn there_are_never_more_threads_than_allowed() {
+        let pool = Pool::start(PoolLimits { workers: 1, threads_max: 2 }).unwrap();
+        let (began, has_begun) = channel();
+        let (releases, jobs): (Vec<_>, Vec<_>) = (0..3)
+            .map(|_| {
+                let (release, released) = channel();
+                (release, Arc::new(Blocked { release: Mutex::new(released), began: began.clone() }))
+            })
+            .unzip();
+        jobs.into_iter().for_each(|job| pool.push(job));
+        has_begun.recv().unwrap();
+        has_begun.recv().unwrap();
+        assert_eq!(pool.shared.row.lock().threads.len(), 2);
+        assert_eq!(pool.shared.row.lock().jobs.len(), 1);
+        releases.iter().for_each(|release| release.send(()).unwrap());
+        has_begun.recv().unwrap();
+        pool.stop();
+    }
+}
