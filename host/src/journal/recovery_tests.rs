@@ -47,8 +47,10 @@ fn tail(sync: Sync) -> (Memory, Vec<Frame>) {
     (memory.snapshot(), frames)
 }
 
+type Change = fn(&mut [u8]);
+
 /// What can happen to the bytes of one frame.
-fn damages() -> Vec<(&'static str, fn(&mut [u8]))> {
+fn damages() -> Vec<(&'static str, Change)> {
     vec![
         ("a flipped bit in the body", |bytes| {
             bytes[HEADER_BYTES + 50] ^= 4
@@ -68,7 +70,7 @@ fn damages() -> Vec<(&'static str, fn(&mut [u8]))> {
     ]
 }
 
-fn damage(memory: &Memory, at: usize, change: fn(&mut [u8])) {
+fn damage(memory: &Memory, at: usize, change: Change) {
     let file = first_segment(memory);
     let mut bytes = vec![0; STORED_BYTES];
     file.read_at(at as u64, &mut bytes).unwrap();

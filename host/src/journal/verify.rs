@@ -177,8 +177,11 @@ impl<'a> Check<'a> {
     }
 
     fn is_torn_tail(&self, walker: &mut Walker) -> Result<bool, Error> {
+        if !self.is_last {
+            return Ok(false);
+        }
         let claim = recovery::durable_claim(walker);
-        Ok(self.is_last && self.folder.io(&self.read, claim)?.is_none())
+        Ok(self.folder.io(&self.read, claim)?.is_none())
     }
 
     fn note_torn(&mut self, walker: &mut Walker, bad: Bad) -> Result<(), Error> {
