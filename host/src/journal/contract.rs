@@ -121,7 +121,7 @@ fn a_read_starts_with_the_frame_that_holds_the_position(open: Open) {
     for frame in frames.iter().step_by(37) {
         for position in frame.position.0..frame.end().0 {
             let read = journal.read(Position(position), 1).unwrap();
-            assert_eq!(read, [frame.clone()]);
+            assert_eq!(read, std::slice::from_ref(frame));
         }
     }
     assert_eq!(journal.read(journal.next(), 1).unwrap(), []);

@@ -18,11 +18,16 @@ mod reader;
 mod recovery;
 mod segment;
 pub mod storage;
+mod verify;
 mod walk;
 mod writer;
 
 #[cfg(test)]
 mod contract;
+#[cfg(test)]
+mod crash_tests;
+#[cfg(test)]
+mod recovery_tests;
 
 pub use durable::Durable;
 pub use error::Error;
@@ -30,6 +35,7 @@ pub use frame::{FRAME_BYTES_MAX, Frame};
 pub use log::SegmentJournal;
 pub use position::Position;
 pub use segment::SegmentInfo;
+pub use verify::{Damage, Report, SegmentReport, verify};
 
 /// A domain's journal.
 ///

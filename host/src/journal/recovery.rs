@@ -31,7 +31,7 @@ pub(super) fn recover(folder: &Folder) -> Result<Vec<SegmentInfo>, Error> {
 }
 
 /// Reads the footer of a segment; the inner error says why it counts as unsealed.
-pub(super) fn sealed_segment(
+fn sealed_segment(
     folder: &Folder,
     base: Position,
 ) -> Result<Result<SegmentInfo, (u64, Bad)>, Error> {
@@ -60,18 +60,22 @@ fn read_footer(
     })
 }
 
+/// What is wrong with a segment that ends without a footer and is not the last.
+pub(super) const UNSEALED: &str = "the segment has no footer although a later segment follows";
+
+/// What is wrong with a segment when the one before it ends at `end` and it begins elsewhere.
+pub(super) fn gap(end: Position) -> String {
+    format!("the segment before it ends at position {end}, so something between is missing")
+}
+
 fn unsealed(base: Position, offset: u64, bad: Bad) -> Error {
-    let why = format!(
-        "the segment has no footer although a later segment follows ({})",
-        bad.why()
-    );
-    match bad {
-        Bad::Version(_) => damaged(base, offset, bad),
-        _ => Error::Damaged {
-            segment: segment::name(base),
-            offset,
-            why,
-        },
+    if matches!(bad, Bad::Version(_)) {
+        return damaged(base, offset, bad);
+    }
+    Error::Damaged {
+        segment: segment::name(base),
+        offset,
+        why: format!("{UNSEALED} ({})", bad.why()),
     }
 }
 
@@ -81,10 +85,7 @@ fn check_gaps(segments: &[SegmentInfo]) -> Result<(), Error> {
             return Err(Error::Damaged {
                 segment: segment::name(after.base),
                 offset: 0,
-                why: format!(
-                    "the segment before it ends at position {}, so something between is missing",
-                    before.end
-                ),
+                why: gap(before.end),
             });
         }
     }

@@ -13,7 +13,10 @@ const WINDOW_BYTES: u64 = 1 << 20;
 
 /// What stands at one place of a segment.
 pub(super) enum Step {
-    Frame { offset: u64, header: Header },
+    Frame {
+        offset: u64,
+        header: Header,
+    },
     /// A footer, and what it says of the frames before it.
     Footer(Summary),
     Bad(Bad),
@@ -56,11 +59,6 @@ impl Walker {
 
     pub(super) fn salt(&self) -> u32 {
         self.salt
-    }
-
-    /// The length of the file.
-    pub(super) fn file_bytes(&self) -> u64 {
-        self.window.len
     }
 
     /// Takes the next record. After a bad one it stays where it is.

@@ -5,6 +5,8 @@
 pub(crate) mod contract;
 mod files;
 mod memory;
+#[cfg(test)]
+pub(crate) mod simulated;
 
 pub use files::Files;
 pub use memory::Memory;
