@@ -1,6 +1,6 @@
 //! The engine: settings, the linker that all programs share, the ticks that deadlines count, and loading.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, EngineWeak, WasmBacktraceDetails};
 
+use super::cache::Cache;
 use super::error::Error;
 use super::inspect::inspect;
 use super::instance::{self, Guest};
@@ -44,7 +45,8 @@ pub struct Engine {
 struct Shared {
     wasmtime: wasmtime::Engine,
     linker: Linker<Guest>,
-    config: EngineConfig,
+    cache: Option<Cache>,
+    default_limits: InstanceLimits,
 }
 
 impl Engine {
@@ -54,7 +56,12 @@ impl Engine {
         let linker = linker(&wasmtime).map_err(failed)?;
         start_ticker(wasmtime.weak())
             .map_err(|error| Error::Engine { why: format!("no ticker: {error}") })?;
-        Ok(Self { shared: Arc::new(Shared { wasmtime, linker, config }) })
+        let cache = config.cache_dir.as_deref().and_then(|dir| open_cache(dir, &wasmtime));
+        let default_limits = InstanceLimits {
+            memory_bytes_max: config.memory_bytes_max_default,
+            event_time_ms_max: config.event_time_ms_max_default,
+        };
+        Ok(Self { shared: Arc::new(Shared { wasmtime, linker, cache, default_limits }) })
     }
 
     /// Checks a component and compiles it, or takes its code from the cache.
@@ -62,9 +69,20 @@ impl Engine {
         let inspected = inspect(bytes)?;
         inspected.check_imports()?;
         let started = Instant::now();
+        let (component, from_cache) = self.cached_or_compiled(bytes, &inspected.digest)?;
+        Program::new(self, inspected, Compiled { component, compile_time: started.elapsed(), from_cache })
+    }
+
+    fn cached_or_compiled(&self, bytes: &[u8], digest: &str) -> Result<(Component, bool), Error> {
+        let Some(cache) = &self.shared.cache else {
+            return Ok((self.compile(bytes)?, false));
+        };
+        if let Some(component) = cache.get(self.wasmtime(), digest) {
+            return Ok((component, true));
+        }
         let component = self.compile(bytes)?;
-        let compiled = Compiled { component, compile_time: started.elapsed(), from_cache: false };
-        Program::new(self, inspected, compiled)
+        cache.put(digest, &component);
+        Ok((component, false))
     }
 
     fn compile(&self, bytes: &[u8]) -> Result<Component, Error> {
@@ -81,12 +99,15 @@ impl Engine {
     }
 
     pub(super) fn default_limits(&self) -> InstanceLimits {
-        let EngineConfig { memory_bytes_max_default, event_time_ms_max_default, .. } = self.shared.config;
-        InstanceLimits {
-            memory_bytes_max: memory_bytes_max_default,
-            event_time_ms_max: event_time_ms_max_default,
-        }
+        self.shared.default_limits
     }
+}
+
+/// A cache that cannot be opened costs time, nothing else.
+fn open_cache(dir: &Path, engine: &wasmtime::Engine) -> Option<Cache> {
+    let opened = Cache::open(dir, engine);
+    let warn = |error| tracing::warn!(dir = %dir.display(), %error, "no cache of compiled code");
+    opened.map_err(warn).ok()
 }
 
 fn failed(error: wasmtime::Error) -> Error {

@@ -7,9 +7,12 @@
 mod batch;
 mod bindings;
 mod blame;
+mod builder;
+mod cache;
 mod calls;
 mod engine;
 mod error;
+mod executor;
 mod inspect;
 mod instance;
 mod limits;
@@ -20,9 +23,11 @@ mod wasi;
 
 pub use batch::{Batch, BatchEvent};
 pub use bindings::{Level, Verdict};
+pub use builder::{NewEmit, OutcomesBuilder};
 pub use calls::{CallScope, HostCalls, HostFailure, NoHostCalls};
 pub use engine::{Engine, EngineConfig};
 pub use error::{CallError, Error, ImportRefused};
+pub use executor::{Executor, NativeCall, NativeHandler, NativeInstance};
 pub use inspect::{Inspected, inspect};
 pub use instance::Instance;
 pub use limits::{COMPONENT_BYTES_MAX, InstanceLimits, LOG_EVENT_BYTES_MAX, OUTCOMES_BYTES_MAX};

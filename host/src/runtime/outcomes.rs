@@ -258,3 +258,59 @@ impl Check<'_> {
         self.text(what, span)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn why(change: impl FnOnce(&mut OutcomeRows)) -> String {
+        let absent = Span::ABSENT;
+        let mut rows = OutcomeRows { arena: b"channel\xff".to_vec(), ..OutcomeRows::default() };
+        rows.outcomes.push(OutcomeRow {
+            verdict: Verdict::Handled,
+            emits_count: 1,
+            writes_count: 0,
+            reply: absent,
+            note: absent,
+            retry_after_ms: 0,
+        });
+        rows.emits.push(EmitRow {
+            channel: Span { start: 0, len: 7 },
+            ty: absent,
+            subject: absent,
+            partitionkey: absent,
+            datacontenttype: absent,
+            data: absent,
+            attributes_start: 0,
+            attributes_count: 0,
+        });
+        change(&mut rows);
+        Outcomes::check(rows, 1).map_or_else(|error| error.to_string(), |_| "sound".to_owned())
+    }
+
+    #[test]
+    fn rows_that_add_up_are_sound() {
+        assert_eq!(why(|_| ()), "sound");
+    }
+
+    #[test]
+    fn everything_else_is_malformed_and_says_where() {
+        type Change<'a> = &'a dyn Fn(&mut OutcomeRows);
+        let cases: [(Change<'_>, &str); 7] = [
+            (&|rows| rows.emits.extend_from_within(..), "count 1 emits, there are 2"),
+            (
+                &|rows| rows.emits.iter_mut().for_each(|row| row.channel.len = 9),
+                "9 bytes from 0 in an arena of 8",
+            ),
+            (&|rows| rows.emits.iter_mut().for_each(|row| row.data.len = 1), "1 bytes from 4294967295"),
+            (&|rows| rows.emits.iter_mut().for_each(|row| row.channel = Span::ABSENT), "channel is absent"),
+            (&|rows| rows.emits.iter_mut().for_each(|row| row.channel.len = 8), "channel is not UTF-8"),
+            (&|rows| rows.emits.iter_mut().for_each(|row| row.attributes_start = 1), "up to row 1 of 0"),
+            (&|rows| rows.emits.iter_mut().for_each(|row| row.attributes_count = u32::MAX), "of 0"),
+        ];
+        for (change, words) in cases {
+            let why = why(change);
+            assert!(why.contains(words), "{why}");
+        }
+    }
+}

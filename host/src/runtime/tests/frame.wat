@@ -39,8 +39,15 @@
     (type $level' (enum "debug" "info" "warn" "error"))
     (export "level" (type $level (eq $level')))
     (export "write" (func (param "event" u32) (param "level" $level) (param "message" string)))))
+  (import "wasi:io/poll@0.2.3" (instance $poll
+    (export "pollable" (type $pollable (sub resource)))
+    (export "[method]pollable.block" (func (param "self" (borrow $pollable))))))
+  (alias export $poll "pollable" (type $pollable))
   (import "wasi:clocks/monotonic-clock@0.2.3" (instance $clock
-    (export "now" (func (result u64)))))
+    (alias outer 1 $pollable (type $pollable'))
+    (export "pollable" (type $pollable (eq $pollable')))
+    (export "now" (func (result u64)))
+    (export "subscribe-duration" (func (param "when" u64) (result (own $pollable))))))
   (import "wasi:random/random@0.2.3" (instance $random
     (export "get-random-u64" (func (result u64)))))
   ;; imports
@@ -61,11 +68,15 @@
   (core func $state-get (canon lower (func $state "get") (memory $memory) (realloc (func $libc "realloc"))))
   (core func $log-write (canon lower (func $log "write") (memory $memory)))
   (core func $now (canon lower (func $clock "now")))
+  (core func $subscribe (canon lower (func $clock "subscribe-duration")))
+  (core func $block (canon lower (func $poll "[method]pollable.block")))
   (core func $random-u64 (canon lower (func $random "get-random-u64")))
   (core module $main
     (import "host" "state-get" (func $state-get (param i32 i32 i32 i32)))
     (import "host" "log-write" (func $log-write (param i32 i32 i32 i32)))
     (import "host" "now" (func $now (result i64)))
+    (import "host" "subscribe" (func $subscribe (param i64) (result i32)))
+    (import "host" "block" (func $block (param i32)))
     (import "host" "random" (func $random (result i64)))
     (import "libc" "memory" (memory 1))
     (import "libc" "realloc" (func $realloc (param i32 i32 i32 i32) (result i32)))
@@ -77,6 +88,8 @@
       (export "state-get" (func $state-get))
       (export "log-write" (func $log-write))
       (export "now" (func $now))
+      (export "subscribe" (func $subscribe))
+      (export "block" (func $block))
       (export "random" (func $random-u64))))))
   (func $handle (param "batch" $batch) (result $outcomes)
     (canon lift (core func $main "handle") (memory $memory) (realloc (func $libc "realloc"))

@@ -1,4 +1,9 @@
 //! Guests, good and hostile, against the runtime: each bound is hit by one.
 
+mod cache;
 mod calls;
+mod hostile;
+mod inspect;
+mod native;
+mod sandbox;
 mod support;
