@@ -14,7 +14,9 @@ const NONE: u16 = u16::MAX;
 const NO_DATA: u32 = u32::MAX;
 
 const TEXTS: usize = 9;
-const HEAD: usize = 4 + 2 + 2 + 16 + 8 + 4 + TEXTS * 2 + 2;
+const FLOW_AT: usize = 4 + 2 + 2;
+const LENS_AT: usize = FLOW_AT + 16 + 8 + 4;
+const HEAD: usize = LENS_AT + TEXTS * 2 + 2;
 
 /// What the host adds to an event when it takes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -210,6 +212,33 @@ impl<'a> Cursor<'a> {
     }
 }
 
+/// What an index needs of a record, read without looking at the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity<'a> {
+    /// See [`Stamp`].
+    pub flow: Uuid,
+    /// See [`Event`].
+    pub source: &'a [u8],
+    /// See [`Event`].
+    pub id: &'a [u8],
+}
+
+impl<'a> Identity<'a> {
+    /// Reads the identity of the record that `bytes` holds.
+    pub fn of(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        let mut head = Cursor(bytes);
+        head.take(FLOW_AT)?;
+        let flow = Uuid::from_bytes(head.array()?);
+        head.take(LENS_AT - FLOW_AT - 16)?;
+        let (id_len, source_len) = (head.u16()?, head.u16()?);
+        let mut texts = Cursor(bytes);
+        texts.take(HEAD)?;
+        let mut text = |len: u16| texts.take(if len == NONE { 0 } else { len.into() });
+        let id = text(id_len)?;
+        Ok(Self { flow, source: text(source_len)?, id })
+    }
+}
+
 /// The length of the record that starts `bytes`, itself included.
 pub fn record_len(bytes: &[u8]) -> Result<usize, Malformed> {
     let head = bytes.first_chunk::<4>().ok_or(Malformed("it ends too early"))?;
@@ -382,6 +411,8 @@ mod tests {
         encode_event(&mut bytes, &event(), &stamp());
         assert_eq!(record_len(&bytes).unwrap(), bytes.len());
         let record = Record::parse(&bytes).unwrap();
+        let identity = Identity { flow: stamp().flow, source: b"/shop", id: b"1" };
+        assert_eq!(Identity::of(&bytes), Ok(identity));
         assert_eq!(record.stamp, stamp());
         assert_eq!(record.parts.partitionkey, Some("k"));
         assert_eq!(record.attribute("count").as_deref(), Some("-5"));
@@ -406,6 +437,7 @@ mod tests {
         encode_event(&mut bytes, &event(), &stamp());
         for len in 0..HEAD {
             assert!(Record::parse(&bytes[..len]).is_err(), "{len}");
+            assert!(Identity::of(&bytes[..len]).is_err(), "{len}");
         }
     }
 }

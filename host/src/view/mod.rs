@@ -2,5 +2,6 @@
 //! thrown away and folded again from the journal; none decides anything.
 
 pub mod decided;
+pub mod index;
 pub mod state;
 pub mod world;
