@@ -35,15 +35,7 @@ impl<'a> Context<'a> {
         output: &'a mut Output,
     ) -> Self {
         let start = output.mark();
-        Self {
-            host,
-            output,
-            descriptor,
-            event,
-            start,
-            reply: Span::ABSENT,
-            note: Span::ABSENT,
-        }
+        Self { host, output, descriptor, event, start, reply: Span::ABSENT, note: Span::ABSENT }
     }
 
     /// Publishes a value as JSON. Subject and partition key are those of the event at hand, the type is
@@ -82,9 +74,7 @@ impl<'a> Context<'a> {
     /// A setting that is written as JSON.
     pub fn config_json<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Fault> {
         self.config(name)
-            .map(|text| {
-                serde_json::from_str(&text).or_retry(format_args!("reading config '{name}'"))
-            })
+            .map(|text| serde_json::from_str(&text).or_retry(format_args!("reading config '{name}'")))
             .transpose()
     }
 

@@ -69,10 +69,7 @@ impl<'c, 'a> Emit<'c, 'a> {
     /// An extension: its name has lower-case letters and digits only, as CloudEvents wants.
     pub fn extension(mut self, name: &str, value: &str) -> Self {
         self.wrong = self.wrong.take().or_else(|| refuses_extension(name));
-        let row = AttributeRow {
-            name: self.put(name),
-            value: self.put(value),
-        };
+        let row = AttributeRow { name: self.put(name), value: self.put(value) };
         self.cx.output.attributes.push(row);
         self.row.attributes_count += 1;
         self
@@ -80,11 +77,7 @@ impl<'c, 'a> Emit<'c, 'a> {
 
     /// Publishes with a value as JSON data.
     pub fn json<T: Serialize + ?Sized>(mut self, data: &T) -> Handled {
-        self.row.data = self
-            .cx
-            .output
-            .put_json(data)
-            .or_retry("writing the data to publish")?;
+        self.row.data = self.cx.output.put_json(data).or_retry("writing the data to publish")?;
         self.row.content_type = self.put("application/json");
         self.publish()
     }

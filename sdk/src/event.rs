@@ -47,19 +47,13 @@ impl<'a, T: Deserialize<'a>> Payload<'a> for T {
 
 impl<'a> Event<'a> {
     pub(crate) fn new(batch: Batch<'a>, row: &'a EventRow) -> Self {
-        Self {
-            view: View { batch, row },
-            data: Raw(()),
-        }
+        Self { view: View { batch, row }, data: Raw(()) }
     }
 
     /// The same event with its data decoded.
     pub fn typed<T: Payload<'a>>(self) -> Result<Event<'a, T>, Fault> {
         let data = T::from_event(&self)?;
-        Ok(Event {
-            view: self.view,
-            data,
-        })
+        Ok(Event { view: self.view, data })
     }
 }
 
@@ -76,11 +70,7 @@ impl<'a, T> Event<'a, T> {
 
     /// The data as it came.
     pub fn bytes(&self) -> &'a [u8] {
-        self.view
-            .row
-            .data
-            .bytes(self.view.batch.arena)
-            .unwrap_or_default()
+        self.view.row.data.bytes(self.view.batch.arena).unwrap_or_default()
     }
 
     /// Decodes the data from JSON. An event without data decodes as `null`.

@@ -42,26 +42,17 @@ pub enum FaultKind {
 impl Fault {
     /// The event could not be handled now; trying again may help.
     pub fn retry(message: impl Display) -> Self {
-        Self {
-            kind: FaultKind::Retry { after: None },
-            message: message.to_string(),
-        }
+        Self { kind: FaultKind::Retry { after: None }, message: message.to_string() }
     }
 
     /// The event could not be handled now; trying again may help once this time has passed.
     pub fn retry_after(after: Duration, message: impl Display) -> Self {
-        Self {
-            kind: FaultKind::Retry { after: Some(after) },
-            message: message.to_string(),
-        }
+        Self { kind: FaultKind::Retry { after: Some(after) }, message: message.to_string() }
     }
 
     /// The event can never be handled.
     pub fn reject(message: impl Display) -> Self {
-        Self {
-            kind: FaultKind::Reject,
-            message: message.to_string(),
-        }
+        Self { kind: FaultKind::Reject, message: message.to_string() }
     }
 
     /// Whether trying again may help.
@@ -136,14 +127,8 @@ mod tests {
 
     #[test]
     fn any_error_becomes_a_fault_that_says_what_was_done() {
-        let fault = "x"
-            .parse::<u32>()
-            .or_reject("reading the quantity")
-            .unwrap_err();
-        assert_eq!(
-            fault.to_string(),
-            "reject: reading the quantity: invalid digit found in string"
-        );
+        let fault = "x".parse::<u32>().or_reject("reading the quantity").unwrap_err();
+        assert_eq!(fault.to_string(), "reject: reading the quantity: invalid digit found in string");
         let fault = None::<u32>.or_retry("no level yet").unwrap_err();
         assert_eq!(fault.kind(), FaultKind::Retry { after: None });
     }

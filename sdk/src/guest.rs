@@ -45,11 +45,7 @@ struct MaybeList {
 }
 
 impl MaybeList {
-    const NONE: Self = Self {
-        is_some: 0,
-        start: std::ptr::null_mut(),
-        len: 0,
-    };
+    const NONE: Self = Self { is_some: 0, start: std::ptr::null_mut(), len: 0 };
 
     /// # Safety
     /// The host must have written it, its bytes by way of `cabi_realloc`.
@@ -100,16 +96,10 @@ struct List {
 }
 
 impl List {
-    const EMPTY: Self = Self {
-        start: std::ptr::null(),
-        len: 0,
-    };
+    const EMPTY: Self = Self { start: std::ptr::null(), len: 0 };
 
     fn of<T>(rows: &[T]) -> Self {
-        Self {
-            start: rows.as_ptr().cast(),
-            len: rows.len(),
-        }
+        Self { start: rows.as_ptr().cast(), len: rows.len() }
     }
 }
 
@@ -145,11 +135,7 @@ pub unsafe fn handle(definition: &Definition, batch: Arguments) -> *const Outcom
         let arena = own::<u8>(batch.arena.0, batch.arena.1);
         let events = own::<EventRow>(batch.events.0.cast(), batch.events.1);
         let attributes = own::<AttributeRow>(batch.attributes.0.cast(), batch.attributes.1);
-        let batch = Batch {
-            arena: &arena,
-            events: &events,
-            attributes: &attributes,
-        };
+        let batch = Batch { arena: &arena, events: &events, attributes: &attributes };
         let (output, outcomes) = &mut *ANSWER.0.get();
         run(definition, batch, &Imports, output);
         *outcomes = lists(output);
@@ -195,22 +181,13 @@ fn construct_once() {
 /// # Safety
 /// Called by the host as the canonical ABI says.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn cabi_realloc(
-    old: *mut u8,
-    old_len: usize,
-    align: usize,
-    new_len: usize,
-) -> *mut u8 {
+pub unsafe extern "C" fn cabi_realloc(old: *mut u8, old_len: usize, align: usize, new_len: usize) -> *mut u8 {
     unsafe {
         let layout = Layout::from_size_align_unchecked(new_len, align);
         let start = match (old_len, new_len) {
             (0, 0) => return std::ptr::without_provenance_mut(align),
             (0, _) => alloc(layout),
-            _ => realloc(
-                old,
-                Layout::from_size_align_unchecked(old_len, align),
-                new_len,
-            ),
+            _ => realloc(old, Layout::from_size_align_unchecked(old_len, align), new_len),
         };
         if start.is_null() {
             handle_alloc_error(layout);

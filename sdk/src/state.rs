@@ -22,9 +22,7 @@ impl<'c, 'a> State<'c, 'a> {
     /// Reads a value. One that does not decode is a retry: a version that knows its shape may read it.
     pub fn get<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Fault> {
         self.get_bytes(name)
-            .map(|bytes| {
-                serde_json::from_slice(&bytes).or_retry(format_args!("reading state '{name}'"))
-            })
+            .map(|bytes| serde_json::from_slice(&bytes).or_retry(format_args!("reading state '{name}'")))
             .transpose()
     }
 
@@ -83,20 +81,13 @@ impl<'c, 'a> State<'c, 'a> {
 
     fn write(&mut self, name: &str, value: Span, expires_ms: u64) {
         let name = self.cx.output.put(name.as_bytes());
-        self.cx.output.writes.push(WriteRow {
-            name,
-            value,
-            expires_ms,
-        });
+        self.cx.output.writes.push(WriteRow { name, value, expires_ms });
     }
 
     /// The last write of this name while this event was handled.
     fn own_write(&self, name: &str) -> Option<&WriteRow> {
         let output = &self.cx.output;
         let writes = output.writes.get(self.cx.start.writes..)?;
-        writes
-            .iter()
-            .rev()
-            .find(|write| write.name.bytes(&output.arena) == Some(name.as_bytes()))
+        writes.iter().rev().find(|write| write.name.bytes(&output.arena) == Some(name.as_bytes()))
     }
 }

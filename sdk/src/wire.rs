@@ -11,10 +11,7 @@ pub struct Span {
 
 impl Span {
     /// No value at all, which is not the same as an empty one.
-    pub const ABSENT: Self = Self {
-        start: u32::MAX,
-        len: 0,
-    };
+    pub const ABSENT: Self = Self { start: u32::MAX, len: 0 };
 
     /// The bytes of this span, unless it is absent or points outside the arena.
     pub fn bytes(self, arena: &[u8]) -> Option<&[u8]> {
@@ -160,10 +157,7 @@ impl Output {
     }
 
     /// Appends a value to the arena as JSON; leaves nothing behind when that fails.
-    pub fn put_json<T: serde::Serialize + ?Sized>(
-        &mut self,
-        value: &T,
-    ) -> Result<Span, serde_json::Error> {
+    pub fn put_json<T: serde::Serialize + ?Sized>(&mut self, value: &T) -> Result<Span, serde_json::Error> {
         let start = self.arena.len();
         match serde_json::to_writer(&mut self.arena, value) {
             Ok(()) => Ok(self.span_from(start)),
@@ -176,10 +170,7 @@ impl Output {
 
     /// What the arena holds from `start` on. A wasm memory ends at 4 GiB, so `u32` always suffices.
     fn span_from(&self, start: usize) -> Span {
-        Span {
-            start: start as u32,
-            len: (self.arena.len() - start) as u32,
-        }
+        Span { start: start as u32, len: (self.arena.len() - start) as u32 }
     }
 
     /// The present end of all tables.
@@ -203,12 +194,7 @@ impl Output {
     /// Empties the output and keeps its buffers.
     pub fn clear(&mut self) {
         self.outcomes.clear();
-        self.roll_back(Mark {
-            arena: 0,
-            emits: 0,
-            writes: 0,
-            attributes: 0,
-        });
+        self.roll_back(Mark { arena: 0, emits: 0, writes: 0, attributes: 0 });
     }
 
     /// Gives back what one large answer took.

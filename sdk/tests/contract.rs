@@ -17,9 +17,5 @@ fn the_component_type_is_that_of_the_wit() {
     if std::env::var_os("BATON_WRITE_COMPONENT_TYPE").is_some() {
         std::fs::write(&file, &expected).unwrap();
     }
-    assert!(
-        std::fs::read(&file).unwrap() == expected,
-        "{} is stale",
-        file.display()
-    );
+    assert!(std::fs::read(&file).unwrap() == expected, "{} is stale", file.display());
 }

@@ -1,11 +1,5 @@
 //! Processors as their authors write them, on the native test kit.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    missing_docs
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 use std::time::Duration;
 
@@ -38,21 +32,14 @@ struct Item {
     instance = "fresh"
 )]
 fn count(event: Event<Order>, cx: &mut Context) -> Handled {
-    let item = event
-        .data()
-        .items
-        .first()
-        .or_reject("an order without items")?;
+    let item = event.data().items.first().or_reject("an order without items")?;
     let total = cx.state().get_or_default::<u32>("total")? + item.quantity;
     cx.state().set("total", &total)?;
     if item.quantity == 0 {
         return cx.nothing_to_tell("nothing ordered");
     }
     if item.quantity > 100 {
-        return Err(Fault::retry_after(
-            Duration::from_secs(2),
-            "too many at once",
-        ));
+        return Err(Fault::retry_after(Duration::from_secs(2), "too many at once"));
     }
     assert_ne!(item.quantity, 13, "unlucky");
     let seen = own_write(cx)?;
@@ -71,9 +58,7 @@ fn order(quantity: u32) -> baton_sdk::testing::TestEvent {
 }
 
 fn order_of(sku: &str, quantity: u32) -> baton_sdk::testing::TestEvent {
-    event("orders")
-        .subject("o-1")
-        .json(&json!({ "items": [{ "sku": sku, "quantity": quantity }] }))
+    event("orders").subject("o-1").json(&json!({ "items": [{ "sku": sku, "quantity": quantity }] }))
 }
 
 #[test]
@@ -110,14 +95,8 @@ fn a_handled_event_publishes_replies_logs_and_writes() {
     let out = kit.deliver(order(3).partition_key("p"));
     let counted = out.published("counted")[0];
     assert_eq!(counted.data::<u32>(), 5);
-    assert_eq!(
-        (counted.subject(), counted.partition_key()),
-        (Some("o-1"), Some("p"))
-    );
-    assert_eq!(
-        (counted.type_(), counted.content_type()),
-        ("counted", Some("application/json"))
-    );
+    assert_eq!((counted.subject(), counted.partition_key()), (Some("o-1"), Some("p")));
+    assert_eq!((counted.type_(), counted.content_type()), ("counted", Some("application/json")));
     assert_eq!(out.reply::<Value>(), Some(json!({ "total": 5 })));
     assert_eq!(out.logs(), [(Level::Info, "3 of b-1".to_owned())]);
     assert_eq!(out.told_nothing(), None);
@@ -136,12 +115,7 @@ fn nothing_to_tell_says_why() {
 fn a_fault_leaves_no_trace() {
     let mut kit = TestKit::new(count_processor());
     let fault = kit.deliver(order(101)).fault().cloned().unwrap();
-    assert_eq!(
-        fault.kind(),
-        FaultKind::Retry {
-            after: Some(Duration::from_secs(2))
-        }
-    );
+    assert_eq!(fault.kind(), FaultKind::Retry { after: Some(Duration::from_secs(2)) });
     assert_eq!(kit.state::<u32>("b-1", "total"), None);
 }
 
@@ -159,17 +133,10 @@ fn a_fault_in_a_batch_voids_its_own_event_only() {
 #[test]
 fn data_that_does_not_decode_rejects_with_channel_event_and_path() {
     let mut kit = TestKit::new(count_processor());
-    let bad = event("orders")
-        .id("e-7")
-        .json(&json!({ "items": [{ "sku": "b", "quantity": "many" }] }));
+    let bad = event("orders").id("e-7").json(&json!({ "items": [{ "sku": "b", "quantity": "many" }] }));
     let fault = kit.deliver(bad).fault().cloned().unwrap();
     assert!(fault.is_reject());
-    for part in [
-        "'e-7'",
-        "'orders'",
-        "'items[0].quantity'",
-        "invalid type: string \"many\"",
-    ] {
+    for part in ["'e-7'", "'orders'", "'items[0].quantity'", "invalid type: string \"many\""] {
         assert!(fault.message().contains(part), "{part} in {fault}");
     }
     let fault = kit.deliver(event("orders")).fault().cloned().unwrap();
@@ -188,21 +155,14 @@ fn a_panic_in_the_handler_is_the_tests_panic() {
 #[test]
 #[should_panic(expected = "the event was not handled; reject: an order without items")]
 fn looking_at_what_a_fault_published_shows_the_fault() {
-    let out =
-        TestKit::new(count_processor()).deliver(event("orders").json(&json!({ "items": [] })));
+    let out = TestKit::new(count_processor()).deliver(event("orders").json(&json!({ "items": [] })));
     out.published("counted");
 }
 
 /// A processor of several channels, with raw data.
 struct Relay;
 
-#[processor(
-    name = "relay",
-    subscribe("in"),
-    subscribe("forget"),
-    subscribe("lost"),
-    publishes("out")
-)]
+#[processor(name = "relay", subscribe("in"), subscribe("forget"), subscribe("lost"), publishes("out"))]
 impl Processor for Relay {
     fn handle(event: Event<'_>, cx: &mut Context<'_>) -> Handled {
         match event.channel() {
@@ -218,20 +178,14 @@ impl Processor for Relay {
 
 fn relay(event: &Event<'_>, cx: &mut Context<'_>) -> Handled {
     cx.state().set_bytes("last", event.bytes());
-    cx.state()
-        .set_for("recent", &event.offset(), Duration::from_secs(60))?;
-    let extension = cx
-        .config("extension")
-        .or_retry("config 'extension' is missing")?;
+    cx.state().set_for("recent", &event.offset(), Duration::from_secs(60))?;
+    let extension = cx.config("extension").or_retry("config 'extension' is missing")?;
     cx.emit("out")
         .type_("relayed")
         .subject(event.key())
         .partition_key("p")
         .extension(&extension, event.extension("tenant").unwrap_or("none"))
-        .bytes(
-            event.content_type().unwrap_or("application/octet-stream"),
-            event.bytes(),
-        )
+        .bytes(event.content_type().unwrap_or("application/octet-stream"), event.bytes())
 }
 
 fn relay_kit(extension: &str) -> TestKit {
@@ -240,21 +194,12 @@ fn relay_kit(extension: &str) -> TestKit {
 
 #[test]
 fn attributes_and_binary_data_pass() {
-    let input = event("in")
-        .subject("s")
-        .extension("tenant", "t")
-        .bytes("image/png", &[0xff, 0]);
+    let input = event("in").subject("s").extension("tenant", "t").bytes("image/png", &[0xff, 0]);
     let out = relay_kit("origin").deliver(input);
     let emitted = &out.emitted()[0];
     assert_eq!((emitted.type_(), emitted.subject()), ("relayed", Some("s")));
-    assert_eq!(
-        (emitted.partition_key(), emitted.extension("origin")),
-        (Some("p"), Some("t"))
-    );
-    assert_eq!(
-        (emitted.content_type(), emitted.bytes()),
-        (Some("image/png"), &[0xff, 0][..])
-    );
+    assert_eq!((emitted.partition_key(), emitted.extension("origin")), (Some("p"), Some("t")));
+    assert_eq!((emitted.content_type(), emitted.bytes()), (Some("image/png"), &[0xff, 0][..]));
 }
 
 #[test]
@@ -272,27 +217,15 @@ fn state_is_deleted_and_expires_by_the_kits_clock() {
 
 #[test]
 fn a_channel_that_is_not_declared_is_a_fault_that_names_the_declared_ones() {
-    let fault = relay_kit("origin")
-        .deliver(event("lost"))
-        .fault()
-        .cloned()
-        .unwrap();
-    assert!(
-        fault
-            .message()
-            .contains("publishes on 'lost'; it declares [\"out\"]"),
-        "{fault}"
-    );
+    let fault = relay_kit("origin").deliver(event("lost")).fault().cloned().unwrap();
+    assert!(fault.message().contains("publishes on 'lost'; it declares [\"out\"]"), "{fault}");
 }
 
 #[test]
 fn an_extension_that_belongs_to_the_host_is_a_fault() {
     for name in ["causationid", "Upper", ""] {
         let out = relay_kit(name).deliver(event("in").json(&1));
-        assert!(
-            out.fault().unwrap().message().contains("not an extension"),
-            "{name}"
-        );
+        assert!(out.fault().unwrap().message().contains("not an extension"), "{name}");
     }
 }
 

@@ -33,7 +33,12 @@ impl FlowBudget {
     }
 
     /// Whether `more` events could pass the budget; then `exact` counts, and its answer is kept.
-    pub fn is_spent<E>(&self, flow: Uuid, more: u64, exact: impl FnOnce() -> Result<u64, E>) -> Result<bool, E> {
+    pub fn is_spent<E>(
+        &self,
+        flow: Uuid,
+        more: u64,
+        exact: impl FnOnce() -> Result<u64, E>,
+    ) -> Result<bool, E> {
         let Some(counter) = self.counter(flow) else { return Ok(false) };
         if u64::from(counter.load(Ordering::Relaxed)) + more <= self.events_max {
             return Ok(false);
@@ -41,11 +46,6 @@ impl FlowBudget {
         let count = exact()?;
         counter.store(u32::try_from(count).unwrap_or(u32::MAX), Ordering::Relaxed);
         Ok(count + more > self.events_max)
-    }
-
-    /// The budget.
-    pub fn events_max(&self) -> u64 {
-        self.events_max
     }
 }
 

@@ -6,8 +6,8 @@ use crate::model::deployment::{Deployment, differences};
 use crate::model::descriptor::{Descriptor, Start};
 use crate::model::name::{ChannelName, ProcessorName};
 
-use super::owner::{Owner, Refused, Sequenced};
 use super::Domain;
+use super::owner::{Owner, Refused, Sequenced};
 
 /// What is needed to deploy a version of a processor.
 #[derive(Clone, Debug)]
@@ -51,7 +51,12 @@ impl Domain {
     }
 
     /// Records how long the lanes stood still, which completes the receipt.
-    pub fn switched(&self, processor: ProcessorId, generation: u64, pauses_us: Vec<u64>) -> Result<Sequenced, Refused> {
+    pub fn switched(
+        &self,
+        processor: ProcessorId,
+        generation: u64,
+        pauses_us: Vec<u64>,
+    ) -> Result<Sequenced, Refused> {
         self.control(&Control::Switched { processor, generation, pauses_us })
     }
 
@@ -103,7 +108,13 @@ impl Owner {
     }
 
     /// A subscription that is there already goes on where it is; a new one begins where its ask says.
-    fn subscribe(&self, processor: ProcessorId, descriptor: &Descriptor, draft: &mut Draft, created: &mut Created) {
+    fn subscribe(
+        &self,
+        processor: ProcessorId,
+        descriptor: &Descriptor,
+        draft: &mut Draft,
+        created: &mut Created,
+    ) {
         for ask in &descriptor.subscriptions {
             let channel = self.channel(&ask.channel, draft, &mut created.channels);
             if self.world.subscription_of(processor, channel).is_some() {

@@ -2,13 +2,13 @@
 
 use uuid::Uuid;
 
-use crate::journal::{Frame, Journal as _, Position};
+use crate::journal::{Frame, Position};
 use crate::model::change::{Change, Changes};
 use crate::model::record::Record;
 
+use super::Domain;
 use super::reader::ReadError;
 use super::waiting::{Arrival, Signal};
-use super::Domain;
 
 /// The most frames of a flow that are read for one answer.
 pub const FLOW_FRAMES_MAX: usize = 100_000;
@@ -44,7 +44,10 @@ impl Domain {
             let Some(frame) = self.frame_at(position)? else { break };
             let Some((channel, cause)) = event_in(&frame, position) else { break };
             channels.push(self.look(|world| {
-                world.channels().get(channel as usize).map_or_else(String::new, |channel| channel.name.to_string())
+                world
+                    .channels()
+                    .get(channel as usize)
+                    .map_or_else(String::new, |channel| channel.name.to_string())
             }));
             next = cause;
         }

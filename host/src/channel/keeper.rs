@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::journal::{Journal as _, Position};
+use crate::journal::Position;
 use crate::view::state::ProcessorState;
 use crate::view::store::Store;
 use crate::view::world::Rows;

@@ -1,5 +1,6 @@
 //! Opens a domain: takes the views from their store, and folds the rest of the journal again.
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -58,7 +59,7 @@ impl Domain {
     pub fn open(parts: Parts) -> Result<(Self, Keeper), OpenError> {
         let Parts { journal, views, clock, limits } = parts;
         let (store, world, reflected) = open_store(views.as_ref(), journal.next().0)?;
-        let index = open_index(views.as_ref())?;
+        let index = open_index(views.as_ref(), journal.first().0..journal.next().0)?;
         let owner = Owner { world, dedupe: Dedupe::new(limits.dedupe) };
         let inner = Inner {
             owner: Mutex::new(owner),
@@ -96,12 +97,10 @@ fn open_store(views: Option<&PathBuf>, journal_next: u64) -> Result<Opened, Open
     Ok((Some(store), world, reflected))
 }
 
-fn open_index(views: Option<&PathBuf>) -> Result<Index, OpenError> {
+fn open_index(views: Option<&PathBuf>, journal: Range<u64>) -> Result<Index, OpenError> {
     let folder = views.map(|folder| folder.join("index"));
-    Index::open(folder.clone()).map_err(|error| OpenError::Views {
-        folder: folder.unwrap_or_default(),
-        why: error.to_string(),
-    })
+    Index::open(folder.clone(), journal)
+        .map_err(|error| OpenError::Views { folder: folder.unwrap_or_default(), why: error.to_string() })
 }
 
 impl Inner {
@@ -121,7 +120,8 @@ impl Inner {
                     if bases.contains(&frame.position.0) {
                         self.index.start_block(frame.position.0);
                     }
-                    self.index.note(frame.position.0, frame.time_ms, &frame.body);
+                    let mut note = self.index.frame(frame.position.0, frame.time_ms);
+                    Changes::new(&frame.body).map_while(Result::ok).for_each(|change| note.fold(&change));
                 }
                 owner.fold_again(frame, reflected, horizon);
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::journal::{Frame, Journal as _, Position};
+use crate::journal::{Frame, Position};
 use crate::model::change::{Change, Changes, ChannelId, Control, Draft, ProcessorId};
 use crate::model::name::ChannelName;
 use crate::model::record::Record;
@@ -54,7 +54,12 @@ type Runs = Vec<(ChannelId, u64, u64)>;
 
 impl Domain {
     /// Sequences what a lane of a processor made, if the lane's deployment is still the one that runs.
-    pub fn commit(&self, processor: ProcessorId, generation: u64, draft: Draft) -> Result<Sequenced, Refused> {
+    pub fn commit(
+        &self,
+        processor: ProcessorId,
+        generation: u64,
+        draft: Draft,
+    ) -> Result<Sequenced, Refused> {
         self.wait_for_room()?;
         let mut owner = self.0.owner.lock();
         owner.check(processor, generation, &draft)?;
@@ -86,7 +91,8 @@ impl Inner {
         let position = self.journal.next().0;
         let time_ms = self.clock.now_ms();
         let frame = Frame { position: Position(position), width, time_ms, body };
-        let appended = self.journal.append(frame.clone()).map_err(|error| Refused::Closed(error.to_string()))?;
+        let appended =
+            self.journal.append(frame.clone()).map_err(|error| Refused::Closed(error.to_string()))?;
         if appended.starts_segment {
             self.index.start_block(position);
         }
@@ -101,9 +107,10 @@ impl Inner {
     }
 
     fn fold(&self, owner: &mut Owner, frame: &Frame) {
-        self.index.note(frame.position.0, frame.time_ms, &frame.body);
+        let mut note = self.index.frame(frame.position.0, frame.time_ms);
         for change in Changes::new(&frame.body).map_while(Result::ok) {
             owner.world.fold(&change);
+            note.fold(&change);
             self.notice(frame.position.0, &change);
         }
     }

@@ -9,7 +9,8 @@ const OF_THE_DELIVERY: [&str; 2] = ["traceparent", "tracestate"];
 
 /// Takes the fingerprint of an event on a channel.
 pub fn fingerprint(channel: &str, record: &Record<'_>) -> Fingerprint {
-    let Parts { id, source, ty, subject, partitionkey, datacontenttype, dataschema, time, data } = record.parts;
+    let Parts { id, source, ty, subject, partitionkey, datacontenttype, dataschema, time, data } =
+        record.parts;
     let identity = digest([channel, source, id].into_iter().map(|text| Some(text.as_bytes())));
     let texts = [Some(ty), subject, partitionkey, datacontenttype, dataschema, time];
     let extensions = record

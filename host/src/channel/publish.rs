@@ -3,9 +3,8 @@
 use bytes::Bytes;
 use uuid::Uuid;
 
-use crate::journal::Journal as _;
-use crate::model::event::{Event, EventError};
 use crate::model::change::Draft;
+use crate::model::event::{Event, EventError};
 use crate::model::name::ChannelName;
 use crate::model::record::{Record, Stamp, encode_event, set_flow};
 
@@ -44,7 +43,9 @@ pub enum PublishError {
         event_source: String,
     },
     /// The batch is too large.
-    #[error("the batch has {count} events and {bytes} bytes; at most {PUBLISH_EVENTS_MAX} events and {PUBLISH_BYTES_MAX} bytes")]
+    #[error(
+        "the batch has {count} events and {bytes} bytes; at most {PUBLISH_EVENTS_MAX} events and {PUBLISH_BYTES_MAX} bytes"
+    )]
     TooLarge {
         /// Its events.
         count: usize,
@@ -96,7 +97,11 @@ struct Prepared {
 impl Domain {
     /// Sequences events on a channel, as one frame; a channel that does not exist is created. The events are not
     /// durable yet: wait for the position that comes with the answer.
-    pub fn publish(&self, channel: &ChannelName, events: &[Event]) -> Result<(Vec<Admitted>, u64), PublishError> {
+    pub fn publish(
+        &self,
+        channel: &ChannelName,
+        events: &[Event],
+    ) -> Result<(Vec<Admitted>, u64), PublishError> {
         let prepared = self.prepare(channel, events)?;
         let inner = &self.0;
         if inner.journal.undurable_bytes() >= inner.limits.undurable_bytes_max {
@@ -130,7 +135,8 @@ impl Domain {
         }
         let now_ms = self.0.clock.now_ms();
         let indexed = events.iter().enumerate();
-        let prepared: Vec<_> = indexed.map(|(index, event)| prepare(channel, index, event, now_ms)).collect::<Result<_, _>>()?;
+        let prepared: Vec<_> =
+            indexed.map(|(index, event)| prepare(channel, index, event, now_ms)).collect::<Result<_, _>>()?;
         let bytes = prepared.iter().map(|prepared| prepared.record.len()).sum();
         if bytes > PUBLISH_BYTES_MAX {
             return Err(PublishError::TooLarge { count: events.len(), bytes });
@@ -139,7 +145,12 @@ impl Domain {
     }
 }
 
-fn prepare(channel: &ChannelName, index: usize, event: &Event, now_ms: u64) -> Result<Prepared, PublishError> {
+fn prepare(
+    channel: &ChannelName,
+    index: usize,
+    event: &Event,
+    now_ms: u64,
+) -> Result<Prepared, PublishError> {
     event.check().map_err(|error| PublishError::BadEvent { index, error })?;
     let stamp = Stamp { flow: Uuid::nil(), cause: None, causationid: None, hops: 0 };
     let mut record = Vec::with_capacity(256 + event.data.as_ref().map_or(0, Bytes::len));
@@ -160,11 +171,18 @@ fn new_flow(now_ms: u64) -> Uuid {
 
 impl Owner {
     /// Finds out which events are new, without changing anything.
-    fn admit(&self, channel: &ChannelName, prepared: &[Prepared], events: &[Event]) -> Result<Vec<Admitted>, PublishError> {
+    fn admit(
+        &self,
+        channel: &ChannelName,
+        prepared: &[Prepared],
+        events: &[Event],
+    ) -> Result<Vec<Admitted>, PublishError> {
         let id = self.world.channel_id(channel.as_str());
-        let mut next = id.and_then(|id| self.world.channels().get(id as usize)).map_or(0, |channel| channel.next);
+        let mut next =
+            id.and_then(|id| self.world.channels().get(id as usize)).map_or(0, |channel| channel.next);
         let mut admitted: Vec<Admitted> = Vec::with_capacity(prepared.len());
-        let mut batch = hashbrown::HashMap::with_capacity(if prepared.len() > 1 { prepared.len() } else { 0 });
+        let mut batch =
+            hashbrown::HashMap::with_capacity(if prepared.len() > 1 { prepared.len() } else { 0 });
         for (prepared, event) in prepared.iter().zip(events) {
             let print = prepared.print;
             let before = self.dedupe.find(print).map(|known| (known.same, known.offset)).or_else(|| {
@@ -172,7 +190,10 @@ impl Owner {
             });
             match before {
                 Some((false, _)) => {
-                    return Err(PublishError::Conflict { id: event.id.clone(), event_source: event.source.clone() });
+                    return Err(PublishError::Conflict {
+                        id: event.id.clone(),
+                        event_source: event.source.clone(),
+                    });
                 }
                 Some((true, offset)) => admitted.push(Admitted { offset, duplicate: true }),
                 None => {

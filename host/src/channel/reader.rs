@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use crate::journal::{Journal as _, Position};
+use crate::journal::Position;
 use crate::model::change::ChannelId;
 
 use super::Domain;
@@ -92,12 +92,16 @@ impl Reader {
     fn fill_from_journal(&mut self) -> Result<(), ReadError> {
         let inner = &self.domain.0;
         let Some(position) = inner.index.locate(self.channel, self.next).map_err(ReadError::journal)? else {
-            return Err(ReadError::journal(format!("no index knows offset {} of channel {}", self.next, self.channel)));
+            return Err(ReadError::journal(format!(
+                "no index knows offset {} of channel {}",
+                self.next, self.channel
+            )));
         };
         let frames = inner.journal.read(Position(position), READ_BYTES).map_err(ReadError::journal)?;
         frames.iter().for_each(|frame| items_of(frame, self.channel, self.next, &mut self.ready));
         if self.ready.is_empty() {
-            let why = format!("offset {} of channel {} is not at position {position}", self.next, self.channel);
+            let why =
+                format!("offset {} of channel {} is not at position {position}", self.next, self.channel);
             return Err(ReadError::journal(why));
         }
         Ok(())

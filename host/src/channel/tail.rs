@@ -9,7 +9,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use crate::journal::Frame;
-use crate::model::change::{Change, ChannelId, Changes};
+use crate::model::change::{Change, Changes, ChannelId};
 
 /// An event as a reader gets it.
 #[derive(Clone, Debug)]

@@ -3,8 +3,6 @@
 
 use std::sync::Arc;
 
-use uuid::Uuid;
-
 use crate::channel::Domain;
 use crate::model::change::{ChannelId, Draft, ProcessorId, SubscriptionId};
 use crate::model::event::{ATTRIBUTE_BYTES_MAX, EVENT_BYTES_MAX, check_extension_name};
@@ -52,7 +50,12 @@ pub struct Cause<'a> {
 
 impl Effects {
     /// For a processor that may publish on these channels.
-    pub fn new(domain: &Domain, processor: ProcessorId, name: &str, channels: Vec<(Arc<str>, ChannelId)>) -> Self {
+    pub fn new(
+        domain: &Domain,
+        processor: ProcessorId,
+        name: &str,
+        channels: Vec<(Arc<str>, ChannelId)>,
+    ) -> Self {
         let source = format!("/processors/{name}");
         Self { domain: domain.clone(), processor, name: name.to_owned(), source, channels }
     }
@@ -125,10 +128,17 @@ impl Effects {
         )
     }
 
-    fn emit(&self, draft: &mut Draft, cause: &Cause<'_>, index: usize, emit: &Emit<'_>) -> Result<(), Refusal> {
+    fn emit(
+        &self,
+        draft: &mut Draft,
+        cause: &Cause<'_>,
+        index: usize,
+        emit: &Emit<'_>,
+    ) -> Result<(), Refusal> {
         let channel = self.channel(emit.channel())?;
         check_emit(emit)?;
-        let attribute = |name: &str| emit.attributes().find(|(given, _)| *given == name).map(|(_, value)| value);
+        let attribute =
+            |name: &str| emit.attributes().find(|(given, _)| *given == name).map(|(_, value)| value);
         let id = emitted_id(&cause.record, &self.name, index);
         let record = &cause.record;
         let parts = Parts {
@@ -149,7 +159,8 @@ impl Effects {
             hops: record.stamp.hops + 1,
         };
         let own = emit.attributes().filter(|(name, _)| !matches!(*name, "time" | "dataschema"));
-        let inherited = record.extensions().filter(|(name, ..)| TRACE.contains(name) && attribute(name).is_none());
+        let inherited =
+            record.extensions().filter(|(name, ..)| TRACE.contains(name) && attribute(name).is_none());
         let inherited = inherited.map(|(name, kind, value)| (name, kind, value));
         let extensions = own.map(|(name, value)| (name, ExtensionKind::Text, value)).chain(inherited);
         draft.event(channel, |out| encode(out, &parts, &stamp, extensions));
@@ -195,7 +206,8 @@ fn id_text(id: &[u8; 32]) -> &str {
 fn check_emit(emit: &Emit<'_>) -> Result<(), Refusal> {
     let bytes = emit.data().map_or(0, <[u8]>::len);
     if bytes > EVENT_BYTES_MAX {
-        let message = format!("an event for '{}' has {bytes} bytes; at most {EVENT_BYTES_MAX}", emit.channel());
+        let message =
+            format!("an event for '{}' has {bytes} bytes; at most {EVENT_BYTES_MAX}", emit.channel());
         return refuse(FaultKind::BadEvent, message);
     }
     let fields = [
@@ -232,10 +244,10 @@ fn shortest_ring(way: &[String]) -> &[String] {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use uuid::Uuid;
 
     #[test]
     fn a_ring_is_its_last_turn() {

@@ -10,7 +10,7 @@ use hashbrown::{DefaultHashBuilder, HashMap};
 
 use crate::channel::{Domain, Item, ReadError, Reader};
 use crate::model::change::{ProcessorId, SubscriptionId};
-use crate::model::descriptor::{Descriptor, KeyChoice};
+use crate::model::descriptor::{Descriptor, KeyChoice, SubscriptionAsk};
 use crate::model::key::key_of;
 use crate::model::record::Record;
 use crate::view::decided::{AHEAD_MAX, Decided};
@@ -142,21 +142,27 @@ enum Fed {
 impl Feeder {
     /// Begins where the subscriptions of a deployed processor are.
     pub fn new(domain: &Domain, processor: ProcessorId, descriptor: &Descriptor) -> Self {
-        let sources = domain.look(|world| {
-            let source = |ask: &crate::model::descriptor::SubscriptionAsk| {
+        let place = |ask: &SubscriptionAsk| {
+            domain.look(|world| {
                 let channel = world.channel_id(ask.channel.as_str())?;
                 let subscription = world.subscription_of(processor, channel)?;
-                let decided = world.subscriptions().get(subscription as usize)?.decided.clone();
-                Some((subscription, channel, ask, decided))
-            };
-            descriptor.subscriptions.iter().filter_map(source).collect::<Vec<_>>()
-        });
-        let sources = sources.into_iter().map(|(subscription, channel, ask, decided)| Source {
-            subscription,
-            channel: ask.channel.as_str().into(),
-            choice: ask.key.clone(),
-            reader: Reader::new(domain.clone(), channel, decided.cursor()),
-            decided,
+                Some((
+                    subscription,
+                    channel,
+                    world.subscriptions().get(subscription as usize)?.decided.clone(),
+                ))
+            })
+        };
+        let sources = descriptor.subscriptions.iter().filter_map(|ask| {
+            let (subscription, channel, decided) = place(ask)?;
+            let reader = Reader::new(domain.clone(), channel, decided.cursor());
+            Some(Source {
+                subscription,
+                channel: ask.channel.as_str().into(),
+                choice: ask.key.clone(),
+                reader,
+                decided,
+            })
         });
         Self {
             domain: domain.clone(),
@@ -279,7 +285,8 @@ impl Feeder {
 }
 
 fn key_in(choice: &KeyChoice, item: &Item) -> Result<Key, ReadError> {
-    let record = Record::parse(&item.record).map_err(|error| ReadError::Journal { why: error.to_string() })?;
+    let record =
+        Record::parse(&item.record).map_err(|error| ReadError::Journal { why: error.to_string() })?;
     Ok(match key_of(choice, &record) {
         Cow::Owned(text) => Key::Owned(text.into()),
         Cow::Borrowed(text) => {

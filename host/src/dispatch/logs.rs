@@ -46,7 +46,14 @@ struct Line {
 
 impl LogBook {
     /// Adds a line; control characters are escaped, so that a guest cannot steer a terminal.
-    pub fn write(&self, time_ms: u64, processor: &str, level: &'static str, flow: Option<&str>, message: &str) {
+    pub fn write(
+        &self,
+        time_ms: u64,
+        processor: &str,
+        level: &'static str,
+        flow: Option<&str>,
+        message: &str,
+    ) {
         let message = escape(message);
         tracing::debug!(target: "baton::guest", processor, level, flow, "{message}");
         let mut lines = self.0.lock();
@@ -67,7 +74,8 @@ impl LogBook {
                 && filter.processor.as_ref().is_none_or(|name| name.as_str() == line.processor)
                 && filter.flow.as_ref().is_none_or(|flow| line.flow.as_ref() == Some(flow))
         };
-        let mut found: Vec<_> = lines.ring.iter().rev().filter(wanted).take(filter.limit).map(Line::report).collect();
+        let mut found: Vec<_> =
+            lines.ring.iter().rev().filter(wanted).take(filter.limit).map(Line::report).collect();
         found.reverse();
         found
     }
@@ -90,7 +98,10 @@ fn escape(message: &str) -> String {
     if !message.chars().any(char::is_control) {
         return message.to_owned();
     }
-    message.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
+    message
+        .chars()
+        .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
+        .collect()
 }
 
 #[cfg(test)]

@@ -94,7 +94,9 @@ struct Slot {
 
 impl Listener for Shared {
     fn events_for(&self, processor: ProcessorId) {
-        if let Some(running) = self.processors.read().get(processor as usize).and_then(|slot| slot.running.as_ref()) {
+        if let Some(running) =
+            self.processors.read().get(processor as usize).and_then(|slot| slot.running.as_ref())
+        {
             running.wake();
         }
     }
@@ -142,7 +144,11 @@ impl Dispatcher {
     }
 
     /// Runs a version that is deployed already: after a restart. What it held is tried again.
-    pub fn resume_deployed(&self, version: &Version, deployment: Arc<Deployment>) -> Result<(), DispatchError> {
+    pub fn resume_deployed(
+        &self,
+        version: &Version,
+        deployment: Arc<Deployment>,
+    ) -> Result<(), DispatchError> {
         let shared = &self.0;
         let _switching = shared.switching.lock();
         let executors = shared.warm(version)?;
@@ -198,7 +204,8 @@ impl Dispatcher {
     pub fn stop(&self) {
         let _switching = self.0.switching.lock();
         self.0.domain.end_listening();
-        let running: Vec<_> = self.0.processors.write().iter_mut().filter_map(|slot| slot.running.take()).collect();
+        let running: Vec<_> =
+            self.0.processors.write().iter_mut().filter_map(|slot| slot.running.take()).collect();
         running.iter().for_each(|running| running.stop());
         let until = Instant::now() + self.0.config.drain;
         for running in &running {

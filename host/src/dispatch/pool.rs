@@ -70,7 +70,9 @@ impl Pool {
             shared.spawn(&mut shared.row.lock())?;
         }
         let monitored = shared.clone();
-        let monitor = std::thread::Builder::new().name("baton-monitor".to_owned()).spawn(move || monitored.monitor())?;
+        let monitor = std::thread::Builder::new()
+            .name("baton-monitor".to_owned())
+            .spawn(move || monitored.monitor())?;
         Ok(Self { shared, monitor: Mutex::new(Some(monitor)) })
     }
 
@@ -108,7 +110,8 @@ impl Shared {
     fn spawn(self: &Arc<Self>, row: &mut Row) -> std::io::Result<()> {
         let since = Arc::new(AtomicU64::new(0));
         let (shared, mine) = (self.clone(), since.clone());
-        let handle = std::thread::Builder::new().name("baton-worker".to_owned()).spawn(move || shared.work(&mine))?;
+        let handle =
+            std::thread::Builder::new().name("baton-worker".to_owned()).spawn(move || shared.work(&mine))?;
         row.threads.push(Worker { since, handle });
         Ok(())
     }

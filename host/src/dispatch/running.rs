@@ -215,7 +215,11 @@ impl Running {
         match held {
             Handled::Committed(held) => {
                 for (index, work) in works.iter().enumerate() {
-                    if held.contains(&index) { feeding.feeder.hold(work) } else { feeding.feeder.decided(work) }
+                    if held.contains(&index) {
+                        feeding.feeder.hold(work)
+                    } else {
+                        feeding.feeder.decided(work)
+                    }
                 }
             }
             Handled::Fenced => feeding.stopped = true,
@@ -260,7 +264,13 @@ impl Running {
     }
 
     /// All events in one call; if anything goes wrong with that, each alone, so that only the one to blame is blamed.
-    fn attempt(&self, hands: &mut Hands, works: &[Work], sources: &[SubscriptionId], batch: &Batch) -> Handled {
+    fn attempt(
+        &self,
+        hands: &mut Hands,
+        works: &[Work],
+        sources: &[SubscriptionId],
+        batch: &Batch,
+    ) -> Handled {
         match self.call(hands, batch) {
             Ok(outcomes) => self.commit(works, sources, batch, Ok(&outcomes)),
             Err(error) if works.len() == 1 => self.commit(works, sources, batch, Err(&error)),
@@ -268,7 +278,13 @@ impl Running {
         }
     }
 
-    fn attempt_each(&self, hands: &mut Hands, works: &[Work], sources: &[SubscriptionId], batch: &Batch) -> Handled {
+    fn attempt_each(
+        &self,
+        hands: &mut Hands,
+        works: &[Work],
+        sources: &[SubscriptionId],
+        batch: &Batch,
+    ) -> Handled {
         let mut all_held = Vec::new();
         for (index, (work, source)) in works.iter().zip(sources).enumerate() {
             let Some(alone) = batch.only(index) else { continue };

@@ -41,9 +41,7 @@ impl ActiveSegment {
     pub(super) fn create(folder: &Folder, base: Position) -> Result<Self, Error> {
         let header = SegmentHeader::new(base);
         let file = folder.create(base)?;
-        let write = file
-            .write_at(0, &header.encode())
-            .and_then(|()| file.sync());
+        let write = file.write_at(0, &header.encode()).and_then(|()| file.sync());
         folder.io(&format!("begin {}", segment::name(base)), write)?;
         folder.sync()?;
         let salt = header.salt;
@@ -87,8 +85,7 @@ impl ActiveSegment {
         let start = self.summary.bytes - self.buf.len() as u64;
         self.prepare_ahead();
         let what = format!("write to {}", segment::name(self.summary.base));
-        self.folder
-            .io(&what, self.file.write_at(start, &self.buf))?;
+        self.folder.io(&what, self.file.write_at(start, &self.buf))?;
         self.prepared = self.prepared.max(start + self.buf.len() as u64);
         self.buf.clear();
         self.buf.shrink_to(WRITE_BYTES_MAX);

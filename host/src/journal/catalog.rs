@@ -31,11 +31,7 @@ struct Open {
 
 impl Catalog {
     pub(super) fn new(folder: Folder, segments: Vec<SegmentInfo>) -> Self {
-        Self {
-            folder,
-            segments: RwLock::new(segments),
-            open: Mutex::default(),
-        }
+        Self { folder, segments: RwLock::new(segments), open: Mutex::default() }
     }
 
     pub(super) fn segments(&self) -> Vec<SegmentInfo> {
@@ -82,10 +78,7 @@ impl Catalog {
         let segments = self.segments.read();
         let behind = segments.partition_point(|info| info.end <= from);
         match segments.get(behind) {
-            Some(info) if info.base > from => Err(Error::Trimmed {
-                from,
-                first: info.base,
-            }),
+            Some(info) if info.base > from => Err(Error::Trimmed { from, first: info.base }),
             info => Ok(info.copied()),
         }
     }

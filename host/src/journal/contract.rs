@@ -10,15 +10,8 @@ use super::{FRAME_BYTES_MAX, Frame, Journal, Limits, Options, Position, SegmentJ
 
 /// A frame with a body that tells it from others.
 pub(super) fn frame(position: Position, width: u32, body_bytes: usize) -> Frame {
-    let body: Vec<u8> = (0..body_bytes)
-        .map(|at| (position.0 as usize + at) as u8)
-        .collect();
-    Frame {
-        position,
-        width,
-        time_ms: 1_000 + position.0,
-        body: Bytes::from(body),
-    }
+    let body: Vec<u8> = (0..body_bytes).map(|at| (position.0 as usize + at) as u8).collect();
+    Frame { position, width, time_ms: 1_000 + position.0, body: Bytes::from(body) }
 }
 
 /// Appends one frame at the end.
@@ -98,10 +91,7 @@ fn a_new_journal_is_empty(open: Open) {
 
 fn frames_are_read_as_they_were_appended(open: Open) {
     for sync in [Sync::Fsync, Sync::Os] {
-        let journal = open(Options {
-            sync,
-            ..Options::default()
-        });
+        let journal = open(Options { sync, ..Options::default() });
         let from = journal.next();
         let sizes = [0, 1, 7, 8, 9, 300_000, 16];
         let frames: Vec<_> = sizes.map(|bytes| append(&*journal, 2, bytes)).into();
@@ -114,9 +104,7 @@ fn frames_are_read_as_they_were_appended(open: Open) {
 
 fn a_read_starts_with_the_frame_that_holds_the_position(open: Open) {
     let journal = open(Options::default());
-    let frames: Vec<_> = (0..2_000)
-        .map(|at| append(&*journal, 1 + at % 5, 100))
-        .collect();
+    let frames: Vec<_> = (0..2_000).map(|at| append(&*journal, 1 + at % 5, 100)).collect();
     settle(&*journal);
     for frame in frames.iter().step_by(37) {
         for position in frame.position.0..frame.end().0 {
@@ -129,14 +117,8 @@ fn a_read_starts_with_the_frame_that_holds_the_position(open: Open) {
 }
 
 fn segments_begin_where_append_says(open: Open) {
-    let limits = Limits {
-        segment_bytes_max: 1_000,
-        ..Limits::default()
-    };
-    let journal = open(Options {
-        limits,
-        ..Options::default()
-    });
+    let limits = Limits { segment_bytes_max: 1_000, ..Limits::default() };
+    let journal = open(Options { limits, ..Options::default() });
     let mut bases = Vec::new();
     for _ in 0..20 {
         let frame = frame(journal.next(), 3, 200);
@@ -146,20 +128,10 @@ fn segments_begin_where_append_says(open: Open) {
     }
     settle(&*journal);
     let segments = journal.segments();
-    assert_eq!(
-        segments.iter().map(|info| info.base).collect::<Vec<_>>(),
-        bases
-    );
+    assert_eq!(segments.iter().map(|info| info.base).collect::<Vec<_>>(), bases);
     assert!(segments.iter().all(|info| info.bytes <= 1_000 + 96));
-    assert!(
-        segments
-            .windows(2)
-            .all(|pair| pair[0].end == pair[1].base && pair[0].sealed)
-    );
-    assert_eq!(
-        segments.last().map(|info| (info.end, info.sealed)),
-        Some((journal.next(), false))
-    );
+    assert!(segments.windows(2).all(|pair| pair[0].end == pair[1].base && pair[0].sealed));
+    assert_eq!(segments.last().map(|info| (info.end, info.sealed)), Some((journal.next(), false)));
     assert_eq!(read_all(&*journal, Position::START, 1).len(), 20);
 }
 
@@ -187,26 +159,14 @@ fn restarts_leave_no_empty_segments(open: Open) {
 }
 
 fn bad_frames_are_refused_and_leave_no_trace(open: Open) {
-    let limits = Limits {
-        undurable_bytes_max: 1_000,
-        ..Limits::default()
-    };
-    let journal = open(Options {
-        limits,
-        ..Options::default()
-    });
+    let limits = Limits { undurable_bytes_max: 1_000, ..Limits::default() };
+    let journal = open(Options { limits, ..Options::default() });
     let code = |frame| journal.append(frame).unwrap_err().code();
     assert_eq!(code(frame(Position(5), 1, 1)), "journal-out-of-order");
     assert_eq!(code(frame(Position(0), 0, 1)), "journal-frame-width");
-    assert_eq!(
-        code(frame(Position(0), 1, FRAME_BYTES_MAX + 1)),
-        "journal-frame-too-large"
-    );
+    assert_eq!(code(frame(Position(0), 1, FRAME_BYTES_MAX + 1)), "journal-frame-too-large");
     assert_eq!(code(frame(Position(0), 1, 953)), "journal-full");
-    assert_eq!(
-        (journal.next(), journal.undurable_bytes()),
-        (Position(0), 0)
-    );
+    assert_eq!((journal.next(), journal.undurable_bytes()), (Position(0), 0));
     append(&*journal, 1, 952);
     settle(&*journal);
 }
@@ -225,17 +185,9 @@ fn a_closed_journal_says_so(open: Open) {
 }
 
 fn a_frame_of_the_largest_size_fits(open: Open) {
-    let limits = Limits {
-        segment_bytes_max: 1 << 20,
-        ..Limits::default()
-    };
-    let journal = open(Options {
-        limits,
-        ..Options::default()
-    });
-    let frames: Vec<_> = [10, FRAME_BYTES_MAX, 10]
-        .map(|bytes| append(&*journal, 1, bytes))
-        .into();
+    let limits = Limits { segment_bytes_max: 1 << 20, ..Limits::default() };
+    let journal = open(Options { limits, ..Options::default() });
+    let frames: Vec<_> = [10, FRAME_BYTES_MAX, 10].map(|bytes| append(&*journal, 1, bytes)).into();
     settle(&*journal);
     assert!(read_all(&*journal, Position::START, 1) == frames);
     assert_eq!(journal.segments().len(), 3);

@@ -14,18 +14,8 @@ use super::{Frame, Journal, Limits, Options, Position, SegmentJournal, verify};
 type Image = BTreeMap<String, Vec<u8>>;
 
 fn open(storage: &Simulated) -> SegmentJournal {
-    let limits = Limits {
-        segment_bytes_max: 700,
-        ..Limits::default()
-    };
-    SegmentJournal::open(
-        Arc::new(storage.clone()),
-        Options {
-            limits,
-            ..Options::default()
-        },
-    )
-    .unwrap()
+    let limits = Limits { segment_bytes_max: 700, ..Limits::default() };
+    SegmentJournal::open(Arc::new(storage.clone()), Options { limits, ..Options::default() }).unwrap()
 }
 
 /// Appends in groups, marks what is durable in between, and stops cleanly.
@@ -33,15 +23,7 @@ fn history() -> (Simulated, Vec<Frame>) {
     let storage = Simulated::default();
     let journal = open(&storage);
     let mut frames = Vec::new();
-    for (group, body_bytes) in [
-        (1, 30),
-        (3, 90),
-        (1, 8),
-        (2, 200),
-        (4, 41),
-        (1, 33_000),
-        (2, 5),
-    ] {
+    for (group, body_bytes) in [(1, 30), (3, 90), (1, 8), (2, 200), (4, 41), (1, 33_000), (2, 5)] {
         frames.extend((0..group).map(|_| append(&journal, 2, body_bytes)));
         journal.durable().wait_blocking(journal.next()).unwrap();
         storage.mark(journal.next().0);
@@ -68,11 +50,7 @@ fn check(image: Image, frames: &[Frame], durable: u64, what: &str) -> Simulated 
     let kept = read_all(&journal, Position::START, usize::MAX);
     assert!(frames.starts_with(&kept), "{what}");
     assert!(journal.next().0 >= durable, "{what}: {durable} was durable");
-    assert_eq!(
-        kept.last().map_or(Position::START, Frame::end),
-        journal.next(),
-        "{what}"
-    );
+    assert_eq!(kept.last().map_or(Position::START, Frame::end), journal.next(), "{what}");
     drop(journal);
     storage
 }
@@ -102,12 +80,7 @@ fn a_write_may_be_torn_at_any_byte() {
                 true => Fate::Torn(torn),
                 false => Fate::Kept,
             });
-            check(
-                image,
-                &frames,
-                durable,
-                &format!("{count} calls, torn at {torn}"),
-            );
+            check(image, &frames, durable, &format!("{count} calls, torn at {torn}"));
         }
     }
 }
@@ -119,9 +92,7 @@ fn what_is_not_synced_may_be_lost_in_any_order() {
     for seed in 1..=250 {
         let mut dice = Dice(seed);
         let count = dice.below(calls.len() + 1);
-        let image = storage.crash(count, |index, call| {
-            Dice(seed * 7_919 + index as u64).fate(call)
-        });
+        let image = storage.crash(count, |index, call| Dice(seed * 7_919 + index as u64).fate(call));
         let durable = durable_after(&calls, count);
         let what = format!("seed {seed}");
         let recovered = check(image, &frames, durable, &what);
@@ -136,10 +107,7 @@ struct Dice(u64);
 
 impl Dice {
     fn below(&mut self, limit: usize) -> usize {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         ((self.0 >> 33) % limit.max(1) as u64) as usize
     }
 
@@ -159,20 +127,13 @@ fn a_failed_sync_or_write_ends_the_journal_for_good() {
         let journal = open(&storage);
         append(&journal, 1, 10);
         journal.durable().wait_blocking(Position(1)).unwrap();
-        let switch = if fails_sync {
-            &storage.fail_syncs
-        } else {
-            &storage.fail_writes
-        };
+        let switch = if fails_sync { &storage.fail_syncs } else { &storage.fail_writes };
         switch.store(true, Ordering::Release);
         append(&journal, 1, 10);
         let failed = journal.durable().wait_blocking(Position(2)).unwrap_err();
         assert_eq!(failed.code(), "journal-failed");
         switch.store(false, Ordering::Release);
-        let next = Frame {
-            position: journal.next(),
-            ..append_free()
-        };
+        let next = Frame { position: journal.next(), ..append_free() };
         assert_eq!(journal.append(next).unwrap_err().code(), "journal-failed");
         assert_eq!(journal.durable().current(), Position(1));
         assert!(journal.undurable_bytes() > 0);

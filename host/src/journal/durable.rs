@@ -87,9 +87,7 @@ impl Durable {
             moved_blocking: Condvar::new(),
             moved: watch::Sender::new(()),
         };
-        Self {
-            shared: Arc::new(shared),
-        }
+        Self { shared: Arc::new(shared) }
     }
 
     pub(super) fn publish(&self, position: Position) {
@@ -141,15 +139,11 @@ mod tests {
     #[tokio::test]
     async fn an_async_wait_ends_with_the_commit_or_the_failure() {
         let durable = Durable::new(Position(0));
-        let both = tokio::join!(
-            durable.wait(Position(1)),
-            durable.wait(Position(2)),
-            async {
-                durable.publish(Position(1));
-                tokio::task::yield_now().await;
-                durable.end(Ended::Failed("the disk is gone".into()));
-            }
-        );
+        let both = tokio::join!(durable.wait(Position(1)), durable.wait(Position(2)), async {
+            durable.publish(Position(1));
+            tokio::task::yield_now().await;
+            durable.end(Ended::Failed("the disk is gone".into()));
+        });
         both.0.unwrap();
         assert_eq!(both.1.unwrap_err().code(), "journal-failed");
     }

@@ -23,17 +23,13 @@ impl Folder {
     pub(super) fn lock(&self) -> Result<StorageLock, Error> {
         let lock = self.storage.lock();
         let place = self.storage.place();
-        self.io("take the lock", lock)?
-            .ok_or(Error::Locked { place })
+        self.io("take the lock", lock)?.ok_or(Error::Locked { place })
     }
 
     /// The bases of all segments, in order.
     pub(super) fn bases(&self) -> Result<Vec<Position>, Error> {
         let names = self.io("list the segments", self.storage.list())?;
-        let mut bases: Vec<_> = names
-            .iter()
-            .filter_map(|name| segment::base_of(name))
-            .collect();
+        let mut bases: Vec<_> = names.iter().filter_map(|name| segment::base_of(name)).collect();
         bases.sort_unstable();
         Ok(bases)
     }
@@ -59,11 +55,7 @@ impl Folder {
 
     /// Says of a failed call what was tried and where.
     pub(super) fn io<T>(&self, what: &str, result: io::Result<T>) -> Result<T, Error> {
-        result.map_err(|source| Error::Io {
-            what: what.to_owned(),
-            place: self.storage.place(),
-            source,
-        })
+        result.map_err(|source| Error::Io { what: what.to_owned(), place: self.storage.place(), source })
     }
 }
 
@@ -71,16 +63,7 @@ impl Folder {
 pub(super) fn damaged(base: Position, offset: u64, bad: Bad) -> Error {
     let segment = segment::name(base);
     match bad {
-        Bad::Version(found) => Error::Version {
-            segment,
-            offset,
-            found,
-            known: FORMAT_VERSION,
-        },
-        bad => Error::Damaged {
-            segment,
-            offset,
-            why: bad.why(),
-        },
+        Bad::Version(found) => Error::Version { segment, offset, found, known: FORMAT_VERSION },
+        bad => Error::Damaged { segment, offset, why: bad.why() },
     }
 }

@@ -150,11 +150,7 @@ impl Header {
 
     /// Whether this is the body that belongs to the header.
     pub(super) fn check(&self, body: &[u8]) -> Result<(), Bad> {
-        if crc32fast::hash(body) == self.body_crc {
-            Ok(())
-        } else {
-            Err(Bad::Body)
-        }
+        if crc32fast::hash(body) == self.body_crc { Ok(()) } else { Err(Bad::Body) }
     }
 
     pub(super) fn stored_bytes(&self) -> u64 {

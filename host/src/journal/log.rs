@@ -51,12 +51,7 @@ impl SegmentJournal {
         };
         let thread = thread::Builder::new().name("journal".to_owned());
         let writer = folder.io("start the writer", thread.spawn(move || writer.run()))?;
-        Ok(Self {
-            catalog,
-            queue,
-            durable,
-            running: Mutex::new(Some(Running { writer, lock })),
-        })
+        Ok(Self { catalog, queue, durable, running: Mutex::new(Some(Running { writer, lock })) })
     }
 }
 

@@ -98,10 +98,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            segment_bytes_max: 64 << 20,
-            undurable_bytes_max: 64 << 20,
-        }
+        Self { segment_bytes_max: 64 << 20, undurable_bytes_max: 64 << 20 }
     }
 }
 

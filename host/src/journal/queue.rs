@@ -65,10 +65,7 @@ impl Queue {
         let starts_segment = state.place(bytes, self.limits.segment_bytes_max);
         self.next.store(frame.end().0, Ordering::Release);
         self.undurable_bytes.fetch_add(bytes, Ordering::AcqRel);
-        state.slots.push(Slot {
-            frame,
-            starts_segment,
-        });
+        state.slots.push(Slot { frame, starts_segment });
         if std::mem::take(&mut state.writer_sleeps) {
             drop(state);
             self.filled.notify_one();
@@ -115,10 +112,7 @@ impl Queue {
         let undurable_bytes = self.undurable_bytes() + bytes;
         let undurable_bytes_max = self.limits.undurable_bytes_max;
         if undurable_bytes > undurable_bytes_max {
-            return Err(Error::Full {
-                undurable_bytes,
-                undurable_bytes_max,
-            });
+            return Err(Error::Full { undurable_bytes, undurable_bytes_max });
         }
         Ok(())
     }

@@ -60,12 +60,7 @@ struct Cursor {
 
 impl SegmentReader {
     /// For a segment that is being written, and is empty.
-    pub(super) fn new(
-        folder: Folder,
-        base: Position,
-        salt: u32,
-        file: Arc<dyn StorageFile>,
-    ) -> Self {
+    pub(super) fn new(folder: Folder, base: Position, salt: u32, file: Arc<dyn StorageFile>) -> Self {
         Self {
             base,
             salt,
@@ -127,9 +122,7 @@ impl SegmentReader {
         let left = usize::try_from(frames_end - offset).unwrap_or(usize::MAX);
         let mut chunk = BytesMut::zeroed(count.min(left));
         let read = format!("read {}", segment::name(self.base));
-        let filled = self
-            .folder
-            .io(&read, self.file.read_at(offset, &mut chunk))?;
+        let filled = self.folder.io(&read, self.file.read_at(offset, &mut chunk))?;
         if filled < chunk.len() {
             return Err(damaged(self.base, offset + filled as u64, Bad::Short));
         }
@@ -180,11 +173,6 @@ impl SegmentReader {
         let body = record.slice(HEADER_BYTES..HEADER_BYTES + header.body_bytes as usize);
         let checked = header.check(&body);
         checked.map_err(|bad| damaged(self.base, offset, bad))?;
-        Ok(Frame {
-            position: header.position,
-            width: header.width,
-            time_ms: header.time_ms,
-            body,
-        })
+        Ok(Frame { position: header.position, width: header.width, time_ms: header.time_ms, body })
     }
 }

@@ -6,9 +6,7 @@
 
 use super::folder::{Folder, damaged};
 use super::frame::{ALIGNMENT, Bad};
-use super::segment::{
-    self, FOOTER_BYTES, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentInfo, Summary,
-};
+use super::segment::{self, FOOTER_BYTES, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentInfo, Summary};
 use super::storage::StorageFile;
 use super::walk::{Step, Walker};
 use super::{Error, Position};
@@ -31,19 +29,13 @@ pub(super) fn recover(folder: &Folder) -> Result<Vec<SegmentInfo>, Error> {
 }
 
 /// Reads the footer of a segment; the inner error says why it counts as unsealed.
-fn sealed_segment(
-    folder: &Folder,
-    base: Position,
-) -> Result<Result<SegmentInfo, (u64, Bad)>, Error> {
+fn sealed_segment(folder: &Folder, base: Position) -> Result<Result<SegmentInfo, (u64, Bad)>, Error> {
     let file = folder.open(base)?;
     let what = format!("read {}", segment::name(base));
     folder.io(&what, read_footer(&*file, base))
 }
 
-fn read_footer(
-    file: &dyn StorageFile,
-    base: Position,
-) -> std::io::Result<Result<SegmentInfo, (u64, Bad)>> {
+fn read_footer(file: &dyn StorageFile, base: Position) -> std::io::Result<Result<SegmentInfo, (u64, Bad)>> {
     let mut header = [0; SEGMENT_HEADER_BYTES];
     let count = file.read_at(0, &mut header)?;
     let header = match SegmentHeader::read(header.get(..count).unwrap_or_default()) {
@@ -72,11 +64,7 @@ fn unsealed(base: Position, offset: u64, bad: Bad) -> Error {
     if matches!(bad, Bad::Version(_)) {
         return damaged(base, offset, bad);
     }
-    Error::Damaged {
-        segment: segment::name(base),
-        offset,
-        why: format!("{UNSEALED} ({})", bad.why()),
-    }
+    Error::Damaged { segment: segment::name(base), offset, why: format!("{UNSEALED} ({})", bad.why()) }
 }
 
 fn check_gaps(segments: &[SegmentInfo]) -> Result<(), Error> {
@@ -146,9 +134,7 @@ fn find_end(folder: &Folder, base: Position) -> Result<Option<Tail>, Error> {
 
 /// Refuses if the bad record was once durable; else says how much is cut.
 fn check_tail(folder: &Folder, walker: &mut Walker, bad: Bad) -> Result<(), Error> {
-    let Summary {
-        base, end, bytes, ..
-    } = walker.summary;
+    let Summary { base, end, bytes, .. } = walker.summary;
     if matches!(bad, Bad::Version(_)) {
         return Err(damaged(base, bytes, bad));
     }
@@ -157,10 +143,7 @@ fn check_tail(folder: &Folder, walker: &mut Walker, bad: Bad) -> Result<(), Erro
         return Err(Error::Damaged {
             segment: segment::name(base),
             offset: bytes,
-            why: format!(
-                "{}, and the frame at byte {at} says that position {end} was durable",
-                bad.why()
-            ),
+            why: format!("{}, and the frame at byte {at} says that position {end} was durable", bad.why()),
         });
     }
     let cut_bytes = folder.io(&read, walker.used_behind(bytes))? - bytes;

@@ -7,9 +7,7 @@ use super::contract::{append, read_all};
 use super::frame::HEADER_BYTES;
 use super::segment::SEGMENT_HEADER_BYTES;
 use super::storage::{Memory, Storage, StorageFile};
-use super::{
-    Error, Frame, Journal, Limits, Options, Position, SegmentJournal, Sync, segment, verify,
-};
+use super::{Error, Frame, Journal, Limits, Options, Position, SegmentJournal, Sync, segment, verify};
 
 const BODY_BYTES: usize = 100;
 const STORED_BYTES: usize = 152;
@@ -19,10 +17,7 @@ const BAD: usize = 2;
 const BAD_AT: usize = SEGMENT_HEADER_BYTES + BAD * STORED_BYTES;
 
 fn options(sync: Sync) -> Options {
-    Options {
-        sync,
-        ..Options::default()
-    }
+    Options { sync, ..Options::default() }
 }
 
 fn open(memory: &Memory, options: Options) -> Result<SegmentJournal, Error> {
@@ -52,13 +47,9 @@ type Change = fn(&mut [u8]);
 /// What can happen to the bytes of one frame.
 fn damages() -> Vec<(&'static str, Change)> {
     vec![
-        ("a flipped bit in the body", |bytes| {
-            bytes[HEADER_BYTES + 50] ^= 4
-        }),
+        ("a flipped bit in the body", |bytes| bytes[HEADER_BYTES + 50] ^= 4),
         ("a flipped bit in the length", |bytes| bytes[12] ^= 1),
-        ("a flipped high bit in the length", |bytes| {
-            bytes[15] ^= 0x40
-        }),
+        ("a flipped high bit in the length", |bytes| bytes[15] ^= 0x40),
         ("a flipped bit in the position", |bytes| bytes[24] ^= 1),
         ("a flipped bit in the magic", |bytes| bytes[0] ^= 1),
         ("a torn header", |bytes| bytes[20..].fill(0)),
@@ -84,16 +75,9 @@ fn a_bad_frame_that_was_never_durable_ends_the_journal() {
         let (memory, frames) = tail(Sync::Os);
         damage(&memory, BAD_AT, change);
         let report = verify(Arc::new(memory.clone()), |_, _| {}).unwrap();
-        assert!(
-            report.is_whole() && report.segments[0].torn_bytes > 0,
-            "{what}"
-        );
+        assert!(report.is_whole() && report.segments[0].torn_bytes > 0, "{what}");
         let journal = open(&memory, options(Sync::Os)).unwrap();
-        assert_eq!(
-            read_all(&journal, Position::START, 1),
-            frames[..BAD],
-            "{what}"
-        );
+        assert_eq!(read_all(&journal, Position::START, 1), frames[..BAD], "{what}");
         assert_eq!(journal.next(), frames[BAD].position);
         assert!(journal.segments()[0].sealed);
     }
@@ -112,29 +96,15 @@ fn a_bad_frame_that_was_durable_is_damage_and_nothing_changes() {
         assert_eq!(first_segment(&memory).len().unwrap(), before);
         let report = verify(Arc::new(memory), |_, _| {}).unwrap();
         let damage = &report.segments[0].damages;
-        assert_eq!(
-            (damage.len(), damage[0].offset),
-            (1, BAD_AT as u64),
-            "{what}"
-        );
-        assert_eq!(
-            report.segments[0].frames,
-            FRAMES as u64 - 1,
-            "{what}: the others are found"
-        );
+        assert_eq!((damage.len(), damage[0].offset), (1, BAD_AT as u64), "{what}");
+        assert_eq!(report.segments[0].frames, FRAMES as u64 - 1, "{what}: the others are found");
     }
 }
 
 fn assert_damaged(error: &Error, expected: u64, what: &str) {
     match error {
-        Error::Damaged {
-            segment, offset, ..
-        } => {
-            assert_eq!(
-                (segment.as_str(), *offset),
-                ("00000000000000000000.seg", expected),
-                "{what}"
-            );
+        Error::Damaged { segment, offset, .. } => {
+            assert_eq!((segment.as_str(), *offset), ("00000000000000000000.seg", expected), "{what}");
         }
         other => panic!("{what}: {other}"),
     }
@@ -147,9 +117,7 @@ fn the_last_frame_is_cut_wherever_it_is_torn() {
     for sync in [Sync::Os, Sync::Fsync] {
         for cut in (0..STORED_BYTES).step_by(7) {
             let (memory, frames) = tail(sync);
-            first_segment(&memory)
-                .set_len((last_at + cut) as u64)
-                .unwrap();
+            first_segment(&memory).set_len((last_at + cut) as u64).unwrap();
             let journal = open(&memory, options(sync)).unwrap();
             assert_eq!(read_all(&journal, Position::START, 1), frames[..FRAMES - 1]);
         }
@@ -160,16 +128,11 @@ fn the_last_frame_is_cut_wherever_it_is_torn() {
 fn a_body_that_looks_like_a_frame_is_not_taken_for_one() {
     let (memory, _) = tail(Sync::Fsync);
     let mut forged = vec![0; 2 * STORED_BYTES];
-    first_segment(&memory)
-        .read_at(BAD_AT as u64, &mut forged)
-        .unwrap();
+    first_segment(&memory).read_at(BAD_AT as u64, &mut forged).unwrap();
     let memory = Memory::new();
     let journal = open(&memory, options(Sync::Fsync)).unwrap();
     let body = bytes::Bytes::from(forged);
-    let frame = Frame {
-        body,
-        ..super::contract::frame(Position::START, 1, 0)
-    };
+    let frame = Frame { body, ..super::contract::frame(Position::START, 1, 0) };
     journal.append(frame).unwrap();
     journal.durable().wait_blocking(Position(1)).unwrap();
     let torn = memory.snapshot();
@@ -181,18 +144,8 @@ fn a_body_that_looks_like_a_frame_is_not_taken_for_one() {
 /// Three sealed segments of two frames each.
 fn sealed() -> (Memory, Vec<Frame>) {
     let memory = Memory::new();
-    let limits = Limits {
-        segment_bytes_max: 400,
-        ..Limits::default()
-    };
-    let journal = open(
-        &memory,
-        Options {
-            limits,
-            ..Options::default()
-        },
-    )
-    .unwrap();
+    let limits = Limits { segment_bytes_max: 400, ..Limits::default() };
+    let journal = open(&memory, Options { limits, ..Options::default() }).unwrap();
     let frames = (0..6).map(|_| append(&journal, 1, BODY_BYTES)).collect();
     journal.close().unwrap();
     assert_eq!(journal.segments().len(), 3);
@@ -210,10 +163,7 @@ fn a_bad_frame_in_a_sealed_segment_is_damage_when_it_is_read() {
         assert_eq!(read_all(&journal, Position(2), 1), frames[2..], "{what}");
         drop(journal);
         let report = verify(Arc::new(memory), |_, _| {}).unwrap();
-        let offsets = report.segments[0]
-            .damages
-            .iter()
-            .map(|damage| damage.offset);
+        let offsets = report.segments[0].damages.iter().map(|damage| damage.offset);
         assert_eq!(offsets.collect::<Vec<_>>(), [at as u64], "{what}");
     }
 }
@@ -226,10 +176,7 @@ fn a_sealed_segment_without_its_end_is_damage() {
         file.set_len(file.len().unwrap() - cut).unwrap();
         let error = open(&memory, Options::default()).err().unwrap();
         assert_eq!(error.code(), "journal-damaged", "{cut}");
-        assert!(
-            !verify(Arc::new(memory), |_, _| {}).unwrap().is_whole(),
-            "{cut}"
-        );
+        assert!(!verify(Arc::new(memory), |_, _| {}).unwrap().is_whole(), "{cut}");
     }
 }
 
@@ -272,19 +219,10 @@ fn a_second_journal_on_one_folder_is_refused_by_name() {
     let root = tempfile::tempdir().unwrap();
     let files = || Arc::new(super::storage::Files::open(root.path()).unwrap());
     let first = SegmentJournal::open(files(), Options::default()).unwrap();
-    let error = SegmentJournal::open(files(), Options::default())
-        .err()
-        .unwrap();
+    let error = SegmentJournal::open(files(), Options::default()).err().unwrap();
     assert_eq!(error.code(), "journal-locked");
-    assert!(
-        error
-            .to_string()
-            .contains(&root.path().display().to_string())
-    );
-    assert_eq!(
-        verify(files(), |_, _| {}).unwrap_err().code(),
-        "journal-locked"
-    );
+    assert!(error.to_string().contains(&root.path().display().to_string()));
+    assert_eq!(verify(files(), |_, _| {}).unwrap_err().code(), "journal-locked");
     first.close().unwrap();
     SegmentJournal::open(files(), Options::default()).unwrap();
 }
@@ -293,14 +231,8 @@ fn a_second_journal_on_one_folder_is_refused_by_name() {
 fn verify_counts_what_is_there_and_tells_how_far_it_is() {
     let (memory, _) = sealed();
     let mut told = Vec::new();
-    let report = verify(Arc::new(memory.clone()), |done, total| {
-        told.push((done, total))
-    })
-    .unwrap();
-    let counts = report
-        .segments
-        .iter()
-        .map(|segment| (segment.frames, segment.sealed));
+    let report = verify(Arc::new(memory.clone()), |done, total| told.push((done, total))).unwrap();
+    let counts = report.segments.iter().map(|segment| (segment.frames, segment.sealed));
     assert_eq!(counts.collect::<Vec<_>>(), [(2, true); 3]);
     let bytes: u64 = report.segments.iter().map(|segment| segment.bytes).sum();
     assert_eq!(told.last(), Some(&(bytes, bytes)));

@@ -200,11 +200,7 @@ mod tests {
     fn a_file_name_gives_its_base_and_nothing_else_does() {
         assert_eq!(name(Position(42)), "00000000000000000042.seg");
         assert_eq!(base_of("00000000000000000042.seg"), Some(Position(42)));
-        for other in [
-            "42.seg",
-            "00000000000000000042.tmp",
-            "+0000000000000000042.seg",
-        ] {
+        for other in ["42.seg", "00000000000000000042.tmp", "+0000000000000000042.seg"] {
             assert_eq!(base_of(other), None, "{other}");
         }
     }
@@ -213,12 +209,8 @@ mod tests {
     fn header_and_footer_read_as_they_were_written() {
         let header = SegmentHeader::new(Position(7));
         assert_eq!(SegmentHeader::read(&header.encode()), Ok(header));
-        let summary = Summary {
-            frames: 3,
-            end: Position(19),
-            checksum: 0xdead_beef,
-            ..Summary::new(Position(7))
-        };
+        let summary =
+            Summary { frames: 3, end: Position(19), checksum: 0xdead_beef, ..Summary::new(Position(7)) };
         let footer = summary.footer(header.salt);
         assert_eq!(footer.len(), FOOTER_BYTES);
         assert_eq!(Summary::from_footer(&footer, header.salt), Ok(summary));

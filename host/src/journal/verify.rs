@@ -50,19 +50,14 @@ pub struct Damage {
 impl Report {
     /// Whether a host can start on this journal and read all of it.
     pub fn is_whole(&self) -> bool {
-        self.segments
-            .iter()
-            .all(|segment| segment.damages.is_empty())
+        self.segments.iter().all(|segment| segment.damages.is_empty())
     }
 }
 
 /// Reads the whole journal; `progress` is told how many bytes of how many are done.
 ///
 /// Refuses while a host has the journal open.
-pub fn verify(
-    storage: Arc<dyn Storage>,
-    mut progress: impl FnMut(u64, u64),
-) -> Result<Report, Error> {
+pub fn verify(storage: Arc<dyn Storage>, mut progress: impl FnMut(u64, u64)) -> Result<Report, Error> {
     let folder = Folder::new(storage);
     let _lock = folder.lock()?;
     let bases = folder.bases()?;
@@ -122,12 +117,7 @@ impl<'a> Check<'a> {
             damages: Vec::new(),
             name,
         };
-        Ok(Self {
-            folder,
-            read: format!("read {}", report.name),
-            is_last,
-            report,
-        })
+        Ok(Self { folder, read: format!("read {}", report.name), is_last, report })
     }
 
     fn run(mut self, progress: &mut dyn FnMut(u64)) -> Result<SegmentReport, Error> {

@@ -49,12 +49,7 @@ impl Walker {
             }
             Err(bad) => return Ok(Err(bad)),
         };
-        Ok(Ok(Self {
-            window,
-            salt: header.salt,
-            check_bodies,
-            summary: Summary::new(base),
-        }))
+        Ok(Ok(Self { window, salt: header.salt, check_bodies, summary: Summary::new(base) }))
     }
 
     pub(super) fn salt(&self) -> u32 {
@@ -159,12 +154,7 @@ struct Window {
 impl Window {
     fn new(file: Arc<dyn StorageFile>) -> io::Result<Self> {
         let len = file.len()?;
-        Ok(Self {
-            file,
-            len,
-            start: 0,
-            bytes: Vec::new(),
-        })
+        Ok(Self { file, len, start: 0, bytes: Vec::new() })
     }
 
     /// The bytes from `offset` on, `count` of them or as many as the file has.

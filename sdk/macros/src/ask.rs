@@ -54,9 +54,7 @@ impl Ask {
             "name" => self.name = name(&value(input)?, "processor")?,
             "description" => self.description = value::<LitStr>(input)?.value(),
             "key" => self.key = Some(key(&value(input)?)?),
-            "concurrency" => {
-                self.concurrency = Some(within(&value(input)?, (1, check::CONCURRENCY_MAX))?)
-            }
+            "concurrency" => self.concurrency = Some(within(&value(input)?, (1, check::CONCURRENCY_MAX))?),
             "instance" => self.instance = Some(one_of(&value(input)?, &["warm", "fresh"])?),
             "publishes" => self.publishes = channels(input)?,
             "subscribe" => self.subscribe(input)?,
@@ -76,28 +74,14 @@ impl Ask {
         parenthesized!(content in input);
         let literal: LitStr = content.parse()?;
         let channel = name(&literal, "channel")?;
-        if self
-            .subscriptions
-            .iter()
-            .any(|other| other.channel == channel)
-        {
-            return Err(Error::new(
-                literal.span(),
-                format!("'{channel}' is there twice; keep one"),
-            ));
+        if self.subscriptions.iter().any(|other| other.channel == channel) {
+            return Err(Error::new(literal.span(), format!("'{channel}' is there twice; keep one")));
         }
         if self.subscriptions.len() == check::SUBSCRIPTIONS_MAX {
-            let why = format!(
-                "a processor subscribes to {} channels at most",
-                check::SUBSCRIPTIONS_MAX
-            );
+            let why = format!("a processor subscribes to {} channels at most", check::SUBSCRIPTIONS_MAX);
             return Err(Error::new(literal.span(), why));
         }
-        let mut subscription = Subscription {
-            channel,
-            key: None,
-            start: None,
-        };
+        let mut subscription = Subscription { channel, key: None, start: None };
         comma(&content)?;
         items(&content, |word, input| subscription.take(word, input))?;
         self.subscriptions.push(subscription);
@@ -110,12 +94,10 @@ impl Ask {
         items(&content, |word, input| {
             match word.to_string().as_str() {
                 "memory_bytes_max" => {
-                    self.memory_bytes_max =
-                        Some(within(&value(input)?, check::MEMORY_BYTES_RANGE)?);
+                    self.memory_bytes_max = Some(within(&value(input)?, check::MEMORY_BYTES_RANGE)?);
                 }
                 "event_time_ms_max" => {
-                    self.event_time_ms_max =
-                        Some(within(&value(input)?, check::EVENT_TIME_MS_RANGE)?);
+                    self.event_time_ms_max = Some(within(&value(input)?, check::EVENT_TIME_MS_RANGE)?);
                 }
                 _ => return Err(unknown(word, "memory_bytes_max or event_time_ms_max")),
             }
@@ -161,10 +143,7 @@ impl Parse for Start {
 }
 
 /// Reads items that begin with a word, separated by commas.
-fn items(
-    input: ParseStream,
-    mut item: impl FnMut(&Ident, ParseStream) -> Result<()>,
-) -> Result<()> {
+fn items(input: ParseStream, mut item: impl FnMut(&Ident, ParseStream) -> Result<()>) -> Result<()> {
     while !input.is_empty() {
         let word: Ident = input.parse()?;
         item(&word, input)?;
@@ -187,20 +166,14 @@ fn value<T: Parse>(input: ParseStream) -> Result<T> {
 
 fn once(seen: &mut Vec<Ident>, word: &Ident) -> Result<()> {
     if seen.contains(word) {
-        return Err(Error::new(
-            word.span(),
-            format!("'{word}' is there twice; keep one"),
-        ));
+        return Err(Error::new(word.span(), format!("'{word}' is there twice; keep one")));
     }
     seen.push(word.clone());
     Ok(())
 }
 
 fn unknown(word: &Ident, known: &str) -> Error {
-    Error::new(
-        word.span(),
-        format!("'{word}' is not known here; use {known}"),
-    )
+    Error::new(word.span(), format!("'{word}' is not known here; use {known}"))
 }
 
 fn channels(input: ParseStream) -> Result<Vec<String>> {
@@ -210,10 +183,7 @@ fn channels(input: ParseStream) -> Result<Vec<String>> {
     for literal in Punctuated::<LitStr, Token![,]>::parse_terminated(&content)? {
         let channel = name(&literal, "channel")?;
         if channels.contains(&channel) {
-            return Err(Error::new(
-                literal.span(),
-                format!("'{channel}' is there twice; keep one"),
-            ));
+            return Err(Error::new(literal.span(), format!("'{channel}' is there twice; keep one")));
         }
         channels.push(channel);
     }

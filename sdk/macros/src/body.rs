@@ -2,20 +2,14 @@
 //! does not compile.
 
 use syn::visit::{self, Visit};
-use syn::{
-    Block, Error, Expr, ExprLit, ExprMethodCall, FnArg, Ident, Lit, LitStr, Pat, Result, Signature,
-};
+use syn::{Block, Error, Expr, ExprLit, ExprMethodCall, FnArg, Ident, Lit, LitStr, Pat, Result, Signature};
 
 /// Checks the channels that a handler names by literals. Names that it computes are checked when it runs.
 pub fn check(signature: &Signature, block: &Block, publishes: &[String]) -> Result<()> {
     let Some(context) = context_name(signature) else {
         return Ok(());
     };
-    let mut search = Search {
-        context,
-        publishes,
-        found: None,
-    };
+    let mut search = Search { context, publishes, found: None };
     search.visit_block(block);
     match search.found {
         Some(literal) => Err(undeclared(&literal, publishes)),
@@ -52,14 +46,8 @@ struct Search<'a> {
 impl<'a> Visit<'a> for Search<'_> {
     fn visit_expr_method_call(&mut self, call: &'a ExprMethodCall) {
         let publishing = call.method == "publish" || call.method == "emit";
-        if let (
-            true,
-            Expr::Path(receiver),
-            Some(Expr::Lit(ExprLit {
-                lit: Lit::Str(channel),
-                ..
-            })),
-        ) = (publishing, &*call.receiver, call.args.first())
+        if let (true, Expr::Path(receiver), Some(Expr::Lit(ExprLit { lit: Lit::Str(channel), .. }))) =
+            (publishing, &*call.receiver, call.args.first())
             && receiver.path.is_ident(self.context)
             && !self.publishes.contains(&channel.value())
         {

@@ -43,10 +43,7 @@ pub fn one_of(literal: &LitStr, known: &[&str]) -> Result<String> {
     if known.contains(&text.as_str()) {
         return Ok(text);
     }
-    Err(Error::new(
-        literal.span(),
-        format!("'{text}' is not known here; use one of {known:?}"),
-    ))
+    Err(Error::new(literal.span(), format!("'{text}' is not known here; use one of {known:?}")))
 }
 
 /// A number between bounds, both included.

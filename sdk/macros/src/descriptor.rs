@@ -14,10 +14,7 @@ pub fn json(ask: &Ask, version: &str) -> String {
     put("name", json!(ask.name));
     put("version", json!(version));
     put("description", json!(ask.description));
-    put(
-        "subscriptions",
-        ask.subscriptions.iter().map(subscription).collect(),
-    );
+    put("subscriptions", ask.subscriptions.iter().map(subscription).collect());
     put("publishes", json!(ask.publishes));
     put("concurrency", json!(ask.concurrency.unwrap_or(1)));
     put("instance", json!(ask.instance.as_deref().unwrap_or("warm")));
@@ -42,12 +39,7 @@ fn subscription(subscription: &Subscription) -> Value {
 }
 
 fn limits(ask: &Ask) -> Value {
-    let limits = [
-        ("memory_bytes_max", ask.memory_bytes_max),
-        ("event_time_ms_max", ask.event_time_ms_max),
-    ];
-    let asked = limits
-        .into_iter()
-        .filter_map(|(name, value)| Some((name.to_owned(), json!(value?))));
+    let limits = [("memory_bytes_max", ask.memory_bytes_max), ("event_time_ms_max", ask.event_time_ms_max)];
+    let asked = limits.into_iter().filter_map(|(name, value)| Some((name.to_owned(), json!(value?))));
     Value::Object(asked.collect())
 }

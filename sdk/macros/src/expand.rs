@@ -15,10 +15,9 @@ pub fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenStream> 
     match syn::parse2(item)? {
         Item::Fn(function) => of_function(&ask, &json, &function),
         Item::Impl(handler) if handler.trait_.is_some() => of_impl(&ask, &json, &handler),
-        other => Err(Error::new_spanned(
-            other,
-            "put #[processor] on a function or on an `impl Processor for T`",
-        )),
+        other => {
+            Err(Error::new_spanned(other, "put #[processor] on a function or on an `impl Processor for T`"))
+        }
     }
 }
 
@@ -57,11 +56,7 @@ fn of_impl(ask: &Ask, json: &str, handler: &ItemImpl) -> Result<TokenStream> {
         }
     }
     let owner = &handler.self_ty;
-    let definition = definition(
-        ask,
-        json,
-        &quote!(<#owner as ::baton_sdk::Processor>::handle),
-    );
+    let definition = definition(ask, json, &quote!(<#owner as ::baton_sdk::Processor>::handle));
     let export = export(json, &quote!(<#owner>::processor()));
     let doc = format!("The processor `{}`.", ask.name);
     Ok(quote! {
@@ -78,17 +73,9 @@ fn of_impl(ask: &Ask, json: &str, handler: &ItemImpl) -> Result<TokenStream> {
 }
 
 fn definition(ask: &Ask, json: &str, handle: &TokenStream) -> TokenStream {
-    let Ask {
-        name, publishes, ..
-    } = ask;
-    let channels = ask
-        .subscriptions
-        .iter()
-        .map(|subscription| &subscription.channel);
-    let keys = ask
-        .subscriptions
-        .iter()
-        .map(|subscription| subscription.key.as_deref().unwrap_or("default"));
+    let Ask { name, publishes, .. } = ask;
+    let channels = ask.subscriptions.iter().map(|subscription| &subscription.channel);
+    let keys = ask.subscriptions.iter().map(|subscription| subscription.key.as_deref().unwrap_or("default"));
     quote! {
         static DESCRIPTOR: ::baton_sdk::Descriptor = ::baton_sdk::Descriptor {
             json: #json,
@@ -153,58 +140,18 @@ mod tests {
         let cases = [
             (quote!(subscribe("a")), "say the processor's name"),
             (quote!(name = "a"), "say which channel's events it handles"),
-            (
-                quote!(name = "A", subscribe("a")),
-                "'A' is not a processor name",
-            ),
-            (
-                quote!(name = "a", subscribe("a b")),
-                "'a b' is not a channel name",
-            ),
-            (
-                quote!(name = "a", subscribe("a"), subscribe("a")),
-                "'a' is there twice",
-            ),
-            (
-                quote!(name = "a", publishes("b", "b"), subscribe("a")),
-                "'b' is there twice",
-            ),
-            (
-                quote!(name = "a", name = "b", subscribe("a")),
-                "'name' is there twice",
-            ),
-            (
-                quote!(name = "a", subscribe("a", key = "No")),
-                "'No' is not a key",
-            ),
-            (
-                quote!(name = "a", subscribe("a", start = "now")),
-                "'now' is not known here",
-            ),
-            (
-                quote!(name = "a", subscribe("a"), instance = "cold"),
-                "'cold' is not known here",
-            ),
-            (
-                quote!(name = "a", subscribe("a"), colour = 1),
-                "'colour' is not known here",
-            ),
-            (
-                quote!(name = "a", subscribe("a"), concurrency = 65),
-                "65 is out of bounds; choose 1 to 64",
-            ),
-            (
-                quote!(name = "a", subscribe("a"), limits(memory_bytes_max = 1)),
-                "choose 65536 to 4294967296",
-            ),
-            (
-                quote!(
-                    name = "a",
-                    subscribe("a"),
-                    limits(event_time_ms_max = 60_001)
-                ),
-                "choose 1 to 60000",
-            ),
+            (quote!(name = "A", subscribe("a")), "'A' is not a processor name"),
+            (quote!(name = "a", subscribe("a b")), "'a b' is not a channel name"),
+            (quote!(name = "a", subscribe("a"), subscribe("a")), "'a' is there twice"),
+            (quote!(name = "a", publishes("b", "b"), subscribe("a")), "'b' is there twice"),
+            (quote!(name = "a", name = "b", subscribe("a")), "'name' is there twice"),
+            (quote!(name = "a", subscribe("a", key = "No")), "'No' is not a key"),
+            (quote!(name = "a", subscribe("a", start = "now")), "'now' is not known here"),
+            (quote!(name = "a", subscribe("a"), instance = "cold"), "'cold' is not known here"),
+            (quote!(name = "a", subscribe("a"), colour = 1), "'colour' is not known here"),
+            (quote!(name = "a", subscribe("a"), concurrency = 65), "65 is out of bounds; choose 1 to 64"),
+            (quote!(name = "a", subscribe("a"), limits(memory_bytes_max = 1)), "choose 65536 to 4294967296"),
+            (quote!(name = "a", subscribe("a"), limits(event_time_ms_max = 60_001)), "choose 1 to 60000"),
         ];
         for (arguments, part) in cases {
             let text = arguments.to_string();
@@ -216,14 +163,8 @@ mod tests {
     #[test]
     fn the_most_subscriptions_are_64() {
         let channels = (0..65).map(|index| format!("c{index}"));
-        let refusal = refusal(
-            quote!(name = "a", #(subscribe(#channels)),*),
-            TokenStream::new(),
-        );
-        assert!(
-            refusal.contains("subscribes to 64 channels at most"),
-            "{refusal}"
-        );
+        let refusal = refusal(quote!(name = "a", #(subscribe(#channels)),*), TokenStream::new());
+        assert!(refusal.contains("subscribes to 64 channels at most"), "{refusal}");
     }
 
     #[test]
@@ -241,12 +182,7 @@ mod tests {
         let item = quote!(
             struct X;
         );
-        let refusal = expand(quote!(name = "a", subscribe("a")), item)
-            .unwrap_err()
-            .to_string();
-        assert!(
-            refusal.contains("put #[processor] on a function"),
-            "{refusal}"
-        );
+        let refusal = expand(quote!(name = "a", subscribe("a")), item).unwrap_err().to_string();
+        assert!(refusal.contains("put #[processor] on a function"), "{refusal}");
     }
 }

@@ -33,7 +33,5 @@ use proc_macro::TokenStream;
 /// processor.
 #[proc_macro_attribute]
 pub fn processor(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    expand::expand(arguments.into(), item.into())
-        .unwrap_or_else(syn::Error::into_compile_error)
-        .into()
+    expand::expand(arguments.into(), item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
 }

@@ -39,10 +39,7 @@ impl Delivered {
     /// The events that were published on a channel, in order.
     pub fn published(&self, channel: &str) -> Vec<&Emitted> {
         self.expect_handled();
-        self.emitted
-            .iter()
-            .filter(|emitted| emitted.channel() == channel)
-            .collect()
+        self.emitted.iter().filter(|emitted| emitted.channel() == channel).collect()
     }
 
     /// All events that were published, in order.
@@ -54,9 +51,7 @@ impl Delivered {
     /// The reply, if there is one.
     pub fn reply<T: DeserializeOwned>(&self) -> Option<T> {
         self.expect_handled();
-        self.reply
-            .as_deref()
-            .map(|reply| decode("the reply", reply))
+        self.reply.as_deref().map(|reply| decode("the reply", reply))
     }
 
     /// What went wrong, if the event was not handled.
@@ -126,9 +121,7 @@ impl Emitted {
     /// An extension that the processor set.
     pub fn extension(&self, name: &str) -> Option<&str> {
         let mut attributes = self.event.attributes.iter();
-        attributes
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
+        attributes.find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     /// The event as the next processor gets it, to deliver to its kit.
@@ -143,15 +136,11 @@ pub(super) fn read(inbox: &Inbox, output: &Output, lines: Lines) -> Vec<Delivere
     let mut delivered = Vec::with_capacity(output.outcomes.len());
     for (cause, outcome) in inbox.events.iter().zip(&output.outcomes) {
         let emits = emits.by_ref().take(outcome.emits_count as usize);
-        let emitted: Vec<_> = emits
-            .enumerate()
-            .map(|(index, row)| emitted(cause, index, row, output))
-            .collect();
+        let emitted: Vec<_> =
+            emits.enumerate().map(|(index, row)| emitted(cause, index, row, output)).collect();
         let writes = writes.by_ref().take(outcome.writes_count as usize);
         delivered.push(Delivered {
-            writes: writes
-                .map(|row| write(output, row.name, row.value, row.expires_ms))
-                .collect(),
+            writes: writes.map(|row| write(output, row.name, row.value, row.expires_ms)).collect(),
             reply: outcome.reply.bytes(&output.arena).map(<[u8]>::to_vec),
             fault: fault(output, outcome),
             nothing: note(output, outcome).filter(|_| emitted.is_empty()),
@@ -199,9 +188,7 @@ fn fault(output: &Output, outcome: &OutcomeRow) -> Option<Fault> {
         (Verdict::Handled, _) => None,
         (Verdict::Reject, _) => Some(Fault::reject(message)),
         (Verdict::Retry, 0) => Some(Fault::retry(message)),
-        (Verdict::Retry, after_ms) => {
-            Some(Fault::retry_after(Duration::from_millis(after_ms), message))
-        }
+        (Verdict::Retry, after_ms) => Some(Fault::retry_after(Duration::from_millis(after_ms), message)),
     }
 }
 
@@ -211,9 +198,6 @@ fn note(output: &Output, outcome: &OutcomeRow) -> Option<String> {
 
 fn decode<T: DeserializeOwned>(what: &str, json: &[u8]) -> T {
     serde_json::from_slice(json).unwrap_or_else(|error| {
-        panic!(
-            "{what} does not decode as asked: {error}: {}",
-            String::from_utf8_lossy(json)
-        )
+        panic!("{what} does not decode as asked: {error}: {}", String::from_utf8_lossy(json))
     })
 }

@@ -135,9 +135,7 @@ pub(super) struct Inbox {
 impl Inbox {
     /// Adds an event; `count` events were delivered before.
     pub fn add(&mut self, descriptor: &Descriptor, mut event: TestEvent, count: u64) {
-        event
-            .id
-            .get_or_insert_with(|| format!("event-{}", count + 1));
+        event.id.get_or_insert_with(|| format!("event-{}", count + 1));
         event.offset.get_or_insert(count);
         let key = key::of(descriptor, &event);
         let row = self.pack(&event, &key);
@@ -148,20 +146,13 @@ impl Inbox {
 
     /// The batch that the handler gets.
     pub fn batch(&self) -> Batch<'_> {
-        Batch {
-            arena: &self.packed.arena,
-            events: &self.rows,
-            attributes: &self.packed.attributes,
-        }
+        Batch { arena: &self.packed.arena, events: &self.rows, attributes: &self.packed.attributes }
     }
 
     fn pack(&mut self, event: &TestEvent, key: &str) -> EventRow {
         let attributes_start = self.packed.attributes.len() as u32;
         for (name, value) in &event.attributes {
-            let row = AttributeRow {
-                name: self.text(name),
-                value: self.text(value),
-            };
+            let row = AttributeRow { name: self.text(name), value: self.text(value) };
             self.packed.attributes.push(row);
         }
         EventRow {
@@ -172,11 +163,7 @@ impl Inbox {
             subject: self.maybe(event.subject.as_deref()),
             partition_key: self.maybe(event.partition_key.as_deref()),
             content_type: self.maybe(event.content_type.as_deref()),
-            data: if event.data.is_empty() {
-                Span::ABSENT
-            } else {
-                self.packed.put(&event.data)
-            },
+            data: if event.data.is_empty() { Span::ABSENT } else { self.packed.put(&event.data) },
             key: self.text(key),
             offset: event.offset.unwrap_or_default(),
             attempt: event.attempt,

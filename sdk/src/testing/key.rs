@@ -9,10 +9,7 @@ use crate::descriptor::Descriptor;
 pub(super) fn of(descriptor: &Descriptor, event: &TestEvent) -> String {
     let mut subscriptions = descriptor.subscriptions.iter();
     let Some(subscription) = subscriptions.find(|known| known.channel == event.channel) else {
-        panic!(
-            "processor '{}' does not subscribe to '{}'",
-            descriptor.name, event.channel
-        );
+        panic!("processor '{}' does not subscribe to '{}'", descriptor.name, event.channel);
     };
     let chosen = match subscription.key {
         "default" => None,
@@ -46,9 +43,7 @@ fn attribute<'a>(event: &'a TestEvent, name: &str) -> Option<&'a str> {
         "datacontenttype" => event.content_type.as_deref(),
         _ => {
             let mut attributes = event.attributes.iter();
-            attributes
-                .find(|(known, _)| known == name)
-                .map(|(_, value)| value.as_str())
+            attributes.find(|(known, _)| known == name).map(|(_, value)| value.as_str())
         }
     }
 }
@@ -60,17 +55,8 @@ mod tests {
     use crate::descriptor::Subscription;
 
     fn key(choice: &'static str, event: TestEvent) -> String {
-        let subscriptions = vec![Subscription {
-            channel: "orders",
-            key: choice,
-        }]
-        .leak();
-        let descriptor = Descriptor {
-            json: "",
-            name: "x",
-            subscriptions,
-            publishes: &[],
-        };
+        let subscriptions = vec![Subscription { channel: "orders", key: choice }].leak();
+        let descriptor = Descriptor { json: "", name: "x", subscriptions, publishes: &[] };
         of(&descriptor, &event.id("e"))
     }
 
@@ -84,19 +70,12 @@ mod tests {
 
     #[test]
     fn a_pointer_takes_text_as_it_is_and_else_compact_json() {
-        let order =
-            || event("orders").json(&serde_json::json!({"sku": "b-1", "at": [1, 2], "n": null}));
+        let order = || event("orders").json(&serde_json::json!({"sku": "b-1", "at": [1, 2], "n": null}));
         assert_eq!(key("/sku", order()), "b-1");
         assert_eq!(key("/at", order()), "[1,2]");
         assert_eq!(key("/n", order()), "null");
         assert_eq!(key("/missing", order()), "e");
-        assert_eq!(
-            key(
-                "/sku",
-                event("orders").bytes("text/plain", b"hi").subject("s")
-            ),
-            "s"
-        );
+        assert_eq!(key("/sku", event("orders").bytes("text/plain", b"hi").subject("s")), "s");
     }
 
     #[test]

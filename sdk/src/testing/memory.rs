@@ -59,33 +59,14 @@ impl Memory {
 
     /// Writes a value that never expires.
     pub fn write(&mut self, key: &str, name: &str, value: Vec<u8>) {
-        self.put(
-            key,
-            name,
-            Stored {
-                value,
-                expires_ms: 0,
-            },
-        );
+        self.put(key, name, Stored { value, expires_ms: 0 });
     }
 
     /// Applies what a handled event wrote.
     pub fn commit(&mut self, key: &str, writes: &[Write]) {
-        for Write {
-            name,
-            value,
-            expires_ms,
-        } in writes
-        {
+        for Write { name, value, expires_ms } in writes {
             match value {
-                Some(value) => self.put(
-                    key,
-                    name,
-                    Stored {
-                        value: value.clone(),
-                        expires_ms: *expires_ms,
-                    },
-                ),
+                Some(value) => self.put(key, name, Stored { value: value.clone(), expires_ms: *expires_ms }),
                 None => {
                     self.state.remove(&(key.to_owned(), name.clone()));
                 }
@@ -104,9 +85,7 @@ impl Host for Memory {
     }
 
     fn log(&self, event: u32, level: Level, message: &str) {
-        self.lines
-            .borrow_mut()
-            .push((event, level, message.to_owned()));
+        self.lines.borrow_mut().push((event, level, message.to_owned()));
     }
 
     fn config(&self, name: &str) -> Option<String> {

@@ -2,10 +2,7 @@
 //!
 //! An event takes the same way as in a component: into a batch's arena, through the handler, out of the outcome's
 //! rows. What a test asks wrongly panics with what to mend; a handler that panics fails the test as such.
-#![allow(
-    clippy::panic,
-    reason = "a test kit fails a test by a panic that says why"
-)]
+#![allow(clippy::panic, reason = "a test kit fails a test by a panic that says why")]
 
 mod delivered;
 mod event;
@@ -40,12 +37,7 @@ pub struct TestKit {
 impl TestKit {
     /// Puts a processor on the bench, with no state yet. The clock begins at 2026-01-01T00:00:00Z.
     pub fn new(definition: Definition) -> Self {
-        Self {
-            definition,
-            memory: Memory::default(),
-            output: Output::new(),
-            delivered: 0,
-        }
+        Self { definition, memory: Memory::default(), output: Output::new(), delivered: 0 }
     }
 
     /// Gives the processor a setting.
@@ -72,12 +64,7 @@ impl TestKit {
         }
         assert_distinct(&inbox.keys);
         self.memory.begin(&inbox.keys);
-        run(
-            &self.definition,
-            inbox.batch(),
-            &self.memory,
-            &mut self.output,
-        );
+        run(&self.definition, inbox.batch(), &self.memory, &mut self.output);
         let delivered = delivered::read(&inbox, &self.output, self.memory.take_logs());
         self.output.trim();
         for (key, delivered) in inbox.keys.iter().zip(&delivered) {

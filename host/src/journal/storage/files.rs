@@ -23,9 +23,7 @@ impl Files {
             fs::create_dir_all(folder)?;
             sync_parents(folder)?;
         }
-        Ok(Self {
-            folder: folder.to_owned(),
-        })
+        Ok(Self { folder: folder.to_owned() })
     }
 
     fn path(&self, name: &str) -> PathBuf {

@@ -44,10 +44,7 @@ pub(crate) struct Simulated {
 impl Simulated {
     /// Starts with these files, all of them durable.
     pub(crate) fn with(start: BTreeMap<String, Vec<u8>>) -> Self {
-        let simulated = Simulated {
-            start,
-            ..Simulated::default()
-        };
+        let simulated = Simulated { start, ..Simulated::default() };
         for (name, bytes) in &simulated.start {
             let file = simulated.memory.create(name).unwrap();
             file.write_at(0, bytes).unwrap();
@@ -104,9 +101,7 @@ fn name(call: &Call) -> Option<&str> {
 
 fn is_synced(call: &Call, later: &[Call]) -> bool {
     match call {
-        Call::Create(_) | Call::Remove(_) => {
-            later.iter().any(|later| matches!(later, Call::SyncFolder))
-        }
+        Call::Create(_) | Call::Remove(_) => later.iter().any(|later| matches!(later, Call::SyncFolder)),
         Call::Write(name, ..) | Call::SetLen(name, _) => {
             (later.iter()).any(|later| matches!(later, Call::Sync(synced) if synced == name))
         }
@@ -151,11 +146,7 @@ struct SimulatedFile {
 impl Simulated {
     fn file(&self, name: &str, file: Arc<dyn StorageFile>) -> Arc<dyn StorageFile> {
         let (name, storage) = (name.to_owned(), self.clone());
-        Arc::new(SimulatedFile {
-            name,
-            file,
-            storage,
-        })
+        Arc::new(SimulatedFile { name, file, storage })
     }
 
     fn record(&self, call: Call) {
