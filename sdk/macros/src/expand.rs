@@ -27,7 +27,7 @@ fn of_function(ask: &Ask, json: &str, function: &ItemFn) -> Result<TokenStream> 
         return Err(Error::new_spanned(&function.sig, why));
     }
     body::check(&function.sig, &function.block, &ask.publishes)?;
-    let (handler, visibility) = (&function.sig.ident, &function.vis);
+    let handler = &function.sig.ident;
     let maker = format_ident!("{handler}_processor");
     let definition = definition(
         ask,
@@ -43,7 +43,7 @@ fn of_function(ask: &Ask, json: &str, function: &ItemFn) -> Result<TokenStream> 
 
         #[doc = #doc]
         #[allow(dead_code)]
-        #visibility fn #maker() -> ::baton_sdk::Definition { #definition }
+        pub fn #maker() -> ::baton_sdk::Definition { #definition }
 
         #export
     })

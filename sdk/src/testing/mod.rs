@@ -89,7 +89,8 @@ impl TestKit {
 
     /// Lets time pass.
     pub fn advance(&mut self, time: Duration) {
-        self.memory.now_ms += u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let time_ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        self.memory.now_ms = self.memory.now_ms.saturating_add(time_ms);
     }
 
     /// Sets the clock, in milliseconds since the Unix epoch.

@@ -26,7 +26,13 @@ fn greet(event: Event<GuestArrived>, cx: &mut Context) -> Handled {
     }
     let visits = cx.state().get_or_default::<u32>("visits")? + 1;
     cx.state().set("visits", &visits)?;
-    cx.publish("guest-greeted", &GuestGreeted { greeting: format!("Welcome, {name}!"), visits })
+    cx.publish(
+        "guest-greeted",
+        &GuestGreeted {
+            greeting: format!("Welcome, {name}!"),
+            visits,
+        },
+    )
 }
 
 #[cfg(test)]
@@ -35,7 +41,9 @@ mod tests {
     use baton_sdk::testing::{TestEvent, TestKit, event};
 
     fn arrival(name: &str) -> TestEvent {
-        event("guest-arrived").subject(name).json(&GuestArrived { name: name.to_owned() })
+        event("guest-arrived").subject(name).json(&GuestArrived {
+            name: name.to_owned(),
+        })
     }
 
     #[test]
