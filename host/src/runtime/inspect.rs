@@ -116,20 +116,24 @@ fn documents(json: &[u8]) -> usize {
     serde_json::Deserializer::from_slice(json).into_iter::<IgnoredAny>().count()
 }
 
-/// Everything that is linked; a version of the same compatible line is served.
-const LINKED: [(&str, &str); 4] =
-    [("baton:processor/", "0.1."), ("wasi:cli/", "0.2."), ("wasi:io/", "0.2."), ("wasi:clocks/", "0.2.")];
-const LINKED_INERT: [(&str, &str); 3] =
-    [("wasi:filesystem/", "0.2."), ("wasi:random/", "0.2."), ("wasi:sockets/", "0.2.")];
+/// The packages that are linked, each with the versions that are compatible with what is linked.
+const LINKED: [(&str, &str); 7] = [
+    ("baton:processor/", "0.1."),
+    ("wasi:cli/", "0.2."),
+    ("wasi:clocks/", "0.2."),
+    ("wasi:filesystem/", "0.2."),
+    ("wasi:io/", "0.2."),
+    ("wasi:random/", "0.2."),
+    ("wasi:sockets/", "0.2."),
+];
 
 fn refuse(name: &str) -> Option<ImportRefused> {
     let (interface, version) = name.split_once('@').unwrap_or((name, ""));
-    let known = || LINKED.iter().chain(&LINKED_INERT);
-    if known().any(|(prefix, line)| interface.starts_with(prefix) && version.starts_with(line)) {
+    if LINKED.iter().any(|(prefix, line)| interface.starts_with(prefix) && version.starts_with(line)) {
         return None;
     }
     let needs = match interface {
-        _ if known().any(|(prefix, _)| interface.starts_with(prefix)) => {
+        _ if LINKED.iter().any(|(prefix, _)| interface.starts_with(prefix)) => {
             "another version than this host serves; build with this host's baton-sdk and Rust's wasm32-wasip2"
         }
         _ if interface.starts_with("wasi:http/") => "outside HTTP, which this release does not grant",

@@ -36,7 +36,6 @@ pub(super) struct Guest {
     accountant: Accountant,
     logbook: Arc<Mutex<Logbook>>,
     calls: Arc<dyn HostCalls>,
-    batch: Batch,
 }
 
 impl Instance {
@@ -51,7 +50,7 @@ impl Instance {
         let made = made.map_err(|error| blame::of(&error, &store.data().facts(limits)))?;
         let handle = made.get_typed_func(&mut store, program.handle());
         let handle = handle.map_err(|error| CallError::malformed(format!("'handle': {error:#}")))?;
-        store.data_mut().logbook.lock().end();
+        store.data().logbook.lock().end();
         Ok(Self { store, handle, limits, spent: false, _program: program })
     }
 
@@ -64,7 +63,7 @@ impl Instance {
         self.store.data_mut().begin(batch);
         self.store.set_epoch_deadline(ticks(self.limits.event_time_ms_max));
         let called = self.handle.call(&mut self.store, (batch.rows(),));
-        self.store.data_mut().end();
+        self.store.data().logbook.lock().end();
         let (rows,) = called.map_err(|error| blame::of(&error, &self.store.data().facts(self.limits)))?;
         let outcomes = Outcomes::check(rows, batch.len())?;
         self.spent = false;
@@ -90,45 +89,29 @@ impl Guest {
             accountant: Accountant::new(limits.memory_bytes_max),
             logbook,
             calls,
-            batch: Batch::new(0, 0),
         }
     }
 
     fn begin(&mut self, batch: &Batch) {
-        self.batch = batch.clone();
         self.sandbox.begin(batch);
         self.logbook.lock().begin(batch);
-    }
-
-    /// Lets go of the batch, so that its owner can fill its buffers again.
-    fn end(&mut self) {
-        self.logbook.lock().end();
-        self.batch = Batch::new(0, 0);
     }
 
     fn facts(&self, limits: InstanceLimits) -> blame::Facts {
         blame::Facts { limits, complaint: self.logbook.lock().complaint() }
     }
 
-    /// Checks an event's index and notes that its handler is at work.
-    fn at(&self, event: u32) -> Result<(), CallError> {
-        if event as usize >= self.batch.len() {
-            let events = self.batch.len();
-            return Err(CallError::malformed(format!("it named event {event} of a batch of {events}")));
-        }
-        self.logbook.lock().at(event);
-        Ok(())
-    }
-
     fn state(&self, event: u32, name: &str) -> Result<Option<Vec<u8>>, CallError> {
-        self.at(event)?;
-        let answer = self.calls.state(&CallScope::new(&self.batch), event, bounded(name)?);
+        let mut logbook = self.logbook.lock();
+        logbook.at(event)?;
+        let answer = self.calls.state(&CallScope::new(logbook.batch()), event, bounded(name)?);
         answer.map_err(|failure| CallError::Host(failure.0))
     }
 
     fn log(&self, event: u32, level: Level, message: &str) -> Result<(), CallError> {
-        self.at(event)?;
-        self.logbook.lock().line(event, level, message);
+        let mut logbook = self.logbook.lock();
+        logbook.at(event)?;
+        logbook.line(event, level, message);
         Ok(())
     }
 

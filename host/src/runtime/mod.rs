@@ -10,6 +10,7 @@ mod blame;
 mod builder;
 mod cache;
 mod calls;
+mod check;
 mod engine;
 mod error;
 mod executor;
@@ -19,6 +20,7 @@ mod limits;
 mod logbook;
 mod outcomes;
 mod program;
+mod tables;
 mod wasi;
 
 pub use batch::{Batch, BatchEvent};

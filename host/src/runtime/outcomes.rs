@@ -1,9 +1,9 @@
 //! What came back from a call, checked once: afterwards every span lies in the arena, every text is UTF-8 and every
 //! count adds up. Guests give it as rows; native handlers build it.
 
-use super::bindings::{AttributeRow, EmitRow, OutcomeRow, OutcomeRows, Span, Verdict, WriteRow};
+use super::bindings::{EmitRow, OutcomeRow, OutcomeRows, Span, Verdict, WriteRow};
+use super::check::check;
 use super::error::CallError;
-use super::limits::STATE_NAME_BYTES_MAX;
 
 /// One outcome for each event of a batch, in its order.
 #[derive(Debug)]
@@ -14,7 +14,7 @@ pub struct Outcomes {
 impl Outcomes {
     /// Takes rows that hold what the contract promises for `events` events.
     pub(super) fn check(rows: OutcomeRows, events: usize) -> Result<Self, CallError> {
-        Check { rows: &rows }.all(events)?;
+        check(&rows, events)?;
         Ok(Self { rows })
     }
 
@@ -162,155 +162,4 @@ fn bytes(rows: &OutcomeRows, span: Span) -> Option<&[u8]> {
 
 fn text(rows: &OutcomeRows, span: Span) -> Option<&str> {
     std::str::from_utf8(bytes(rows, span)?).ok()
-}
-
-/// Everything that a guest can get wrong.
-struct Check<'a> {
-    rows: &'a OutcomeRows,
-}
-
-impl Check<'_> {
-    fn all(&self, events: usize) -> Result<(), CallError> {
-        let OutcomeRows { outcomes, emits, writes, attributes, .. } = self.rows;
-        if outcomes.len() != events {
-            return Err(CallError::malformed(format!("{} outcomes for {events} events", outcomes.len())));
-        }
-        self.count("emits", outcomes.iter().map(|row| row.emits_count), emits.len())?;
-        self.count("writes", outcomes.iter().map(|row| row.writes_count), writes.len())?;
-        outcomes.iter().try_for_each(|row| self.outcome(row))?;
-        emits.iter().try_for_each(|row| self.emit(row))?;
-        writes.iter().try_for_each(|row| self.write(row))?;
-        attributes.iter().try_for_each(|row| self.attribute(row))
-    }
-
-    fn count(&self, what: &str, counts: impl Iterator<Item = u32>, rows: usize) -> Result<(), CallError> {
-        let sum: u64 = counts.map(u64::from).sum();
-        if sum == rows as u64 {
-            return Ok(());
-        }
-        Err(CallError::malformed(format!("the outcomes count {sum} {what}, there are {rows}")))
-    }
-
-    fn outcome(&self, row: &OutcomeRow) -> Result<(), CallError> {
-        self.bytes("reply", row.reply)?;
-        self.text("note", row.note)
-    }
-
-    fn emit(&self, row: &EmitRow) -> Result<(), CallError> {
-        self.name("an emit's channel", row.channel)?;
-        self.text("an emit's type", row.ty)?;
-        self.text("an emit's subject", row.subject)?;
-        self.text("an emit's partitionkey", row.partitionkey)?;
-        self.text("an emit's datacontenttype", row.datacontenttype)?;
-        self.bytes("an emit's data", row.data)?;
-        let end = u64::from(row.attributes_start) + u64::from(row.attributes_count);
-        if end > self.rows.attributes.len() as u64 {
-            let rows = self.rows.attributes.len();
-            return Err(CallError::malformed(format!("an emit has attributes up to row {end} of {rows}")));
-        }
-        Ok(())
-    }
-
-    fn write(&self, row: &WriteRow) -> Result<(), CallError> {
-        self.name("a write's name", row.name)?;
-        if row.name.len as usize > STATE_NAME_BYTES_MAX {
-            let len = row.name.len;
-            return Err(CallError::malformed(format!(
-                "a write's name has {len} bytes, {STATE_NAME_BYTES_MAX} are allowed"
-            )));
-        }
-        self.bytes("a write's value", row.value)
-    }
-
-    fn attribute(&self, row: &AttributeRow) -> Result<(), CallError> {
-        self.name("an attribute's name", row.name)?;
-        self.text("an attribute's value", row.value)
-    }
-
-    fn bytes(&self, what: &str, span: Span) -> Result<(), CallError> {
-        self.present(what, span).map(drop)
-    }
-
-    fn present(&self, what: &str, span: Span) -> Result<Option<&[u8]>, CallError> {
-        if span.is_absent() {
-            return Ok(None);
-        }
-        let bytes = bytes(self.rows, span).ok_or_else(|| {
-            let (Span { start, len }, arena) = (span, self.rows.arena.len());
-            CallError::malformed(format!("{what} is {len} bytes from {start} in an arena of {arena}"))
-        })?;
-        Ok(Some(bytes))
-    }
-
-    fn text(&self, what: &str, span: Span) -> Result<(), CallError> {
-        match self.present(what, span)? {
-            Some(bytes) if std::str::from_utf8(bytes).is_err() => {
-                Err(CallError::malformed(format!("{what} is not UTF-8")))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn name(&self, what: &str, span: Span) -> Result<(), CallError> {
-        if span.is_absent() || span.len == 0 {
-            return Err(CallError::malformed(format!("{what} is absent or empty")));
-        }
-        self.text(what, span)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn why(change: impl FnOnce(&mut OutcomeRows)) -> String {
-        let absent = Span::ABSENT;
-        let mut rows = OutcomeRows { arena: b"channel\xff".to_vec(), ..OutcomeRows::default() };
-        rows.outcomes.push(OutcomeRow {
-            verdict: Verdict::Handled,
-            emits_count: 1,
-            writes_count: 0,
-            reply: absent,
-            note: absent,
-            retry_after_ms: 0,
-        });
-        rows.emits.push(EmitRow {
-            channel: Span { start: 0, len: 7 },
-            ty: absent,
-            subject: absent,
-            partitionkey: absent,
-            datacontenttype: absent,
-            data: absent,
-            attributes_start: 0,
-            attributes_count: 0,
-        });
-        change(&mut rows);
-        Outcomes::check(rows, 1).map_or_else(|error| error.to_string(), |_| "sound".to_owned())
-    }
-
-    #[test]
-    fn rows_that_add_up_are_sound() {
-        assert_eq!(why(|_| ()), "sound");
-    }
-
-    #[test]
-    fn everything_else_is_malformed_and_says_where() {
-        type Change<'a> = &'a dyn Fn(&mut OutcomeRows);
-        let cases: [(Change<'_>, &str); 7] = [
-            (&|rows| rows.emits.extend_from_within(..), "count 1 emits, there are 2"),
-            (
-                &|rows| rows.emits.iter_mut().for_each(|row| row.channel.len = 9),
-                "9 bytes from 0 in an arena of 8",
-            ),
-            (&|rows| rows.emits.iter_mut().for_each(|row| row.data.len = 1), "1 bytes from 4294967295"),
-            (&|rows| rows.emits.iter_mut().for_each(|row| row.channel = Span::ABSENT), "channel is absent"),
-            (&|rows| rows.emits.iter_mut().for_each(|row| row.channel.len = 8), "channel is not UTF-8"),
-            (&|rows| rows.emits.iter_mut().for_each(|row| row.attributes_start = 1), "up to row 1 of 0"),
-            (&|rows| rows.emits.iter_mut().for_each(|row| row.attributes_count = u32::MAX), "of 0"),
-        ];
-        for (change, words) in cases {
-            let why = why(change);
-            assert!(why.contains(words), "{why}");
-        }
-    }
 }

@@ -6,4 +6,4 @@ mod hostile;
 mod inspect;
 mod native;
 mod sandbox;
-mod support;
+pub mod support;
