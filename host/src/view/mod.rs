@@ -4,4 +4,5 @@
 pub mod decided;
 pub mod index;
 pub mod state;
+pub mod store;
 pub mod world;
