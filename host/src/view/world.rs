@@ -67,6 +67,8 @@ pub struct Subscription {
     pub start: u64,
     /// What it is done with.
     pub decided: Decided,
+    /// Its processor was undeployed for good: it keeps its number, and nobody reads by it.
+    pub forgotten: bool,
 }
 
 /// The fold.
@@ -97,7 +99,7 @@ pub struct Rows {
     pub channels: Vec<(ChannelId, Channel)>,
     /// Processors without their state.
     pub processors: Vec<(ProcessorId, Processor)>,
-    /// Subscriptions.
+    /// Subscriptions, forgotten ones too.
     pub subscriptions: Vec<(SubscriptionId, Subscription)>,
     /// Deployments by their place in the list.
     pub deployments: Vec<(usize, Arc<Deployment>)>,
@@ -170,6 +172,7 @@ impl World {
                     channel: *channel,
                     start: *start,
                     decided: Decided::from(*start),
+                    forgotten: false,
                 };
                 self.load_subscription(*subscription, created);
                 self.dirty.subscriptions.insert(*subscription);
@@ -213,7 +216,11 @@ impl World {
         Arc::make_mut(slot).pauses_us = pauses_us.to_vec();
         let shared = slot.clone();
         self.dirty.deployments.insert(index);
-        self.with_processor(processor, |processor| processor.deployment = Some(shared));
+        self.with_processor(processor, |processor| {
+            if processor.deployment.as_ref().is_some_and(|current| current.generation == generation) {
+                processor.deployment = Some(shared);
+            }
+        });
     }
 
     fn undeployed(&mut self, id: ProcessorId, forget: bool) {
@@ -226,12 +233,15 @@ impl World {
                 processor.state.clear();
             }
         });
-        for (number, channel) in self.channels.iter_mut().enumerate() {
-            let before = channel.subscriptions.len();
-            channel.subscriptions.retain(|s| !forgotten.contains(s));
-            if channel.subscriptions.len() != before {
-                self.dirty.channels.insert(number as ChannelId);
-            }
+        forgotten.into_iter().for_each(|subscription| self.forget(subscription));
+    }
+
+    fn forget(&mut self, id: SubscriptionId) {
+        let Some(subscription) = self.subscriptions.get_mut(id as usize) else { return };
+        subscription.forgotten = true;
+        self.dirty.subscriptions.insert(id);
+        if let Some(channel) = self.channels.get_mut(subscription.channel as usize) {
+            channel.subscriptions.retain(|other| *other != id);
         }
     }
 
@@ -256,8 +266,13 @@ impl World {
         self.processors.push(processor);
     }
 
-    /// Takes a subscription over, and enters it with its processor and its channel; numbers come in order.
+    /// Takes a subscription over, and unless it is forgotten enters it with its processor and its channel; numbers come in
+    /// order.
     pub fn load_subscription(&mut self, id: SubscriptionId, subscription: Subscription) {
+        if subscription.forgotten {
+            self.subscriptions.push(subscription);
+            return;
+        }
         if let Some(processor) = self.processors.get_mut(subscription.processor as usize) {
             processor.subscriptions.push(id);
         }

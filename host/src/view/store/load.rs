@@ -1,0 +1,135 @@
+//! The views out of the store, each row in the place that it had.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, Row};
+
+use crate::model::change::SubscriptionId;
+use crate::model::name::{ChannelName, NameError, ProcessorName};
+use crate::view::decided::Decided;
+use crate::view::state::StateValue;
+use crate::view::world::{Channel, Held, Processor, Subscription, World};
+
+use super::Fault;
+use super::write::HeldRow;
+
+impl From<NameError> for Fault {
+    fn from(error: NameError) -> Self {
+        Self::Broken(error.to_string())
+    }
+}
+
+impl From<serde_json::Error> for Fault {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Broken(error.to_string())
+    }
+}
+
+/// Reads everything, and the position that it reflects.
+pub(super) fn world(from: &Connection) -> Result<(World, u64), Fault> {
+    let mut world = World::default();
+    each(from, "SELECT id, name, next FROM channel ORDER BY id", |row| channel(&mut world, row))?;
+    each(from, "SELECT id, name, deployed, held FROM processor ORDER BY id", |row| {
+        processor(&mut world, row)
+    })?;
+    let subscriptions =
+        "SELECT id, processor, channel, start, cursor, forgotten, ahead FROM subscription ORDER BY id";
+    each(from, subscriptions, |row| subscription(&mut world, row))?;
+    each(from, "SELECT place, receipt FROM deployment ORDER BY place", |row| deployment(&mut world, row))?;
+    each(from, "SELECT processor, key, name, expires_ms, value FROM state", |row| state(&world, row))?;
+    let next = from.query_row("SELECT next FROM position", [], |row| unsigned(row, 0))?;
+    Ok((world, next))
+}
+
+fn each(
+    from: &Connection,
+    query: &str,
+    mut take: impl FnMut(&Row<'_>) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    let mut statement = from.prepare(query)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        take(row)?;
+    }
+    Ok(())
+}
+
+fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    row.get::<_, i64>(column).map(|number| number as u64)
+}
+
+/// The number of a row, which is its place among `len` so far.
+fn number(row: &Row<'_>, len: usize) -> Result<u32, Fault> {
+    let id: u32 = row.get(0)?;
+    if id as usize == len { Ok(id) } else { Err(Fault::Broken(format!("row {len} has the number {id}"))) }
+}
+
+fn channel(world: &mut World, row: &Row<'_>) -> Result<(), Fault> {
+    let id = number(row, world.channels().len())?;
+    let name = ChannelName::new(row.get::<_, String>(1)?)?;
+    world.load_channel(id, Channel { name, next: unsigned(row, 2)?, subscriptions: Vec::new() });
+    Ok(())
+}
+
+fn processor(world: &mut World, row: &Row<'_>) -> Result<(), Fault> {
+    let id = number(row, world.processors().len())?;
+    let processor = Processor {
+        name: ProcessorName::new(row.get::<_, String>(1)?)?,
+        deployment: None,
+        deployed: row.get(2)?,
+        subscriptions: Vec::new(),
+        held: held(&row.get::<_, String>(3)?)?,
+        state: Default::default(),
+    };
+    world.load_processor(id, processor);
+    Ok(())
+}
+
+fn held(json: &str) -> Result<BTreeMap<(SubscriptionId, u64), Held>, Fault> {
+    let rows: Vec<HeldRow> = serde_json::from_str(json)?;
+    let entry = |HeldRow { subscription, offset, position, flow, key, fault }| {
+        ((subscription, offset), Held { position, flow, key, fault })
+    };
+    Ok(rows.into_iter().map(entry).collect())
+}
+
+fn subscription(world: &mut World, row: &Row<'_>) -> Result<(), Fault> {
+    let id = number(row, world.subscriptions().len())?;
+    let mut decided = Decided::from(unsigned(row, 4)?);
+    for offset in ahead_offsets(decided.cursor(), row.get_ref(6)?.as_blob().map_err(rusqlite::Error::from)?) {
+        decided.insert(offset);
+    }
+    let subscription = Subscription {
+        processor: row.get(1)?,
+        channel: row.get(2)?,
+        start: unsigned(row, 3)?,
+        decided,
+        forgotten: row.get(5)?,
+    };
+    world.load_subscription(id, subscription);
+    Ok(())
+}
+
+fn ahead_offsets(cursor: u64, bits: &[u8]) -> impl Iterator<Item = u64> {
+    let set = |(byte, at): (&u8, u64)| {
+        let byte = *byte;
+        (0..8).filter(move |n| byte >> n & 1 == 1).map(move |n| at * 8 + n)
+    };
+    bits.iter().zip(0..).flat_map(set).map(move |n| cursor + 1 + n)
+}
+
+fn deployment(world: &mut World, row: &Row<'_>) -> Result<(), Fault> {
+    number(row, world.deployments().len())?;
+    world.load_deployment(serde_json::from_str(&row.get::<_, String>(1)?)?);
+    Ok(())
+}
+
+fn state(world: &World, row: &Row<'_>) -> Result<(), Fault> {
+    let Some(processor) = world.processors().get(row.get::<_, u32>(0)? as usize) else {
+        return Err(Fault::Broken("state of a processor that is not there".to_owned()));
+    };
+    let bytes: Vec<u8> = row.get(4)?;
+    let value = StateValue { bytes: bytes.into(), expires_ms: unsigned(row, 3)? };
+    processor.state.load(&row.get::<_, String>(1)?, &row.get::<_, String>(2)?, value);
+    Ok(())
+}

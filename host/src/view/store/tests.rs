@@ -1,0 +1,210 @@
+//! The store against the fold itself: what is read back is what was folded.
+
+use uuid::Uuid;
+
+use super::*;
+use crate::model::change::{Change, Control};
+use crate::model::deployment::Deployment;
+use crate::model::descriptor::Descriptor;
+use crate::model::fault::{Fault as EventFault, FaultKind};
+use crate::model::name::{ChannelName, ProcessorName};
+
+const END: u64 = u64::MAX;
+
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % end
+    }
+}
+
+fn control(world: &mut World, control: Control) {
+    world.fold(&Change::Control(Box::new(control)));
+}
+
+fn deployment(processor: u32, generation: u64) -> Deployment {
+    let json =
+        br#"{"contract":"baton:processor@0.1.0","name":"p","version":"1","subscriptions":[{"channel":"a"}]}"#;
+    Deployment {
+        processor,
+        generation,
+        digest: format!("digest-{generation}"),
+        previous_digest: None,
+        descriptor: Descriptor::from_json(json).unwrap(),
+        file: "p.wasm".into(),
+        time_ms: generation,
+        load_us: 3,
+        cached: false,
+        changes: vec!["first deployment".into()],
+        pauses_us: Vec::new(),
+    }
+}
+
+fn held(random: &mut Random, subscription: u32, offset: u64) -> Control {
+    let fault = EventFault {
+        kind: FaultKind::Trap,
+        message: "unreachable".into(),
+        time_ms: u64::MAX,
+        digest: "d".into(),
+    };
+    let (position, flow) = (random.below(1 << 40), Uuid::from_u128(random.below(1 << 60).into()));
+    Control::Held { subscription, offset, position, flow, key: format!("k{offset}"), fault }
+}
+
+/// Two channels, two processors that read both.
+fn founded() -> World {
+    let mut world = World::default();
+    for id in 0..2 {
+        control(&mut world, Control::ChannelCreated { channel: id, name: name(id) });
+        let name = ProcessorName::new(format!("p{id}")).unwrap();
+        control(&mut world, Control::ProcessorNamed { processor: id, name });
+    }
+    (0..2).for_each(|processor| subscribe(&mut world, processor));
+    world
+}
+
+fn name(id: u32) -> ChannelName {
+    ChannelName::new(format!("c{id}")).unwrap()
+}
+
+fn subscribe(world: &mut World, processor: u32) {
+    for channel in 0..2 {
+        let subscription = world.subscriptions().len() as u32;
+        let start = world.channels()[channel as usize].next;
+        control(world, Control::SubscriptionCreated { subscription, processor, channel, start });
+    }
+}
+
+fn step(world: &mut World, random: &mut Random) {
+    let processor = random.below(2) as u32;
+    let subscription = random.below(world.subscriptions().len() as u64) as u32;
+    let cursor = world.subscriptions()[subscription as usize].decided.cursor();
+    let offset = cursor + random.below(200);
+    let (key, name) = (format!("k{}", random.below(20)), format!("n{}", random.below(3)));
+    let generation = world.deployments().len() as u64;
+    match random.below(40) {
+        0 => control(world, Control::Deployed { deployment: Box::new(deployment(processor, generation)) }),
+        1 => control(
+            world,
+            Control::Switched { processor, generation: random.below(9), pauses_us: vec![generation] },
+        ),
+        2 => {
+            let forget = random.below(2) == 0;
+            control(world, Control::Undeployed { processor, forget });
+            if forget {
+                subscribe(world, processor);
+            }
+        }
+        3 => control(world, Control::Released { processor }),
+        4..8 => {
+            let held = held(random, subscription, offset);
+            control(world, held);
+        }
+        8..16 => {
+            let (channel, offset) = (processor, world.channels()[processor as usize].next);
+            world.fold(&Change::Event { channel, offset, record: &[] });
+        }
+        16..22 => world.fold(&Change::StateDelete { processor, key: &key, name: &name }),
+        22..30 => {
+            let value = vec![7; random.below(30) as usize];
+            let expires_ms = [0, 5, u64::MAX][random.below(3) as usize];
+            world.fold(&Change::StateSet { processor, key: &key, name: &name, expires_ms, value: &value });
+        }
+        30..35 => world.fold(&Change::Decided { subscription, offset: cursor, flow: Uuid::nil() }),
+        _ => world.fold(&Change::Decided { subscription, offset, flow: Uuid::nil() }),
+    }
+}
+
+/// Everything that a world holds, as text.
+fn told(world: &World) -> String {
+    let processors = world.processors().iter().map(|p| {
+        let rows = p.state.rows(None, 0, usize::MAX);
+        let told = (&p.name, p.deployed, &p.deployment, &p.subscriptions, &p.held);
+        format!("{told:?} {rows:?} {}\n", p.state.bytes())
+    });
+    let subscriptions = world.subscriptions().iter().map(|s| {
+        let ahead: Vec<u64> = s.decided.ahead_offsets().collect();
+        let decided = (s.decided.cursor(), s.decided.ahead(), ahead);
+        format!("{:?}\n", (s.processor, s.channel, s.start, s.forgotten, decided))
+    });
+    let found: Vec<_> =
+        (0..3).map(|id| (world.channel_id(&format!("c{id}")), world.processor_id("p1"))).collect();
+    let rest = format!("{:?} {:?} {found:?}", world.channels(), world.deployments());
+    processors.chain(subscriptions).chain([rest]).collect()
+}
+
+#[test]
+fn what_is_read_back_is_what_was_folded() {
+    for seed in 0..6 {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("views/views.db");
+        let (mut random, mut world) = (Random(seed), founded());
+        let (mut store, ..) = Store::open(&path, END).unwrap();
+        for round in 1..12 {
+            (0..120).for_each(|_| step(&mut world, &mut random));
+            store.write(&world.take_dirty(), round).unwrap();
+            if random.below(2) == 0 {
+                let reopened = Store::open(&path, END).unwrap();
+                assert_eq!(reopened.2, round);
+                assert_eq!(told(&reopened.1), told(&world));
+                (store, world) = (reopened.0, reopened.1);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_forgotten_subscription_stays_forgotten_and_keeps_its_number() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("views.db");
+    let (mut store, ..) = Store::open(&path, END).unwrap();
+    let mut world = founded();
+    world.fold(&Change::StateSet { processor: 1, key: "k", name: "n", expires_ms: 0, value: b"v" });
+    store.write(&world.take_dirty(), 1).unwrap();
+    control(&mut world, Control::Undeployed { processor: 1, forget: true });
+    store.write(&world.take_dirty(), 2).unwrap();
+    let (_, reopened, _) = Store::open(&path, END).unwrap();
+    assert_eq!(reopened.subscriptions().len(), 4);
+    assert_eq!(reopened.subscription_of(1, 0), None);
+    assert!(reopened.processors()[1].subscriptions.is_empty());
+    assert_eq!(reopened.channels()[0].subscriptions, [0]);
+    assert_eq!(reopened.processors()[1].state.bytes(), 0);
+}
+
+#[test]
+fn what_is_broken_foreign_or_ahead_of_its_journal_is_set_aside() {
+    fn sql(path: &Path, sql: &str) {
+        Connection::open(path).unwrap().execute_batch(sql).unwrap();
+    }
+    let harms: [fn(&Path); 6] = [
+        |path| fs::write(path, "no database, and long enough to be read as one".repeat(100)).unwrap(),
+        |path| sql(path, "PRAGMA application_id = 5"),
+        |path| sql(path, "PRAGMA user_version = 2"),
+        |path| sql(path, "DROP TABLE state"),
+        |path| sql(path, "DELETE FROM channel WHERE id = 0"),
+        |path| sql(path, "UPDATE position SET next = 11"),
+    ];
+    for harm in harms {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("views.db");
+        let (mut store, ..) = Store::open(&path, 10).unwrap();
+        store.write(&founded().take_dirty(), 10).unwrap();
+        drop(store);
+        assert_eq!(Store::open(&path, 10).unwrap().2, 10);
+        harm(&path);
+        let (mut store, world, next) = Store::open(&path, 10).unwrap();
+        assert_eq!((next, world.channels().len()), (0, 0));
+        assert!(path.with_extension("db.broken").exists());
+        store.write(&founded().take_dirty(), 3).unwrap();
+        assert_eq!(Store::open(&path, 10).unwrap().1.channels().len(), 2);
+    }
+}
+
+#[test]
+fn a_path_that_cannot_be_opened_is_an_error_that_names_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let error = Store::open(dir.path(), END).err().unwrap().to_string();
+    assert!(error.contains(&dir.path().display().to_string()), "{error}");
+}

@@ -1,0 +1,121 @@
+//! Rows into the store: one transaction per batch. Numbers go through SQLite's signed ones bit by bit.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, Transaction, params};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::model::change::{ProcessorId, SubscriptionId};
+use crate::model::deployment::Deployment;
+use crate::model::fault::Fault;
+use crate::view::decided::Decided;
+use crate::view::state::StateRow;
+use crate::view::world::{Channel, Held, Processor, Rows, Subscription};
+
+/// A held event in the JSON of its processor.
+#[derive(Serialize, Deserialize)]
+pub(super) struct HeldRow {
+    pub subscription: SubscriptionId,
+    pub offset: u64,
+    pub position: u64,
+    pub flow: Uuid,
+    pub key: String,
+    pub fault: Fault,
+}
+
+/// Writes everything, or nothing.
+pub(super) fn rows(connection: &mut Connection, rows: &Rows, next_position: u64) -> rusqlite::Result<()> {
+    let transaction = connection.transaction()?;
+    for (id, row) in &rows.channels {
+        channel(&transaction, *id, row)?;
+    }
+    for (id, row) in &rows.processors {
+        processor(&transaction, *id, row)?;
+    }
+    for (id, row) in &rows.subscriptions {
+        subscription(&transaction, *id, row)?;
+    }
+    for (place, row) in &rows.deployments {
+        deployment(&transaction, *place, row)?;
+    }
+    for (id, rows) in &rows.state {
+        state(&transaction, *id, rows)?;
+    }
+    let mut position = transaction.prepare_cached("UPDATE position SET next = ?1")?;
+    position.execute([next_position as i64])?;
+    drop(position);
+    transaction.commit()
+}
+
+fn channel(to: &Transaction<'_>, id: u32, row: &Channel) -> rusqlite::Result<usize> {
+    to.prepare_cached("REPLACE INTO channel VALUES (?1, ?2, ?3)")?.execute(params![
+        id,
+        row.name.as_str(),
+        row.next as i64
+    ])
+}
+
+fn processor(to: &Transaction<'_>, id: ProcessorId, row: &Processor) -> rusqlite::Result<usize> {
+    let held: Vec<HeldRow> = row.held.iter().map(|(event, held)| held_row(*event, held)).collect();
+    to.prepare_cached("REPLACE INTO processor VALUES (?1, ?2, ?3, ?4)")?.execute(params![
+        id,
+        row.name.as_str(),
+        row.deployed,
+        json(&held)?
+    ])
+}
+
+fn held_row((subscription, offset): (SubscriptionId, u64), held: &Held) -> HeldRow {
+    let Held { position, flow, key, fault } = held.clone();
+    HeldRow { subscription, offset, position, flow, key, fault }
+}
+
+fn subscription(to: &Transaction<'_>, id: SubscriptionId, row: &Subscription) -> rusqlite::Result<usize> {
+    to.prepare_cached("REPLACE INTO subscription VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?.execute(params![
+        id,
+        row.processor,
+        row.channel,
+        row.start as i64,
+        row.decided.cursor() as i64,
+        ahead_bits(&row.decided),
+        row.forgotten
+    ])
+}
+
+/// Bit n of the blob is the offset n + 1 above the cursor: at most 8 KiB, however many there are.
+fn ahead_bits(decided: &Decided) -> Vec<u8> {
+    let mut bits = Vec::new();
+    for offset in decided.ahead_offsets() {
+        let n = (offset - decided.cursor() - 1) as usize;
+        bits.resize(n / 8 + 1, 0_u8);
+        if let Some(byte) = bits.last_mut() {
+            *byte |= 1 << (n % 8);
+        }
+    }
+    bits
+}
+
+fn deployment(to: &Transaction<'_>, place: usize, row: &Arc<Deployment>) -> rusqlite::Result<usize> {
+    let receipt = json(row.as_ref())?;
+    to.prepare_cached("REPLACE INTO deployment VALUES (?1, ?2)")?.execute(params![place as i64, receipt])
+}
+
+fn state(to: &Transaction<'_>, processor: ProcessorId, rows: &[StateRow]) -> rusqlite::Result<()> {
+    let mut set = to.prepare_cached("REPLACE INTO state VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    let mut delete =
+        to.prepare_cached("DELETE FROM state WHERE processor = ?1 AND key = ?2 AND name = ?3")?;
+    for (key, name, value) in rows {
+        match value {
+            Some(value) => {
+                set.execute(params![processor, key, name, value.expires_ms as i64, &value.bytes[..]])?
+            }
+            None => delete.execute(params![processor, key, name])?,
+        };
+    }
+    Ok(())
+}
+
+fn json<T: Serialize>(value: &T) -> rusqlite::Result<String> {
+    serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
+}
