@@ -64,11 +64,17 @@ impl Drop for Keeper {
 }
 
 fn run(domain: &Domain, mut store: Option<Store>, stop: &Stop) {
+    let mut written = None;
     loop {
         let last = stop.wait();
-        if let Err(why) = write(domain, store.as_mut()) {
-            tracing::error!(why, "views are not written any more; they are folded again at the next start");
-            return;
+        if written != Some(domain.journal().next()) {
+            match write(domain, store.as_mut()) {
+                Ok(position) => written = Some(position),
+                Err(why) => {
+                    tracing::error!(why, "views are not written any more; they are folded again at the next start");
+                    return;
+                }
+            }
         }
         if last {
             return;
@@ -87,9 +93,11 @@ impl Stop {
     }
 }
 
+/// Writes what changed, and says up to which position.
+///
 /// Rows may be newer than the position that is written with them, never older, and all of them are durable: folding
 /// the frames from that position on again ends at the same values.
-fn write(domain: &Domain, store: Option<&mut Store>) -> Result<(), String> {
+fn write(domain: &Domain, store: Option<&mut Store>) -> Result<Position, String> {
     let (mut rows, states, position) = take(domain);
     for (processor, state) in (0..).zip(states) {
         rows.state.push((processor, state.take_dirty()));
@@ -97,15 +105,15 @@ fn write(domain: &Domain, store: Option<&mut Store>) -> Result<(), String> {
     let behind = domain.journal().next();
     domain.durable().wait_blocking(behind).map_err(|error| error.to_string())?;
     if let Some(store) = store {
-        store.write(rows, position).map_err(|error| error.to_string())?;
+        store.write(&rows, position.0).map_err(|error| error.to_string())?;
     }
-    domain.0.index.write_closed(behind.0).map_err(|error| error.to_string())
+    domain.0.index.write_closed(behind.0).map_err(|error| error.to_string())?;
+    Ok(position)
 }
 
-fn take(domain: &Domain) -> (Rows, Vec<Arc<ProcessorState>>, u64) {
+fn take(domain: &Domain) -> (Rows, Vec<Arc<ProcessorState>>, Position) {
     let mut owner = domain.owner();
     let rows = owner.world.take_dirty();
     let states = owner.world.processors().iter().map(|processor| processor.state.clone()).collect();
-    let Position(next) = domain.0.journal.next();
-    (rows, states, next)
+    (rows, states, domain.0.journal.next())
 }

@@ -1,0 +1,296 @@
+//! Answers to questions: channels, events, processors, flows, state, status, metrics.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::channel::{Domain, Item};
+use crate::config::Durability;
+use crate::dispatch::Processor;
+use crate::journal::Position;
+use crate::model::change::{ChannelId, ProcessorId, SubscriptionId};
+use crate::model::deployment::Deployment;
+use crate::model::name::{ChannelName, ProcessorName};
+use crate::model::record::Record;
+use crate::model::report::{
+    ChannelReport, EventPage, FlowReport, HeldReport, LogLine, ProcessorReport, ProcessorStatus, Recorded, StateEntry,
+    StatusReport,
+};
+use crate::model::time::rfc3339;
+use crate::telemetry::{Gauge, render_metrics};
+use crate::view::flow::{FlowFrame, flow_report};
+use crate::view::recorded::recorded;
+use crate::view::reports::{channel_reports, is_read, state_entries, subscription_report};
+use crate::view::world::{self, World};
+
+use super::{LogFilter, Node, ReadError};
+
+/// The most bytes of events in one page.
+const PAGE_BYTES_MAX: usize = 4 << 20;
+/// The most frames that one flow report reads.
+const FLOW_FRAMES_MAX: usize = 10_000;
+/// The most held events that one processor report shows.
+const HELD_SHOWN_MAX: usize = 100;
+
+/// Where to begin to read a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadFrom {
+    /// With the oldest event.
+    Earliest,
+    /// With the next event that is published.
+    Latest,
+    /// With the event at this offset.
+    Offset(u64),
+}
+
+/// The events that wait behind held ones: key, subscription, offset.
+type Waiting = Vec<(String, SubscriptionId, u64)>;
+
+impl Node {
+    /// All channels, by name.
+    pub fn channels(&self) -> Vec<ChannelReport> {
+        let waiting = self.waiting();
+        let count = |id| waiting.iter().filter(|(_, subscription, _)| *subscription == id).count() as u64;
+        let mut channels = self.0.domain.look(|world| channel_reports(world, count));
+        channels.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        channels
+    }
+
+    /// One channel.
+    pub fn channel(&self, name: &ChannelName) -> Option<ChannelReport> {
+        self.channels().into_iter().find(|channel| channel.name == name.as_str())
+    }
+
+    /// Durable events of a channel, oldest first; waits up to `wait` for the first.
+    pub async fn events(
+        &self,
+        channel: &ChannelName,
+        from: ReadFrom,
+        limit: usize,
+        wait: Duration,
+    ) -> Result<EventPage, ReadError> {
+        let unknown = || ReadError::UnknownChannel { name: channel.to_string() };
+        let id = self.0.domain.look(|world| world.channel_id(channel.as_str())).ok_or_else(unknown)?;
+        let from = match from {
+            ReadFrom::Earliest => 0,
+            ReadFrom::Offset(offset) => offset,
+            ReadFrom::Latest => self.0.domain.channel_end(id),
+        };
+        let deadline = tokio::time::Instant::now() + wait;
+        loop {
+            let durable = self.0.domain.durable().current();
+            let events = self.page(id, from, limit).await?;
+            let next = events.last().map_or(from, |event| event.offset + 1);
+            let moved = self.0.domain.durable().wait(Position(durable.0 + 1));
+            if !events.is_empty() || tokio::time::timeout_at(deadline, moved).await.is_err() {
+                return Ok(EventPage { channel: channel.to_string(), events, next });
+            }
+        }
+    }
+
+    async fn page(&self, channel: ChannelId, from: u64, limit: usize) -> Result<Vec<Recorded>, ReadError> {
+        let domain = self.0.domain.clone();
+        let read = move || page(&domain, channel, from, limit);
+        let page = tokio::task::spawn_blocking(read).await;
+        page.map_err(|error| ReadError::Journal { why: error.to_string() })?
+    }
+
+    /// All processors, by name.
+    pub fn processors(&self) -> Vec<ProcessorReport> {
+        let count = self.0.domain.look(|world| world.processors().len() as ProcessorId);
+        let mut processors: Vec<_> = (0..count).filter_map(|id| self.processor_report(id)).collect();
+        processors.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        processors
+    }
+
+    /// One processor.
+    pub fn processor(&self, name: &ProcessorName) -> Option<ProcessorReport> {
+        self.processor_report(self.0.domain.look(|world| world.processor_id(name.as_str()))?)
+    }
+
+    fn processor_report(&self, id: ProcessorId) -> Option<ProcessorReport> {
+        let lane_side = self.0.dispatcher.look(id, LaneSide::of);
+        self.0.domain.look(|world| lane_side.report(world, id))
+    }
+
+    fn waiting(&self) -> Waiting {
+        let count = self.0.domain.look(|world| world.processors().len() as ProcessorId);
+        let of = |id| self.0.dispatcher.look(id, |running| running.map_or_else(Vec::new, Processor::waiting));
+        (0..count).flat_map(of).collect()
+    }
+
+    /// The keyed state of a processor, of one key or of all.
+    pub fn state(&self, name: &ProcessorName, key: Option<&str>, limit: usize) -> Option<Vec<StateEntry>> {
+        let processor = self.0.domain.look(|world| {
+            let id = world.processor_id(name.as_str())?;
+            world.processors().get(id as usize).cloned()
+        })?;
+        Some(state_entries(&processor, key, self.0.clock.now_ms(), limit))
+    }
+
+    /// All deployments, oldest first.
+    pub fn deployments(&self) -> Vec<Deployment> {
+        self.0.domain.look(|world| world.deployments().iter().map(|d| Deployment::clone(d)).collect())
+    }
+
+    /// A flow: what it caused, who handled what, what is still to do. Only what is durable is told.
+    pub async fn flow(&self, flow: Uuid) -> Result<Option<FlowReport>, ReadError> {
+        let waiting = self.waiting();
+        let domain = self.0.domain.clone();
+        let report = tokio::task::spawn_blocking(move || report_flow(&domain, flow, &waiting)).await;
+        report.map_err(|error| ReadError::Journal { why: error.to_string() })?
+    }
+
+    /// Lines of the processors' logs.
+    pub fn logs(&self, filter: &LogFilter) -> Vec<LogLine> {
+        self.0.dispatcher.logs().read(filter)
+    }
+
+    /// One screen: what is wrong now.
+    pub fn status(&self) -> StatusReport {
+        let domain = &self.0.domain;
+        let closed = domain.durable().check().err().map(|error| error.to_string());
+        StatusReport {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            domain: "default".to_owned(),
+            ready: closed.is_none(),
+            reason: closed,
+            started: rfc3339(self.0.started_ms),
+            durability: match self.0.config.settings.journal.durability {
+                Durability::Fsync => "fsync".to_owned(),
+                Durability::Os => "os".to_owned(),
+            },
+            next_position: domain.journal().next().0,
+            durable_position: domain.durable().current().0,
+            channels: domain.look(|world| world.channels().len() as u64),
+            processors: self.processors(),
+            problems: self.0.registry.problems(),
+        }
+    }
+
+    /// Everything that can be counted, in the Prometheus text format.
+    pub fn metrics(&self) -> String {
+        let (ids, extent_ms) = self.0.domain.dedupe_extent();
+        let undurable = self.0.domain.journal().undurable_bytes();
+        let gauge = |name, help, value| Gauge { name, help, value };
+        let gauges = [
+            gauge("baton_dedupe_ids", "Ids of published events that are remembered.", ids as f64),
+            gauge("baton_dedupe_window_seconds", "How far back they go.", extent_ms as f64 / 1e3),
+            gauge("baton_journal_undurable_bytes", "Bytes that wait for the disk.", undurable as f64),
+        ];
+        render_metrics(&self.status(), &self.channels(), &gauges)
+    }
+}
+
+/// What the lanes know of a processor.
+struct LaneSide {
+    running: bool,
+    failure: Option<String>,
+    blocked: bool,
+    waiting: Waiting,
+    handled: u64,
+    failed: u64,
+}
+
+impl LaneSide {
+    fn of(running: Option<&Processor<'_>>) -> Self {
+        Self {
+            running: running.is_some(),
+            failure: running.and_then(Processor::failure),
+            blocked: running.is_some_and(Processor::is_blocked),
+            waiting: running.map_or_else(Vec::new, Processor::waiting),
+            handled: running.map_or(0, |running| running.stats.handled.load(Ordering::Relaxed)),
+            failed: running.map_or(0, |running| running.stats.failed.load(Ordering::Relaxed)),
+        }
+    }
+
+    fn report(&self, world: &World, id: ProcessorId) -> Option<ProcessorReport> {
+        let processor = world.processors().get(id as usize)?;
+        let deployment = processor.deployment.as_ref()?;
+        let (status, reason) = self.status(processor);
+        let waits = |s: SubscriptionId| self.waiting.iter().filter(|(_, of, _)| *of == s).count() as u64;
+        let subscriptions = processor.subscriptions.iter().filter(|s| !processor.deployed || is_read(world, **s));
+        Some(ProcessorReport {
+            name: processor.name.to_string(),
+            status,
+            reason,
+            version: deployment.descriptor.version.clone(),
+            digest: deployment.digest.clone(),
+            generation: deployment.generation,
+            lanes: deployment.descriptor.concurrency,
+            handled: self.handled,
+            failed: self.failed,
+            subscriptions: subscriptions.filter_map(|s| subscription_report(world, *s, waits(*s))).collect(),
+            held: self.held(world, processor),
+            descriptor: deployment.descriptor.clone(),
+        })
+    }
+
+    fn status(&self, processor: &world::Processor) -> (ProcessorStatus, Option<String>) {
+        let held = processor.held.len();
+        let waiting = self.waiting.len();
+        if !processor.deployed {
+            return (ProcessorStatus::Undeployed, Some("its file is gone; its positions and state are kept".to_owned()));
+        }
+        if let Some(failure) = &self.failure {
+            return (ProcessorStatus::Failed, Some(failure.clone()));
+        }
+        if !self.running {
+            return (ProcessorStatus::Failed, Some("it is deployed and was not started; see the problems".to_owned()));
+        }
+        match (self.blocked, held) {
+            (true, _) => {
+                let reason = format!("{held} keys are held and {waiting} events wait behind them, which is the bound");
+                (ProcessorStatus::Blocked, Some(reason))
+            }
+            (false, 0) => (ProcessorStatus::Running, None),
+            (false, held) => {
+                (ProcessorStatus::Held, Some(format!("{held} held after a fault, {waiting} waiting behind them")))
+            }
+        }
+    }
+
+    fn held(&self, world: &World, processor: &world::Processor) -> Vec<HeldReport> {
+        let channel_of = |id: SubscriptionId| {
+            let channel = world.subscriptions().get(id as usize)?.channel;
+            Some(world.channels().get(channel as usize)?.name.to_string())
+        };
+        let mut held: Vec<_> = processor.held.iter().collect();
+        held.sort_unstable_by_key(|(_, held)| held.position);
+        let report = |((subscription, offset), held): (&(SubscriptionId, u64), &world::Held)| HeldReport {
+            channel: channel_of(*subscription).unwrap_or_default(),
+            offset: *offset,
+            flow: held.flow.to_string(),
+            key: held.key.clone(),
+            waiting: self.waiting.iter().filter(|(key, ..)| *key == held.key).count() as u64,
+            fault: held.fault.clone(),
+        };
+        held.into_iter().take(HELD_SHOWN_MAX).map(report).collect()
+    }
+}
+
+fn page(domain: &Domain, channel: ChannelId, from: u64, limit: usize) -> Result<Vec<Recorded>, ReadError> {
+    let items = domain.durable_events(channel, from, limit, PAGE_BYTES_MAX)?;
+    items.iter().map(outward).collect()
+}
+
+fn outward(item: &Item) -> Result<Recorded, ReadError> {
+    let record = Record::parse(&item.record).map_err(|error| ReadError::Journal { why: error.to_string() })?;
+    Ok(recorded(item.offset, item.position, item.time_ms, &record))
+}
+
+fn report_flow(domain: &Domain, flow: Uuid, waiting: &Waiting) -> Result<Option<FlowReport>, ReadError> {
+    let durable = domain.durable().current();
+    let mut frames = domain.flow_frames(flow, FLOW_FRAMES_MAX)?;
+    let cut = frames.len() == FLOW_FRAMES_MAX;
+    frames.retain(|frame| frame.end() <= durable);
+    let frame = |frame| {
+        let crate::journal::Frame { position, time_ms, body, .. } = frame;
+        FlowFrame { position: position.0, time_ms: *time_ms, body }
+    };
+    let frames: Vec<_> = frames.iter().map(frame).collect();
+    let waits = |subscription, offset| waiting.iter().any(|(_, s, o)| (*s, *o) == (subscription, offset));
+    let report = domain.look(|world| flow_report(world, flow, &frames, cut, waits));
+    report.map_err(|error| ReadError::Journal { why: error.to_string() })
+}

@@ -1,0 +1,118 @@
+//! Deploying and removing: what the folder wants goes to the lanes, and what came of it goes back.
+
+use std::sync::mpsc::Receiver;
+
+use bytes::Bytes;
+
+use crate::dispatch::{DispatchError, Dispatcher, Version};
+use crate::journal::Position;
+use crate::model::deployment::Deployment;
+use crate::model::name::ProcessorName;
+use crate::model::report::{DeployReport, ProcessorReport};
+use crate::registry::{Answer, FileFault, PutError, Registry, Wanted};
+
+use super::{DeployError, Node};
+
+/// Carries out what the registry wants, one at a time, until the registry stops.
+pub(super) fn reconcile(wanted: &Receiver<Wanted>, dispatcher: &Dispatcher) {
+    for wanted in wanted {
+        match wanted {
+            Wanted::Deploy(candidate) => {
+                let load_us = candidate.load.as_micros() as u64;
+                let version = Version::wasm(candidate.program.clone(), &candidate.file, load_us);
+                let deployed = dispatcher.deploy(&version);
+                tell(&candidate.file, &deployed);
+                candidate.done(deployed.map_err(fault));
+            }
+            Wanted::Remove(removal) => {
+                let removed = dispatcher.undeploy(&removal.name, false);
+                tracing::info!(processor = %removal.name, ok = removed.is_ok(), "undeployed");
+                removal.done(removed.map_err(fault));
+            }
+        }
+    }
+}
+
+fn tell(file: &str, deployed: &Result<Deployment, DispatchError>) {
+    match deployed {
+        Ok(d) => {
+            let name = &d.descriptor.name;
+            let short: String = d.digest.chars().take(12).collect();
+            tracing::info!(processor = %name, version = d.descriptor.version, digest = short, file, "deployed");
+        }
+        Err(error) => tracing::error!(file, %error, "not deployed; what ran before goes on"),
+    }
+}
+
+fn fault(error: DispatchError) -> FileFault {
+    FileFault { code: error.code().to_owned(), message: error.to_string() }
+}
+
+impl Node {
+    /// Writes a component into the folder and waits for what comes of it; the receipt is durable.
+    pub async fn deploy(&self, name: &ProcessorName, component: Bytes) -> Result<DeployReport, DeployError> {
+        let answer = self.0.registry.put(name, component).await.map_err(DeployError::from)?;
+        let report = match answer {
+            Answer::Deployed(deployment) => DeployReport { deployment, unchanged: false },
+            Answer::Unchanged(digest) => DeployReport { deployment: self.receipt(name, &digest)?, unchanged: true },
+        };
+        self.durable().await?;
+        Ok(report)
+    }
+
+    fn receipt(&self, name: &ProcessorName, digest: &str) -> Result<Deployment, DeployError> {
+        let found = self.0.domain.look(|world| {
+            let id = world.processor_id(name.as_str())?;
+            let deployment = world.processors().get(id as usize)?.deployment.as_deref()?;
+            (deployment.digest == digest).then(|| deployment.clone())
+        });
+        found.ok_or_else(|| DeployError::UnknownProcessor { name: name.to_string() })
+    }
+
+    /// Removes a processor's file and waits until it runs no more. `forget` drops its positions and state too.
+    pub async fn undeploy(&self, name: &ProcessorName, forget: bool) -> Result<(), DeployError> {
+        if self.processor(name).is_none() {
+            return Err(DeployError::UnknownProcessor { name: name.to_string() });
+        }
+        self.0.registry.remove(name).await.map_err(DeployError::from)?;
+        if forget {
+            let (dispatcher, name) = (self.0.dispatcher.clone(), name.clone());
+            self.blocking(move || dispatcher.undeploy(&name, true)).await?;
+        }
+        self.durable().await
+    }
+
+    /// Tries everything again that a processor holds.
+    pub async fn resume(&self, name: &ProcessorName) -> Result<ProcessorReport, DeployError> {
+        let (dispatcher, processor) = (self.0.dispatcher.clone(), name.clone());
+        self.blocking(move || dispatcher.retry_held(&processor)).await?;
+        self.durable().await?;
+        self.processor(name).ok_or_else(|| DeployError::UnknownProcessor { name: name.to_string() })
+    }
+
+    async fn blocking(
+        &self,
+        work: impl FnOnce() -> Result<(), DispatchError> + Send + 'static,
+    ) -> Result<(), DeployError> {
+        match tokio::task::spawn_blocking(work).await {
+            Ok(done) => Ok(done?),
+            Err(error) => Err(DeployError::Failed { code: "host-failed".to_owned(), message: error.to_string() }),
+        }
+    }
+
+    async fn durable(&self) -> Result<(), DeployError> {
+        let next = self.0.domain.journal().next();
+        let durable = self.0.domain.durable().wait(Position(next.0)).await;
+        durable.map_err(|error| DeployError::Failed { code: error.code().to_owned(), message: error.to_string() })
+    }
+}
+
+impl From<PutError> for DeployError {
+    fn from(error: PutError) -> Self {
+        match error {
+            PutError::Invalid { code, message } => Self::Invalid { code, message },
+            PutError::NameMismatch { asked, found } => Self::NameMismatch { asked, found },
+            other => Self::Failed { code: other.code().to_owned(), message: other.to_string() },
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! What can go wrong at the front door, with the codes that HTTP and CLI show.
+
+use std::path::PathBuf;
+
+use crate::dispatch::DispatchError;
+
+/// Why a host did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A folder could not be made.
+    #[error("cannot create the folder {}: {source}", folder.display())]
+    Folder {
+        /// Which one.
+        folder: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The journal could not be opened.
+    #[error("the journal in {} cannot be opened: {source}", folder.display())]
+    Journal {
+        /// Its folder.
+        folder: PathBuf,
+        /// Why.
+        source: crate::journal::Error,
+    },
+    /// The domain could not be opened.
+    #[error(transparent)]
+    Domain(#[from] crate::channel::OpenError),
+    /// The engine for guests does not start.
+    #[error(transparent)]
+    Engine(#[from] crate::runtime::Error),
+    /// The folder of processors cannot be watched.
+    #[error(transparent)]
+    Registry(#[from] crate::registry::Error),
+    /// A thread could not be started.
+    #[error("a thread could not be started: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+impl StartError {
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Folder { .. } => "folder-unusable",
+            Self::Journal { source, .. } => source.code(),
+            Self::Domain(_) => "domain-not-opened",
+            Self::Engine(error) => error.code(),
+            Self::Registry(_) => "registry-not-started",
+            Self::Thread(_) => "thread-not-started",
+        }
+    }
+}
+
+/// Why a version does not run, or a processor could not be changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DeployError {
+    /// The component cannot be used.
+    #[error("{message}")]
+    Invalid {
+        /// The stable code of what is wrong with it.
+        code: String,
+        /// What is wrong and what to do.
+        message: String,
+    },
+    /// There is no such processor.
+    #[error("there is no processor '{name}'; `baton processor ls` shows those that there are")]
+    UnknownProcessor {
+        /// Its name.
+        name: String,
+    },
+    /// The component is another processor.
+    #[error("the component calls itself '{found}', not '{asked}'; deploy it under its own name")]
+    NameMismatch {
+        /// The name in the request.
+        asked: String,
+        /// The name in the descriptor.
+        found: String,
+    },
+    /// It was tried and did not work.
+    #[error("{message}")]
+    Failed {
+        /// The stable code.
+        code: String,
+        /// What happened and what to do.
+        message: String,
+    },
+}
+
+impl DeployError {
+    /// The stable code.
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Invalid { code, .. } | Self::Failed { code, .. } => code,
+            Self::UnknownProcessor { .. } => "unknown-processor",
+            Self::NameMismatch { .. } => "name-mismatch",
+        }
+    }
+}
+
+impl From<DispatchError> for DeployError {
+    fn from(error: DispatchError) -> Self {
+        match error {
+            DispatchError::Unknown(name) => Self::UnknownProcessor { name },
+            error => Self::Failed { code: error.code().to_owned(), message: error.to_string() },
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! The composition root: starts every part in order, stops them in the opposite order, and is the library's front
+//! door. It decides nothing; what it answers comes from the parts.
+
+mod answers;
+mod deploy;
+mod error;
+mod publish;
+mod start;
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use parking_lot::Mutex;
+
+use crate::channel::{Domain, Keeper};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::dispatch::Dispatcher;
+use crate::registry::Registry;
+
+pub use crate::channel::{PublishError, ReadError};
+pub use crate::dispatch::LogFilter;
+pub use answers::ReadFrom;
+pub use error::{DeployError, StartError};
+pub use publish::{Answer, Awaited};
+
+/// A running host. A cheap handle.
+#[derive(Clone)]
+pub struct Node(Arc<Inner>);
+
+struct Inner {
+    config: Config,
+    clock: Arc<dyn Clock>,
+    started_ms: u64,
+    domain: Domain,
+    dispatcher: Dispatcher,
+    registry: Registry,
+    /// What ends with the node, taken out when it stops.
+    ending: Mutex<Option<Ending>>,
+}
+
+struct Ending {
+    reconciler: JoinHandle<()>,
+    keeper: Keeper,
+}
+
+impl Node {
+    /// The configuration that it runs with.
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    /// Ends the host in order: no new files, no new batches, what is sequenced becomes durable, views are written. A second call
+    /// does nothing.
+    pub async fn stop(&self) {
+        let node = self.clone();
+        let stopped = tokio::task::spawn_blocking(move || node.0.stop()).await;
+        if let Err(error) = stopped {
+            tracing::error!(%error, "the host did not stop in order; the next start recovers");
+        }
+    }
+}
+
+impl Inner {
+    fn stop(&self) {
+        let Some(ending) = self.ending.lock().take() else { return };
+        self.registry.stop();
+        if ending.reconciler.join().is_err() {
+            tracing::error!("the thread that deploys processors panicked");
+        }
+        self.dispatcher.stop();
+        ending.keeper.stop();
+        if let Err(error) = self.domain.journal().close() {
+            tracing::error!(%error, "the journal did not close cleanly; the next start recovers");
+        }
+    }
+}

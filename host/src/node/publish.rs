@@ -1,0 +1,139 @@
+//! Publishing from outside, and waiting for what comes of it. Everything here waits for durable.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::channel::{Admitted, Domain, Item, Signal};
+use crate::journal::Position;
+use crate::model::change::{Change, Changes, ChannelId};
+use crate::model::event::Event;
+use crate::model::name::ChannelName;
+use crate::model::record::Record;
+use crate::model::report::{Accepted, Recorded};
+use crate::view::recorded::recorded;
+
+use super::{Node, PublishError, ReadError};
+
+/// The most frames of a flow that are searched for what somebody waits for.
+const FRAMES_SEARCHED_MAX: usize = 10_000;
+
+/// What a publisher waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Awaited {
+    /// The first event of the flow on this channel.
+    Channel(ChannelName),
+    /// The first reply to an event of the flow.
+    Reply,
+}
+
+/// What a publisher waited for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// The event.
+    Event(Recorded),
+    /// The reply, JSON.
+    Reply(Value),
+}
+
+impl Node {
+    /// Publishes events on a channel as one frame, and answers when they are durable.
+    pub async fn publish(&self, channel: &ChannelName, events: Vec<Event>) -> Result<Vec<Accepted>, PublishError> {
+        let domain = &self.0.domain;
+        let (admitted, end) = domain.publish(channel, &events)?;
+        let closed = |reason: String| PublishError::Closed { reason };
+        domain.durable().wait(Position(end)).await.map_err(|error| closed(error.to_string()))?;
+        let id = domain.look(|world| world.channel_id(channel.as_str())).unwrap_or_default();
+        let accepted = events.into_iter().zip(admitted).map(|(event, admitted)| {
+            let item = domain.event_at(id, admitted.offset).map_err(|error| closed(error.to_string()))?;
+            accepted(channel, event, admitted, item.as_ref()).ok_or_else(|| closed("an event is missing".to_owned()))
+        });
+        accepted.collect()
+    }
+
+    /// Waits for something in a flow; finds what is there already. `None` when the time is over.
+    pub async fn await_in_flow(
+        &self,
+        flow: Uuid,
+        awaited: &Awaited,
+        timeout: Duration,
+    ) -> Result<Option<Answer>, ReadError> {
+        let domain = &self.0.domain;
+        let signal = match awaited {
+            Awaited::Reply => Signal::Reply,
+            Awaited::Channel(name) => Signal::Event(self.channel_to_await(name)?),
+        };
+        let deadline = tokio::time::Instant::now() + timeout;
+        let (number, arrival) = domain.wait_in_flow(flow, signal);
+        let found = self.search(flow, signal).await?;
+        if found.is_none()
+            && let Ok(Ok(position)) = tokio::time::timeout_at(deadline, arrival).await
+        {
+            let durable = domain.durable().wait(Position(position + 1)).await;
+            durable.map_err(|error| ReadError::Journal { why: error.to_string() })?;
+            return self.search(flow, signal).await;
+        }
+        domain.end_wait(flow, number);
+        Ok(found)
+    }
+
+    /// A channel can be awaited before its first event.
+    fn channel_to_await(&self, name: &ChannelName) -> Result<ChannelId, ReadError> {
+        let domain = &self.0.domain;
+        domain.create_channel(name).map_err(|error| ReadError::Journal { why: error.to_string() })?;
+        let id = domain.look(|world| world.channel_id(name.as_str()));
+        id.ok_or_else(|| ReadError::UnknownChannel { name: name.to_string() })
+    }
+
+    async fn search(&self, flow: Uuid, signal: Signal) -> Result<Option<Answer>, ReadError> {
+        let domain = self.0.domain.clone();
+        let found = tokio::task::spawn_blocking(move || search(&domain, flow, signal)).await;
+        found.map_err(|error| ReadError::Journal { why: error.to_string() })?
+    }
+}
+
+fn accepted(channel: &ChannelName, event: Event, admitted: Admitted, item: Option<&Item>) -> Option<Accepted> {
+    let item = item?;
+    Some(Accepted {
+        id: event.id,
+        source: event.source,
+        channel: channel.to_string(),
+        offset: admitted.offset,
+        position: item.position,
+        flow: Record::parse(&item.record).ok()?.stamp.flow.to_string(),
+        duplicate: admitted.duplicate,
+    })
+}
+
+fn search(domain: &Domain, flow: Uuid, signal: Signal) -> Result<Option<Answer>, ReadError> {
+    let durable = domain.durable().current();
+    for frame in domain.flow_frames(flow, FRAMES_SEARCHED_MAX)? {
+        if frame.end() > durable {
+            break;
+        }
+        let mut position = frame.position.0;
+        for change in Changes::new(&frame.body).map_while(Result::ok) {
+            if let Some(answer) = answer(&change, position, frame.time_ms, flow, signal) {
+                return Ok(Some(answer));
+            }
+            position += u64::from(matches!(change, Change::Event { .. }));
+        }
+    }
+    Ok(None)
+}
+
+fn answer(change: &Change<'_>, position: u64, time_ms: u64, flow: Uuid, signal: Signal) -> Option<Answer> {
+    match (change, signal) {
+        (Change::Event { channel, offset, record }, Signal::Event(wanted)) if *channel == wanted => {
+            let record = Record::parse(record).ok().filter(|record| record.stamp.flow == flow)?;
+            // The initiating event itself is no answer.
+            record.stamp.cause?;
+            Some(Answer::Event(recorded(*offset, position, time_ms, &record)))
+        }
+        (Change::Reply { flow: of, data, .. }, Signal::Reply) if *of == flow => {
+            Some(Answer::Reply(serde_json::from_slice(data).unwrap_or(Value::Null)))
+        }
+        _ => None,
+    }
+}
