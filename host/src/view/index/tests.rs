@@ -178,7 +178,9 @@ fn it_agrees_with_plain_maps_through_closes_writes_and_reopens() {
 #[test]
 fn frames_that_files_hold_may_be_noted_again() {
     let (dir, plain) = written(3);
+    fs::write(dir.path().join("half-written.tmp"), "x").unwrap();
     let index = open(dir.path(), plain.next);
+    assert_eq!(files(dir.path()).len(), 3);
     assert_eq!(index.covered_until(), *plain.starts.last().unwrap());
     plain.note_from(&index, 0);
     plain.compare(&index);
