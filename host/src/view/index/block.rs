@@ -19,7 +19,7 @@ pub type Pair = [u32; 3];
 /// the next run.
 pub type Run = [u32; 2];
 
-/// Entries per chunk: what a look-up copies at most while it holds the lock (96 KiB, about 5 microseconds).
+/// Entries per chunk: what a look-up copies at most while it holds the lock (96 KiB).
 const CHUNK_ENTRIES: usize = 8192;
 
 /// Where things are in one range of positions.
