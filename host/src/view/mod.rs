@@ -2,7 +2,14 @@
 //! thrown away and folded again from the journal; none decides anything.
 
 pub mod decided;
+pub mod flow;
 pub mod index;
+pub mod recorded;
+pub mod reports;
 pub mod state;
 pub mod store;
 pub mod world;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod fixture;

@@ -19,7 +19,7 @@ pub type Pair = [u32; 3];
 /// the next run.
 pub type Run = [u32; 2];
 
-/// Entries per chunk: what a look-up copies at most while it holds the lock (96 KiB, about 5 microseconds).
+/// Entries per chunk: what a look-up copies at most while it holds the lock (96 KiB).
 const CHUNK_ENTRIES: usize = 8192;
 
 /// Where things are in one range of positions.
@@ -157,4 +157,43 @@ impl Log {
 /// The entry of a hash.
 pub fn pair(hash: u64, frame: u32) -> Pair {
     [(hash >> 32) as u32, hash as u32, frame]
+}
+
+#[cfg(test)]
+#[allow(clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_finds_everything_over_its_chunks() {
+        let mut log = Log::default();
+        let frames = 3 * CHUNK_ENTRIES as u32;
+        for frame in 0..frames {
+            log.note(1, frame);
+            log.note(u64::from(frame) << 32 | 5, frame);
+            log.note(1, frame);
+        }
+        let before = log.clone();
+        log.note(1, frames);
+        let all: Vec<u64> = (100..100 + u64::from(frames)).collect();
+        assert_eq!(before.find(100, 1), all);
+        assert_eq!(log.find(100, 1).len(), all.len() + 1);
+        assert_eq!(log.find(100, 9 << 32 | 5), [109]);
+        assert!(log.full.iter().all(|chunk| chunk.len() == CHUNK_ENTRIES));
+        let sorted = log.sorted();
+        assert!(sorted.is_sorted());
+        assert_eq!(sorted.len(), 2 * all.len() + 1);
+    }
+
+    #[test]
+    fn frames_of_many_channels_cost_one_run_per_channel() {
+        let mut block = Block::starting_at(50);
+        for offset in 0..10 {
+            block.runs(offset as u32 % 2).note(7 + offset / 2, if offset < 6 { 0 } else { 6 });
+        }
+        assert_eq!(block.channels[1].entries, [[0, 0], [3, 6]]);
+        let found: Vec<_> = (6..13).map(|offset| block.locate(1, offset)).collect();
+        let (first, second) = (Some(50), Some(56));
+        assert_eq!(found, [None, first, first, first, second, second, None]);
+    }
 }

@@ -7,19 +7,11 @@ use super::*;
 use crate::model::change::{Changes, Draft};
 use crate::model::event::Event;
 use crate::model::record::{Stamp, encode_event};
+use crate::view::fixture::Random;
 
 const TIME_MS: u64 = 1_000_000_000;
 /// So long that flows begin after whole blocks have ended.
 const STEP_MS: u64 = 5000;
-
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % end
-    }
-}
 
 struct Frame {
     position: u64,
@@ -186,7 +178,9 @@ fn it_agrees_with_plain_maps_through_closes_writes_and_reopens() {
 #[test]
 fn frames_that_files_hold_may_be_noted_again() {
     let (dir, plain) = written(3);
+    fs::write(dir.path().join("half-written.tmp"), "x").unwrap();
     let index = open(dir.path(), plain.next);
+    assert_eq!(files(dir.path()).len(), 3);
     assert_eq!(index.covered_until(), *plain.starts.last().unwrap());
     plain.note_from(&index, 0);
     plain.compare(&index);

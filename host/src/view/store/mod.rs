@@ -130,8 +130,9 @@ impl Store {
         Ok((Self { path: path.to_owned(), connection }, world, next))
     }
 
-    /// Writes rows and the position that the views reflect with them, all or nothing. Rows that could not be written have to be
-    /// written again before others: the world does not hand them out twice.
+    /// Writes rows and the position that the views reflect with them, all or nothing. Everything before `next_position` has to be
+    /// durable in the journal by now, or a crash leaves views ahead of their journal. Rows that could not be written have to
+    /// be written again before others: the world does not hand them out twice.
     pub fn write(&mut self, rows: &Rows, next_position: u64) -> Result<(), Error> {
         write::rows(&mut self.connection, rows, next_position)
             .map_err(|source| Error::Sqlite { path: self.path.clone(), source })

@@ -4,69 +4,24 @@ use uuid::Uuid;
 
 use super::*;
 use crate::model::change::{Change, Control};
-use crate::model::deployment::Deployment;
-use crate::model::descriptor::Descriptor;
-use crate::model::fault::{Fault as EventFault, FaultKind};
-use crate::model::name::{ChannelName, ProcessorName};
+use crate::view::fixture::{Random, channel_created, control, deployment, fault, processor_named};
 
 const END: u64 = u64::MAX;
 
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % end
-    }
-}
-
-fn control(world: &mut World, control: Control) {
-    world.fold(&Change::Control(Box::new(control)));
-}
-
-fn deployment(processor: u32, generation: u64) -> Deployment {
-    let json =
-        br#"{"contract":"baton:processor@0.1.0","name":"p","version":"1","subscriptions":[{"channel":"a"}]}"#;
-    Deployment {
-        processor,
-        generation,
-        digest: format!("digest-{generation}"),
-        previous_digest: None,
-        descriptor: Descriptor::from_json(json).unwrap(),
-        file: "p.wasm".into(),
-        time_ms: generation,
-        load_us: 3,
-        cached: false,
-        changes: vec!["first deployment".into()],
-        pauses_us: Vec::new(),
-    }
-}
-
 fn held(random: &mut Random, subscription: u32, offset: u64) -> Control {
-    let fault = EventFault {
-        kind: FaultKind::Trap,
-        message: "unreachable".into(),
-        time_ms: u64::MAX,
-        digest: "d".into(),
-    };
     let (position, flow) = (random.below(1 << 40), Uuid::from_u128(random.below(1 << 60).into()));
-    Control::Held { subscription, offset, position, flow, key: format!("k{offset}"), fault }
+    Control::Held { subscription, offset, position, flow, key: format!("k{offset}"), fault: fault() }
 }
 
 /// Two channels, two processors that read both.
 fn founded() -> World {
     let mut world = World::default();
     for id in 0..2 {
-        control(&mut world, Control::ChannelCreated { channel: id, name: name(id) });
-        let name = ProcessorName::new(format!("p{id}")).unwrap();
-        control(&mut world, Control::ProcessorNamed { processor: id, name });
+        control(&mut world, channel_created(id, &format!("c{id}")));
+        control(&mut world, processor_named(id, &format!("p{id}")));
     }
     (0..2).for_each(|processor| subscribe(&mut world, processor));
     world
-}
-
-fn name(id: u32) -> ChannelName {
-    ChannelName::new(format!("c{id}")).unwrap()
 }
 
 fn subscribe(world: &mut World, processor: u32) {
@@ -85,7 +40,10 @@ fn step(world: &mut World, random: &mut Random) {
     let (key, name) = (format!("k{}", random.below(20)), format!("n{}", random.below(3)));
     let generation = world.deployments().len() as u64;
     match random.below(40) {
-        0 => control(world, Control::Deployed { deployment: Box::new(deployment(processor, generation)) }),
+        0 => control(
+            world,
+            Control::Deployed { deployment: Box::new(deployment(processor, generation, &["c0"], &[])) },
+        ),
         1 => control(
             world,
             Control::Switched { processor, generation: random.below(9), pauses_us: vec![generation] },

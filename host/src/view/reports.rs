@@ -1,0 +1,171 @@
+//! What the views alone can answer: channels, subscriptions, state. It reads no clock and no journal; how many events wait
+//! behind a held one only the lanes know, so that is passed in.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+
+use crate::model::change::SubscriptionId;
+use crate::model::report::{ChannelReport, StateEntry, SubscriptionReport};
+use crate::model::time::rfc3339;
+
+use super::state::StateValue;
+use super::world::{Channel, Processor, World};
+
+/// All channels in the order of their numbers; `waiting` says how many events of a subscription wait behind held ones.
+pub fn channel_reports(world: &World, waiting: impl Fn(SubscriptionId) -> u64) -> Vec<ChannelReport> {
+    let report = |channel: &Channel| ChannelReport {
+        name: channel.name.to_string(),
+        kind: "topic".to_owned(),
+        first: 0,
+        next: channel.next,
+        publishers: publishers(world, channel),
+        subscriptions: channel
+            .subscriptions
+            .iter()
+            .filter_map(|id| subscription_report(world, *id, waiting(*id)))
+            .collect(),
+    };
+    world.channels().iter().map(report).collect()
+}
+
+fn publishers(world: &World, channel: &Channel) -> Vec<String> {
+    let publishes = |processor: &&Processor| {
+        processor.deployed
+            && processor.deployment.as_ref().is_some_and(|d| d.descriptor.publishes.contains(&channel.name))
+    };
+    world.processors().iter().filter(publishes).map(|processor| processor.name.to_string()).collect()
+}
+
+/// A subscription's position, unless there is no such subscription.
+pub fn subscription_report(world: &World, id: SubscriptionId, waiting: u64) -> Option<SubscriptionReport> {
+    let subscription = world.subscriptions().get(id as usize)?;
+    let processor = world.processors().get(subscription.processor as usize)?;
+    let channel = world.channels().get(subscription.channel as usize)?;
+    let (cursor, ahead) = (subscription.decided.cursor(), subscription.decided.ahead());
+    Some(SubscriptionReport {
+        processor: processor.name.to_string(),
+        channel: channel.name.to_string(),
+        start: subscription.start,
+        cursor,
+        decided: cursor - subscription.start + ahead,
+        lag: channel.next.saturating_sub(cursor).saturating_sub(ahead),
+        held: processor.held.range((id, 0)..=(id, u64::MAX)).count() as u64,
+        waiting,
+    })
+}
+
+/// Whether events of the subscription's channel are still to be handled by it: it is not forgotten, its processor is deployed, and
+/// what runs asks for the channel.
+pub fn is_read(world: &World, id: SubscriptionId) -> bool {
+    let read = || {
+        let subscription = world.subscriptions().get(id as usize).filter(|s| !s.forgotten)?;
+        let processor = world.processors().get(subscription.processor as usize).filter(|p| p.deployed)?;
+        let channel = world.channels().get(subscription.channel as usize)?;
+        let asks = &processor.deployment.as_ref()?.descriptor.subscriptions;
+        Some(asks.iter().any(|ask| ask.channel == channel.name))
+    };
+    read().unwrap_or(false)
+}
+
+/// The state of a processor, of one key or of all, in order, at most `limit` entries; expired values are not there.
+pub fn state_entries(processor: &Processor, key: Option<&str>, now_ms: u64, limit: usize) -> Vec<StateEntry> {
+    let rows = processor.state.rows(key, now_ms, limit);
+    rows.into_iter().map(|(key, name, value)| state_entry(&key, &name, &value)).collect()
+}
+
+fn state_entry(key: &str, name: &str, value: &StateValue) -> StateEntry {
+    let json = serde_json::from_slice(&value.bytes).ok();
+    let base64 = json.is_none().then(|| BASE64.encode(&value.bytes));
+    StateEntry {
+        key: key.to_owned(),
+        name: name.to_owned(),
+        value: json,
+        value_base64: base64,
+        expires: (value.expires_ms != 0).then(|| rfc3339(value.expires_ms)),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+    use crate::model::change::{Change, Control};
+    use crate::view::fixture::{channel_created, control, deployment, fault, processor_named};
+    use serde_json::json;
+    use uuid::Uuid;
+
+    /// `mail` reads `orders` from offset 2 and publishes on `mails`; there are 10 orders.
+    fn world() -> World {
+        let mut world = World::default();
+        control(&mut world, channel_created(0, "orders"));
+        control(&mut world, channel_created(1, "mails"));
+        control(&mut world, processor_named(0, "mail"));
+        let created = Control::SubscriptionCreated { subscription: 0, processor: 0, channel: 0, start: 2 };
+        control(&mut world, created);
+        let deployment = Box::new(deployment(0, 1, &["orders"], &["mails"]));
+        control(&mut world, Control::Deployed { deployment });
+        for offset in 0..10 {
+            world.fold(&Change::Event { channel: 0, offset, record: &[] });
+        }
+        world
+    }
+
+    #[test]
+    fn a_subscription_says_what_it_did_and_what_is_left() {
+        let mut world = world();
+        for offset in [2, 3, 6, 8] {
+            world.fold(&Change::Decided { subscription: 0, offset, flow: Uuid::nil() });
+        }
+        let (key, flow) = ("k".to_owned(), Uuid::nil());
+        control(
+            &mut world,
+            Control::Held { subscription: 0, offset: 4, position: 4, flow, key, fault: fault() },
+        );
+        let expected = SubscriptionReport {
+            processor: "mail".into(),
+            channel: "orders".into(),
+            start: 2,
+            cursor: 4,
+            decided: 4,
+            lag: 4,
+            held: 1,
+            waiting: 3,
+        };
+        assert_eq!(subscription_report(&world, 0, 3), Some(expected.clone()));
+        assert_eq!(subscription_report(&world, 1, 0), None);
+        let channels = channel_reports(&world, |_| 3);
+        assert_eq!((channels[0].next, &channels[0].publishers), (10, &vec![]));
+        assert_eq!(channels[0].subscriptions, [expected]);
+        assert_eq!((channels[1].next, &channels[1].publishers), (0, &vec!["mail".to_owned()]));
+    }
+
+    #[test]
+    fn an_undeployed_processor_neither_reads_nor_publishes() {
+        let mut world = world();
+        assert!(is_read(&world, 0));
+        control(&mut world, Control::Undeployed { processor: 0, forget: false });
+        assert!(!is_read(&world, 0));
+        let channels = channel_reports(&world, |_| 0);
+        assert!(channels[1].publishers.is_empty());
+        assert_eq!(channels[0].subscriptions.len(), 1);
+    }
+
+    #[test]
+    fn state_is_shown_as_json_or_base64_until_it_expires() {
+        let world = world();
+        let set = |key: &str, value: &[u8], expires_ms| {
+            let value = StateValue { bytes: value.into(), expires_ms };
+            world.processors()[0].state.set(key, "n", Some(value));
+        };
+        set("a", br#"{"n":1}"#, 1_700_000_000_123);
+        set("b", &[0xff, 0], 0);
+        set("c", b"1", 5);
+        let entries = state_entries(&world.processors()[0], None, 6, 10);
+        assert_eq!(entries.len(), 2);
+        assert_eq!(entries[0].value, Some(json!({"n": 1})));
+        assert_eq!(entries[0].expires.as_deref(), Some("2023-11-14T22:13:20.123Z"));
+        assert_eq!((&entries[1].value, entries[1].value_base64.as_deref()), (&None, Some("/wA=")));
+        assert_eq!(state_entries(&world.processors()[0], Some("b"), 6, 10).len(), 1);
+        assert_eq!(state_entries(&world.processors()[0], None, 6, 1).len(), 1);
+    }
+}
