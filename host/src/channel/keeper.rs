@@ -71,7 +71,10 @@ fn run(domain: &Domain, mut store: Option<Store>, stop: &Stop) {
             match write(domain, store.as_mut()) {
                 Ok(position) => written = Some(position),
                 Err(why) => {
-                    tracing::error!(why, "views are not written any more; they are folded again at the next start");
+                    tracing::error!(
+                        why,
+                        "views are not written any more; they are folded again at the next start"
+                    );
                     return;
                 }
             }

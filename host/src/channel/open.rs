@@ -87,11 +87,12 @@ fn open_store(views: Option<&PathBuf>, journal_next: u64) -> Result<Opened, Open
     let refuse = |why: String| OpenError::Views { folder: folder.clone(), why };
     std::fs::create_dir_all(folder).map_err(|error| refuse(error.to_string()))?;
     let path = folder.join("views.sqlite");
-    let (store, world, reflected) = Store::open(&path, u64::MAX).map_err(|error| refuse(error.to_string()))?;
+    let (store, world, reflected) = Store::open(&path).map_err(|error| refuse(error.to_string()))?;
     if reflected > journal_next {
         return Err(refuse(format!(
             "they reflect position {reflected}, and the journal ends at {journal_next}: they belong to another \
-             journal, or the journal lost its end; delete the folder to build them again from this journal"
+             journal, or the disk lost the journal's end; find the right journal, or delete the folder to accept the \
+             loss and build them again"
         )));
     }
     Ok((Some(store), world, reflected))

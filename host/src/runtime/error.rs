@@ -85,17 +85,17 @@ impl Error {
     /// The stable code, the same in HTTP, CLI and log.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::NotWasm => "component_not_wasm",
-            Self::CoreModule => "component_core_module",
-            Self::TooLarge { .. } => "component_too_large",
-            Self::Invalid { .. } => "component_invalid",
-            Self::World { .. } => "component_wrong_world",
-            Self::Imports(_) => "component_import_not_offered",
-            Self::DescriptorMissing => "descriptor_missing",
-            Self::DescriptorTwice { .. } => "descriptor_twice",
-            Self::Descriptor(_) => "descriptor_invalid",
-            Self::Instantiate(_) => "component_not_instantiable",
-            Self::Engine { .. } => "engine_failed",
+            Self::NotWasm => "component-not-wasm",
+            Self::CoreModule => "component-core-module",
+            Self::TooLarge { .. } => "component-too-large",
+            Self::Invalid { .. } => "component-invalid",
+            Self::World { .. } => "component-wrong-world",
+            Self::Imports(_) => "component-import-not-offered",
+            Self::DescriptorMissing => "descriptor-missing",
+            Self::DescriptorTwice { .. } => "descriptor-twice",
+            Self::Descriptor(_) => "descriptor-invalid",
+            Self::Instantiate(_) => "component-not-instantiable",
+            Self::Engine { .. } => "engine-failed",
         }
     }
 }
@@ -150,13 +150,13 @@ impl CallError {
     /// The stable code, the same in HTTP, CLI and log.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Trap { .. } => "guest_trap",
-            Self::Deadline { .. } => "guest_deadline",
-            Self::Memory { .. } => "guest_memory",
-            Self::Output { .. } => "guest_output",
-            Self::Malformed { .. } => "guest_malformed",
-            Self::Host(_) => "host_failed",
-            Self::Spent => "instance_spent",
+            Self::Trap { .. } => "guest-trap",
+            Self::Deadline { .. } => "guest-deadline",
+            Self::Memory { .. } => "guest-memory",
+            Self::Output { .. } => "guest-output",
+            Self::Malformed { .. } => "guest-malformed",
+            Self::Host(_) => "host-failed",
+            Self::Spent => "instance-spent",
         }
     }
 

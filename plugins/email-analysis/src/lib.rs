@@ -60,23 +60,13 @@ impl Report {
         self.body_chars_average = self.body_chars_total / self.emails;
         *self.per_kind.entry(mail.about.event.clone()).or_default() += 1;
         self.count_domain(&mail.recipient);
-        if self
-            .longest
-            .as_ref()
-            .is_none_or(|longest| longest.body_chars < body_chars)
-        {
-            self.longest = Some(Longest {
-                subject: mail.subject.clone(),
-                body_chars,
-            });
+        if self.longest.as_ref().is_none_or(|longest| longest.body_chars < body_chars) {
+            self.longest = Some(Longest { subject: mail.subject.clone(), body_chars });
         }
     }
 
     fn count_domain(&mut self, recipient: &str) {
-        let domain = recipient
-            .rsplit_once('@')
-            .map_or(OTHER, |(_, domain)| domain)
-            .to_lowercase();
+        let domain = recipient.rsplit_once('@').map_or(OTHER, |(_, domain)| domain).to_lowercase();
         let counted = self.per_domain.contains_key(&domain) || self.per_domain.len() < DOMAINS_MAX;
         let domain = if counted { domain } else { OTHER.to_owned() };
         *self.per_domain.entry(domain).or_default() += 1;
@@ -104,20 +94,10 @@ mod tests {
         deliver(&mut kit, "bob@example.com", "order-created", "1234");
         let out = deliver(&mut kit, "eve@EXAMPLE.org", "payment-denied", "ééé");
         let report: Report = out.published("email-report")[0].data();
-        assert_eq!(
-            (
-                report.emails,
-                report.body_chars_total,
-                report.body_chars_average
-            ),
-            (3, 15, 5)
-        );
+        assert_eq!((report.emails, report.body_chars_total, report.body_chars_average), (3, 15, 5));
         assert_eq!(report.per_kind["order-created"], 2);
         assert_eq!(report.per_domain["example.org"], 2);
-        let longest = Longest {
-            subject: "about order-created".to_owned(),
-            body_chars: 8,
-        };
+        let longest = Longest { subject: "about order-created".to_owned(), body_chars: 8 };
         assert_eq!(report.longest, Some(longest));
         assert_eq!(kit.state("single", "report"), Some(report));
     }
@@ -138,9 +118,6 @@ mod tests {
         report.count_domain("ada@0.org");
         report.count_domain("nobody");
         assert_eq!(report.per_domain.len(), DOMAINS_MAX + 1);
-        assert_eq!(
-            (report.per_domain[OTHER], report.per_domain["0.org"]),
-            (2, 2)
-        );
+        assert_eq!((report.per_domain[OTHER], report.per_domain["0.org"]), (2, 2));
     }
 }

@@ -14,12 +14,8 @@ use stock::{Hold, Stock};
 
 /// What is there before the first event, unless the setting `catalogue` says otherwise. A book that is not listed
 /// starts with none.
-const CATALOGUE: [(&str, u32); 4] = [
-    ("moby-dick", 40),
-    ("frankenstein", 25),
-    ("middlemarch", 12),
-    ("dracula", 6),
-];
+const CATALOGUE: [(&str, u32); 4] =
+    [("moby-dick", 40), ("frankenstein", 25), ("middlemarch", 12), ("dracula", 6)];
 
 /// How long it is remembered that an order was released.
 const RELEASED_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -87,16 +83,7 @@ fn reserve(order: &Order, cx: &mut Context<'_>) -> Handled {
     }
     let stock = stock_of(&order.sku, cx)?.reserve(order.quantity);
     let order_id = Some(order.order_id.as_str());
-    tell(
-        &order.sku,
-        stock,
-        Cause {
-            event: "order-created",
-            quantity: order.quantity,
-            order_id,
-        },
-        cx,
-    )
+    tell(&order.sku, stock, Cause { event: "order-created", quantity: order.quantity, order_id }, cx)
 }
 
 fn release(order: &Order, cx: &mut Context<'_>) -> Handled {
@@ -108,25 +95,12 @@ fn release(order: &Order, cx: &mut Context<'_>) -> Handled {
     };
     let stock = stock_of(&order.sku, cx)?.release(quantity);
     let order_id = Some(order.order_id.as_str());
-    tell(
-        &order.sku,
-        stock,
-        Cause {
-            event: "payment-denied",
-            quantity,
-            order_id,
-        },
-        cx,
-    )
+    tell(&order.sku, stock, Cause { event: "payment-denied", quantity, order_id }, cx)
 }
 
 fn replenish(delivery: &StockReplenished, cx: &mut Context<'_>) -> Handled {
     let stock = stock_of(&delivery.sku, cx)?.add(delivery.quantity);
-    let cause = Cause {
-        event: "stock-replenished",
-        quantity: delivery.quantity,
-        order_id: None,
-    };
+    let cause = Cause { event: "stock-replenished", quantity: delivery.quantity, order_id: None };
     tell(&delivery.sku, stock, cause, cx)
 }
 
@@ -141,10 +115,7 @@ fn stock_of(sku: &str, cx: &mut Context<'_>) -> Result<Stock, Fault> {
     let catalogue = cx.config_json::<BTreeMap<String, u32>>("catalogue")?;
     let listed = match &catalogue {
         Some(catalogue) => catalogue.get(sku).copied(),
-        None => CATALOGUE
-            .iter()
-            .find(|(known, _)| *known == sku)
-            .map(|(_, on_hand)| *on_hand),
+        None => CATALOGUE.iter().find(|(known, _)| *known == sku).map(|(_, on_hand)| *on_hand),
     };
     Ok(Stock::of(listed.unwrap_or(0)))
 }
@@ -153,16 +124,7 @@ fn tell(sku: &str, stock: Stock, cause: Cause<'_>, cx: &mut Context<'_>) -> Hand
     cx.state().set("stock", &stock)?;
     let Stock { on_hand, reserved } = stock;
     let available = stock.available();
-    cx.publish(
-        "inventory-updated",
-        &InventoryUpdated {
-            sku,
-            on_hand,
-            reserved,
-            available,
-            cause,
-        },
-    )
+    cx.publish("inventory-updated", &InventoryUpdated { sku, on_hand, reserved, available, cause })
 }
 
 #[cfg(test)]
@@ -177,8 +139,7 @@ mod tests {
     }
 
     fn of_order(channel: &str, order: &str, quantity: u32) -> TestEvent {
-        let data =
-            json!({ "order_id": order, "sku": "dracula", "quantity": quantity, "currency": "EUR" });
+        let data = json!({ "order_id": order, "sku": "dracula", "quantity": quantity, "currency": "EUR" });
         event(channel).subject(order).json(&data)
     }
 
@@ -214,10 +175,7 @@ mod tests {
         let mut kit = kit();
         kit.deliver(of_order("order-created", "o-1", 2));
         let again = kit.deliver(of_order("order-created", "o-1", 2));
-        assert_eq!(
-            again.told_nothing(),
-            Some("this order has its copies already")
-        );
+        assert_eq!(again.told_nothing(), Some("this order has its copies already"));
         kit.deliver(of_order("payment-denied", "o-1", 2));
         let again = kit.deliver(of_order("payment-denied", "o-1", 2));
         assert_eq!(again.told_nothing(), Some("this order holds nothing"));
@@ -237,41 +195,20 @@ mod tests {
     fn more_can_be_ordered_than_is_there_until_a_delivery_comes() {
         let mut kit = kit();
         let out = kit.deliver(of_order("order-created", "o-1", 8));
-        assert_eq!(
-            out.published("inventory-updated")[0].data::<Value>()["available"],
-            -2
-        );
+        assert_eq!(out.published("inventory-updated")[0].data::<Value>()["available"], -2);
         let delivery = json!({ "sku": "dracula", "quantity": 10 });
         let out = kit.deliver(event("stock-replenished").subject("o-1").json(&delivery));
-        assert_eq!(
-            out.published("inventory-updated")[0].data::<Value>()["available"],
-            8
-        );
-        assert_eq!(
-            stock(&kit),
-            Some(Stock {
-                on_hand: 16,
-                reserved: 8
-            })
-        );
+        assert_eq!(out.published("inventory-updated")[0].data::<Value>()["available"], 8);
+        assert_eq!(stock(&kit), Some(Stock { on_hand: 16, reserved: 8 }));
     }
 
     #[test]
     fn the_operator_may_set_the_catalogue() {
         let mut kit = kit().config("catalogue", r#"{"dracula": 100}"#);
         kit.deliver(of_order("order-created", "o-1", 1));
-        assert_eq!(
-            stock(&kit),
-            Some(Stock {
-                on_hand: 100,
-                reserved: 1
-            })
-        );
+        assert_eq!(stock(&kit), Some(Stock { on_hand: 100, reserved: 1 }));
         let mut kit = TestKit::new(Inventory::processor()).config("catalogue", "100 books");
         let out = kit.deliver(of_order("order-created", "o-1", 1));
-        assert!(
-            out.fault()
-                .is_some_and(|fault| fault.message().contains("config 'catalogue'"))
-        );
+        assert!(out.fault().is_some_and(|fault| fault.message().contains("config 'catalogue'")));
     }
 }

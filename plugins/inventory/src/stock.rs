@@ -23,10 +23,7 @@ pub enum Hold {
 impl Stock {
     /// A stock of which nothing is promised yet.
     pub fn of(on_hand: u32) -> Self {
-        Self {
-            on_hand,
-            reserved: 0,
-        }
+        Self { on_hand, reserved: 0 }
     }
 
     /// What can still be sold; below zero when orders wait.
@@ -36,25 +33,16 @@ impl Stock {
 
     /// Promises copies to an order.
     pub fn reserve(self, quantity: u32) -> Self {
-        Self {
-            reserved: self.reserved.saturating_add(quantity),
-            ..self
-        }
+        Self { reserved: self.reserved.saturating_add(quantity), ..self }
     }
 
     /// Takes a promise back.
     pub fn release(self, quantity: u32) -> Self {
-        Self {
-            reserved: self.reserved.saturating_sub(quantity),
-            ..self
-        }
+        Self { reserved: self.reserved.saturating_sub(quantity), ..self }
     }
 
     /// Adds what was delivered.
     pub fn add(self, quantity: u32) -> Self {
-        Self {
-            on_hand: self.on_hand.saturating_add(quantity),
-            ..self
-        }
+        Self { on_hand: self.on_hand.saturating_add(quantity), ..self }
     }
 }

@@ -48,21 +48,13 @@ impl Letter {
         match event.channel() {
             "order-created" => event.decode().map(|created| Self::created(order, &created)),
             "payment-denied" => event.decode().map(|denied| Self::denied(order, &denied)),
-            "order-fulfilled" => event
-                .decode()
-                .map(|fulfilled| Self::fulfilled(order, &fulfilled)),
+            "order-fulfilled" => event.decode().map(|fulfilled| Self::fulfilled(order, &fulfilled)),
             _ => event.decode().map(|shipped| Self::shipped(order, &shipped)),
         }
     }
 
     fn created(order: &str, created: &OrderCreated) -> Self {
-        let OrderCreated {
-            sku,
-            quantity,
-            total_minor,
-            currency,
-            card,
-        } = created;
+        let OrderCreated { sku, quantity, total_minor, currency, card } = created;
         Self {
             subject: format!("We have your order {order}"),
             text: format!(
@@ -96,20 +88,12 @@ impl Letter {
         };
         Self {
             subject: format!("Your order {order} is packed"),
-            text: format!(
-                "your {} is packed into {parcels} and waits for the carrier.",
-                fulfilled.sku
-            ),
+            text: format!("your {} is packed into {parcels} and waits for the carrier.", fulfilled.sku),
         }
     }
 
     fn shipped(order: &str, shipped: &OrderShipped) -> Self {
-        let OrderShipped {
-            carrier,
-            tracking,
-            days_max,
-            city,
-        } = shipped;
+        let OrderShipped { carrier, tracking, days_max, city } = shipped;
         Self {
             subject: format!("Your order {order} is on its way"),
             text: format!(

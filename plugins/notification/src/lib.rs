@@ -47,16 +47,8 @@ fn write_to_customer(event: Event<AboutOrder>, cx: &mut Context) -> Handled {
     let AboutOrder { order_id, customer } = event.data();
     let Letter { subject, text } = Letter::about(&event, order_id)?;
     let body = format!("Dear {},\n\n{text}\n\nYour bookshop\n", customer.name);
-    let about = About {
-        event: event.channel(),
-        order_id,
-    };
-    let mail = EmailSent {
-        recipient: &customer.email,
-        subject: &subject,
-        body: &body,
-        about,
-    };
+    let about = About { event: event.channel(), order_id };
+    let mail = EmailSent { recipient: &customer.email, subject: &subject, body: &body, about };
     cx.publish("email-sent", &mail)
 }
 
@@ -77,9 +69,7 @@ mod tests {
     }
 
     fn body_has(mail: &Value, parts: &[&str]) -> bool {
-        mail["body"]
-            .as_str()
-            .is_some_and(|body| parts.iter().all(|part| body.contains(part)))
+        mail["body"].as_str().is_some_and(|body| parts.iter().all(|part| body.contains(part)))
     }
 
     #[test]
@@ -91,20 +81,9 @@ mod tests {
         let mail = mail("order-created", order);
         assert_eq!(mail["recipient"], "ada@example.org");
         assert_eq!(mail["subject"], "We have your order order-7");
-        assert_eq!(
-            mail["about"],
-            json!({ "event": "order-created", "order_id": "order-7" })
-        );
+        assert_eq!(mail["about"], json!({ "event": "order-created", "order_id": "order-7" }));
         assert!(
-            body_has(
-                &mail,
-                &[
-                    "Dear Ada Lovelace",
-                    "2 x moby-dick",
-                    "29.05 EUR",
-                    "ending in 4242"
-                ]
-            ),
+            body_has(&mail, &["Dear Ada Lovelace", "2 x moby-dick", "29.05 EUR", "ending in 4242"]),
             "{mail}"
         );
     }
@@ -116,39 +95,25 @@ mod tests {
             ("expired_card", "has expired"),
             ("declined", "Please try another card"),
         ] {
-            let mail = mail(
-                "payment-denied",
-                json!({ "reason": reason, "card_last_four": "9995" }),
-            );
-            assert!(
-                body_has(&mail, &["9995", advice, "nothing has been charged"]),
-                "{mail}"
-            );
+            let mail = mail("payment-denied", json!({ "reason": reason, "card_last_four": "9995" }));
+            assert!(body_has(&mail, &["9995", advice, "nothing has been charged"]), "{mail}");
         }
     }
 
     #[test]
     fn packing_and_shipping_are_announced() {
-        let packed = mail(
-            "order-fulfilled",
-            json!({ "sku": "dracula", "parcels": [8, 1] }),
-        );
+        let packed = mail("order-fulfilled", json!({ "sku": "dracula", "parcels": [8, 1] }));
         assert!(body_has(&packed, &["2 parcels"]), "{packed}");
-        let shipped = json!({ "carrier": "Gelbpost", "tracking": ["RB1", "RB2"], "days_max": 2, "city": "Leipzig" });
+        let shipped =
+            json!({ "carrier": "Gelbpost", "tracking": ["RB1", "RB2"], "days_max": 2, "city": "Leipzig" });
         let shipped = mail("order-shipped", shipped);
-        assert!(
-            body_has(&shipped, &["Gelbpost", "RB1, RB2", "Leipzig", "2 days"]),
-            "{shipped}"
-        );
+        assert!(body_has(&shipped, &["Gelbpost", "RB1, RB2", "Leipzig", "2 days"]), "{shipped}");
     }
 
     #[test]
     fn an_event_without_a_customer_is_rejected() {
         let lost = event("order-shipped").json(&json!({ "order_id": "order-7" }));
         let out = TestKit::new(write_to_customer_processor()).deliver(lost);
-        assert!(
-            out.fault()
-                .is_some_and(|fault| fault.message().contains("missing field `customer`"))
-        );
+        assert!(out.fault().is_some_and(|fault| fault.message().contains("missing field `customer`")));
     }
 }

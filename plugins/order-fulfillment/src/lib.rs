@@ -52,23 +52,8 @@ fn pack(event: Event<PaymentApplied>, cx: &mut Context) -> Handled {
     }
     let parcels = parcels(order.quantity);
     cx.state().set("parcels", &parcels)?;
-    let PaymentApplied {
-        order_id,
-        sku,
-        customer,
-        ship_to,
-        ..
-    } = order;
-    cx.publish(
-        "order-fulfilled",
-        &OrderFulfilled {
-            order_id,
-            sku,
-            parcels,
-            customer,
-            ship_to,
-        },
-    )
+    let PaymentApplied { order_id, sku, customer, ship_to, .. } = order;
+    cx.publish("order-fulfilled", &OrderFulfilled { order_id, sku, parcels, customer, ship_to })
 }
 
 /// Full parcels, and a last one with the rest.
@@ -110,11 +95,7 @@ mod tests {
         for books in 1..50 {
             let parcels = parcels(books);
             assert_eq!(parcels.iter().sum::<u32>(), books);
-            assert!(
-                parcels
-                    .iter()
-                    .all(|parcel| (1..=PARCEL_BOOKS_MAX).contains(parcel))
-            );
+            assert!(parcels.iter().all(|parcel| (1..=PARCEL_BOOKS_MAX).contains(parcel)));
         }
     }
 

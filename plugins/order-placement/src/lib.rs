@@ -82,26 +82,15 @@ fn accept(order_id: String, order: PlaceOrder, cx: &mut Context<'_>) -> Handled 
         ship_to: order.ship_to,
     };
     cx.state().set("order", &created)?;
-    let OrderCreated {
-        order_id, currency, ..
-    } = &created;
-    cx.reply(&Placed {
-        order_id,
-        total_minor,
-        currency,
-    })?;
-    cx.emit("order-created")
-        .subject(order_id)
-        .partition_key(order_id)
-        .json(&created)
+    let OrderCreated { order_id, currency, .. } = &created;
+    cx.reply(&Placed { order_id, total_minor, currency })?;
+    cx.emit("order-created").subject(order_id).partition_key(order_id).json(&created)
 }
 
 fn refuse(order_id: String, problems: Vec<Problem>, cx: &mut Context<'_>) -> Handled {
     let refused = OrderRefused { order_id, problems };
     cx.reply(&refused)?;
-    cx.emit("order-refused")
-        .subject(&refused.order_id)
-        .json(&refused)
+    cx.emit("order-refused").subject(&refused.order_id).json(&refused)
 }
 
 #[cfg(test)]
@@ -121,10 +110,7 @@ mod tests {
     }
 
     fn placing(order: &Value) -> TestEvent {
-        event("place-order")
-            .id("7")
-            .partition_key("web")
-            .json(order)
+        event("place-order").id("7").partition_key("web").json(order)
     }
 
     #[test]
@@ -132,10 +118,7 @@ mod tests {
         let mut kit = TestKit::new(place_order_processor());
         let out = kit.deliver(placing(&order()));
         let created = out.published("order-created")[0];
-        assert_eq!(
-            (created.subject(), created.partition_key()),
-            (Some("order-7"), Some("order-7"))
-        );
+        assert_eq!((created.subject(), created.partition_key()), (Some("order-7"), Some("order-7")));
         assert_eq!(created.data::<Value>()["total_minor"], 2998);
         assert_eq!(kit.state::<Value>("7", "order"), Some(created.data()));
         let placed = json!({ "order_id": "order-7", "total_minor": 2998, "currency": "EUR" });
@@ -147,10 +130,7 @@ mod tests {
         let mut kit = TestKit::new(place_order_processor());
         let out = kit.deliver(placing(&order()));
         let told = String::from_utf8_lossy(out.emitted()[0].bytes()).into_owned();
-        assert!(
-            !told.contains("4242 4242") && !told.contains("42424242"),
-            "{told}"
-        );
+        assert!(!told.contains("4242 4242") && !told.contains("42424242"), "{told}");
         assert!(told.contains(r#""last_four":"4242""#), "{told}");
     }
 
@@ -164,10 +144,7 @@ mod tests {
         let out = kit.deliver(placing(&wrong));
         let refused: Value = out.published("order-refused")[0].data();
         let problems = refused["problems"].as_array().unwrap();
-        let fields: Vec<_> = problems
-            .iter()
-            .map(|problem| problem["field"].as_str().unwrap())
-            .collect();
+        let fields: Vec<_> = problems.iter().map(|problem| problem["field"].as_str().unwrap()).collect();
         assert_eq!(fields, ["quantity", "customer.email", "card.number"]);
         assert_eq!(out.reply::<Value>(), Some(refused));
         assert_eq!(kit.state::<Value>("7", "order"), None);

@@ -47,10 +47,7 @@ pub struct Problem {
 
 impl Problem {
     pub fn new(field: &str, problem: &str) -> Self {
-        Self {
-            field: field.to_owned(),
-            problem: problem.to_owned(),
-        }
+        Self { field: field.to_owned(), problem: problem.to_owned() }
     }
 }
 
@@ -65,46 +62,20 @@ impl PlaceOrder {
         let priced = self.unit_price_minor > 0 && self.total_minor().is_some();
         let checks = [
             ("sku", given(&self.sku), "says no book"),
-            (
-                "quantity",
-                (1..=QUANTITY_MAX).contains(&self.quantity),
-                "is not 1 to 20",
-            ),
+            ("quantity", (1..=QUANTITY_MAX).contains(&self.quantity), "is not 1 to 20"),
             ("unit_price_minor", priced, "is not a price"),
-            (
-                "currency",
-                capitals(&self.currency, 3),
-                "is not a code such as EUR",
-            ),
+            ("currency", capitals(&self.currency, 3), "is not a code such as EUR"),
             ("customer.name", given(&self.customer.name), "is empty"),
-            (
-                "customer.email",
-                email(&self.customer.email),
-                "is not an address",
-            ),
+            ("customer.email", email(&self.customer.email), "is not an address"),
             ("card.number", luhn(&self.card.digits()), "is mistyped"),
-            (
-                "card.expires",
-                month(&self.card.expires),
-                "is not a month such as 2027-04",
-            ),
+            ("card.expires", month(&self.card.expires), "is not a month such as 2027-04"),
             ("ship_to.street", given(&self.ship_to.street), "is empty"),
-            (
-                "ship_to.postcode",
-                given(&self.ship_to.postcode),
-                "is empty",
-            ),
+            ("ship_to.postcode", given(&self.ship_to.postcode), "is empty"),
             ("ship_to.city", given(&self.ship_to.city), "is empty"),
-            (
-                "ship_to.country",
-                capitals(&self.ship_to.country, 2),
-                "is not a code such as PT",
-            ),
+            ("ship_to.country", capitals(&self.ship_to.country, 2), "is not a code such as PT"),
         ];
         let wrong = checks.iter().filter(|(_, right, _)| !right);
-        wrong
-            .map(|(field, _, problem)| Problem::new(field, problem))
-            .collect()
+        wrong.map(|(field, _, problem)| Problem::new(field, problem)).collect()
     }
 }
 
@@ -117,10 +88,7 @@ impl Card {
     /// All that receipts and mails show of the number.
     pub fn last_four(&self) -> String {
         let digits = self.digits();
-        digits
-            .chars()
-            .skip(digits.chars().count().saturating_sub(4))
-            .collect()
+        digits.chars().skip(digits.chars().count().saturating_sub(4)).collect()
     }
 
     /// Stands for the number in every event after `place-order`, so that no other processor gets to see it.
@@ -152,11 +120,7 @@ fn month(text: &str) -> bool {
         return false;
     };
     let digits = |part: &str| part.bytes().all(|c| c.is_ascii_digit());
-    year.len() == 4
-        && month.len() == 2
-        && digits(year)
-        && ("01"..="12").contains(&month)
-        && digits(month)
+    year.len() == 4 && month.len() == 2 && digits(year) && ("01"..="12").contains(&month) && digits(month)
 }
 
 /// The check digit of card numbers: from the right, every second digit doubled, crosswise sums, 0 modulo 10.
@@ -167,15 +131,7 @@ fn luhn(number: &str) -> bool {
     };
     let doubled = |digit: u32| if digit > 4 { 2 * digit - 9 } else { 2 * digit };
     let weighed = digits.iter().rev().enumerate();
-    let sum: u32 = weighed
-        .map(|(place, digit)| {
-            if place % 2 == 1 {
-                doubled(*digit)
-            } else {
-                *digit
-            }
-        })
-        .sum();
+    let sum: u32 = weighed.map(|(place, digit)| if place % 2 == 1 { doubled(*digit) } else { *digit }).sum();
     sum.is_multiple_of(10)
 }
 
@@ -184,20 +140,12 @@ mod tests {
     use super::*;
 
     fn card(number: &str) -> Card {
-        Card {
-            number: number.to_owned(),
-            expires: String::new(),
-        }
+        Card { number: number.to_owned(), expires: String::new() }
     }
 
     #[test]
     fn card_numbers_are_checked_by_their_check_digit() {
-        for good in [
-            "4242424242424242",
-            "4111111111111111",
-            "4000000000000002",
-            "378282246310005",
-        ] {
+        for good in ["4242424242424242", "4111111111111111", "4000000000000002", "378282246310005"] {
             assert!(luhn(good), "{good}");
         }
         for bad in ["4242424242424241", "4242", "", "4242x24242424242"] {
@@ -216,9 +164,7 @@ mod tests {
     #[test]
     fn months_are_months() {
         assert!(month("2027-12"));
-        for bad in [
-            "2027-13", "2027-00", "27-12", "2027-1", "12/27", "2027-1x", "x027-10",
-        ] {
+        for bad in ["2027-13", "2027-00", "27-12", "2027-1", "12/27", "2027-1x", "x027-10"] {
             assert!(!month(bad), "{bad}");
         }
     }

@@ -26,10 +26,7 @@ struct Shop {
 impl Shop {
     fn open() -> Self {
         let kit = |make: fn() -> Definition| (make().descriptor, TestKit::new(make()));
-        Self {
-            processors: SHOP.map(kit).into(),
-            orders: 0,
-        }
+        Self { processors: SHOP.map(kit).into(), orders: 0 }
     }
 
     /// Places an order and lets the relay run; returns all that was told, in order.
@@ -41,11 +38,7 @@ impl Shop {
             "card": { "number": card, "expires": "2030-04" },
             "ship_to": { "street": "Rua Augusta 1", "postcode": "1100-048", "city": "Lisboa", "country": "PT" },
         });
-        self.run(
-            event("place-order")
-                .id(&self.orders.to_string())
-                .json(&order),
-        )
+        self.run(event("place-order").id(&self.orders.to_string()).json(&order))
     }
 
     fn run(&mut self, first: TestEvent) -> Vec<Emitted> {
@@ -64,16 +57,8 @@ impl Shop {
     }
 
     fn deliver(&mut self, channel: &str, event: &TestEvent) -> Vec<Delivered> {
-        let hears = |descriptor: &Descriptor| {
-            descriptor
-                .subscriptions
-                .iter()
-                .any(|s| s.channel == channel)
-        };
-        let hearing = self
-            .processors
-            .iter_mut()
-            .filter(|(descriptor, _)| hears(descriptor));
+        let hears = |descriptor: &Descriptor| descriptor.subscriptions.iter().any(|s| s.channel == channel);
+        let hearing = self.processors.iter_mut().filter(|(descriptor, _)| hears(descriptor));
         hearing.map(|(_, kit)| kit.deliver(event.clone())).collect()
     }
 
@@ -133,9 +118,7 @@ fn every_test_card_gets_the_networks_answer_and_its_number_stays_private() {
     ];
     for (card, reason) in cases {
         let told = Shop::open().order("moby-dick", card);
-        let denied = told
-            .iter()
-            .find(|event| event.channel() == "payment-denied");
+        let denied = told.iter().find(|event| event.channel() == "payment-denied");
         let why = denied.map(|event| event.data::<Value>()["reason"].clone());
         assert_eq!(why, reason.map(Value::from), "{card}");
         let joined = card.replace(' ', "");
@@ -150,15 +133,9 @@ fn every_test_card_gets_the_networks_answer_and_its_number_stays_private() {
 fn a_book_that_runs_low_is_replenished_within_the_flow() {
     let mut shop = Shop::open();
     let told = shop.order("dracula", "4242 4242 4242 4242");
-    let deliveries = channels(&told)
-        .iter()
-        .filter(|channel| **channel == "stock-replenished")
-        .count();
+    let deliveries = channels(&told).iter().filter(|channel| **channel == "stock-replenished").count();
     assert_eq!(deliveries, 1);
-    assert_eq!(
-        shop.stock("dracula"),
-        Some(json!({ "on_hand": 22, "reserved": 2 }))
-    );
+    assert_eq!(shop.stock("dracula"), Some(json!({ "on_hand": 22, "reserved": 2 })));
 }
 
 #[test]

@@ -110,10 +110,7 @@ fn charge(card: &Card, now: SystemTime) -> Result<Answer, Fault> {
 /// The first moment after a month such as `2027-04`.
 fn end_of_month(month: &str) -> Option<SystemTime> {
     let (year, month) = month.split_once('-')?;
-    let (year, month) = (
-        u64::from(year.parse::<u32>().ok()?),
-        u64::from(month.parse::<u8>().ok()?),
-    );
+    let (year, month) = (u64::from(year.parse::<u32>().ok()?), u64::from(month.parse::<u8>().ok()?));
     // A year that begins in March ends in the leap day, so the days before a month are a straight line.
     let from_march = (12 * year + month).checked_sub(2)?;
     let (year, month) = (from_march / 12, from_march % 12);
@@ -164,17 +161,12 @@ mod tests {
             "card": { "token": token, "last_four": "4242", "expires": expires },
             "ship_to": { "street": "Rua Augusta 1", "postcode": "1100-048", "city": "Lisboa", "country": "PT" },
         });
-        TestKit::new(pay_processor())
-            .deliver(event("order-created").subject("order-7").json(&order))
+        TestKit::new(pay_processor()).deliver(event("order-created").subject("order-7").json(&order))
     }
 
     #[test]
     fn a_good_card_is_charged() {
-        for token in [
-            "tn_c53d7f6c097a50a5",
-            "tn_c500421738618c10",
-            "tn_18ee04703e7005b9",
-        ] {
+        for token in ["tn_c53d7f6c097a50a5", "tn_c500421738618c10", "tn_18ee04703e7005b9"] {
             let out = pay_with(token, "2030-04");
             let applied: Value = out.published("payment-applied")[0].data();
             assert_eq!(applied["amount_minor"], 2998);
@@ -193,23 +185,14 @@ mod tests {
         ];
         for (token, reason) in cases {
             let denied: Value = pay_with(token, "2030-04").published("payment-denied")[0].data();
-            assert_eq!(
-                (&denied["reason"], &denied["sku"]),
-                (&json!(reason), &json!("moby-dick"))
-            );
+            assert_eq!((&denied["reason"], &denied["sku"]), (&json!(reason), &json!("moby-dick")));
         }
     }
 
     #[test]
     fn a_card_is_good_until_the_end_of_its_month() {
-        assert_eq!(
-            pay_with("tn_c53d7f6c097a50a5", "2026-01")
-                .published("payment-applied")
-                .len(),
-            1
-        );
-        let denied: Value =
-            pay_with("tn_c53d7f6c097a50a5", "2025-12").published("payment-denied")[0].data();
+        assert_eq!(pay_with("tn_c53d7f6c097a50a5", "2026-01").published("payment-applied").len(), 1);
+        let denied: Value = pay_with("tn_c53d7f6c097a50a5", "2025-12").published("payment-denied")[0].data();
         assert_eq!(denied["reason"], "expired_card");
     }
 
@@ -231,11 +214,6 @@ mod tests {
 
     #[test]
     fn a_month_that_is_none_is_rejected() {
-        assert!(
-            pay_with("tn_c53d7f6c097a50a5", "soon")
-                .fault()
-                .unwrap()
-                .is_reject()
-        );
+        assert!(pay_with("tn_c53d7f6c097a50a5", "soon").fault().unwrap().is_reject());
     }
 }

@@ -27,10 +27,7 @@ pub struct Part {
 
 impl Default for Levels {
     fn default() -> Self {
-        let level = |(warehouse, copies): (&str, u32)| Level {
-            warehouse: warehouse.to_owned(),
-            copies,
-        };
+        let level = |(warehouse, copies): (&str, u32)| Level { warehouse: warehouse.to_owned(), copies };
         Self(AT_FIRST.map(level).into())
     }
 }
@@ -45,10 +42,7 @@ impl Levels {
             if quantity > 0 {
                 level.copies -= quantity;
                 missing -= quantity;
-                parts.push(Part {
-                    from: level.warehouse.clone(),
-                    quantity,
-                });
+                parts.push(Part { from: level.warehouse.clone(), quantity });
             }
         }
         parts
@@ -67,10 +61,7 @@ mod tests {
     #[test]
     fn warehouses_give_in_turn_and_keep_their_share() {
         let mut levels = Levels::default();
-        let part = |from: &str, quantity| Part {
-            from: from.to_owned(),
-            quantity,
-        };
+        let part = |from: &str, quantity| Part { from: from.to_owned(), quantity };
         assert_eq!(levels.take(12), [part("leipzig", 10), part("porto", 2)]);
         assert!(!levels.all_low());
         assert_eq!(levels.take(100), [part("porto", 5), part("gdansk", 5)]);

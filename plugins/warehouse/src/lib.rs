@@ -52,26 +52,14 @@ fn replenish(event: Event<InventoryUpdated>, cx: &mut Context) -> Handled {
     let missing = u32::try_from(FULL.saturating_sub(expected)).unwrap_or(u32::MAX);
     let parts = gather(missing, cx)?;
     let quantity = parts.iter().map(|part| part.quantity).sum();
-    cx.state()
-        .set("on_its_way", &on_its_way.saturating_add(quantity))?;
-    cx.publish(
-        "stock-replenished",
-        &StockReplenished {
-            sku: &update.sku,
-            quantity,
-            parts,
-        },
-    )
+    cx.state().set("on_its_way", &on_its_way.saturating_add(quantity))?;
+    cx.publish("stock-replenished", &StockReplenished { sku: &update.sku, quantity, parts })
 }
 
 /// What was sent and has not been counted in yet.
 fn still_on_its_way(update: &InventoryUpdated, cx: &mut Context<'_>) -> Result<u32, Fault> {
     let sent: u32 = cx.state().get_or_default("on_its_way")?;
-    let arrived = if update.cause.event == "stock-replenished" {
-        update.cause.quantity
-    } else {
-        0
-    };
+    let arrived = if update.cause.event == "stock-replenished" { update.cause.quantity } else { 0 };
     Ok(sent.saturating_sub(arrived))
 }
 
@@ -82,13 +70,8 @@ fn gather(missing: u32, cx: &mut Context<'_>) -> Result<Vec<Part>, Fault> {
     let transferred: u32 = parts.iter().map(|part| part.quantity).sum();
     let rest = missing - transferred;
     if rest > 0 && levels.all_low() {
-        cx.log_info(format_args!(
-            "all warehouses are low: {rest} more from the publisher"
-        ));
-        parts.push(Part {
-            from: "publisher".to_owned(),
-            quantity: rest.max(PRINT_RUN),
-        });
+        cx.log_info(format_args!("all warehouses are low: {rest} more from the publisher"));
+        parts.push(Part { from: "publisher".to_owned(), quantity: rest.max(PRINT_RUN) });
     }
     cx.state().set("levels", &levels)?;
     Ok(parts)
@@ -107,7 +90,8 @@ mod tests {
 
     fn update(available: i64, cause: &str, quantity: u32) -> TestEvent {
         let cause = json!({ "event": cause, "quantity": quantity });
-        let data = json!({ "sku": "dracula", "on_hand": 9, "reserved": 9, "available": available, "cause": cause });
+        let data =
+            json!({ "sku": "dracula", "on_hand": 9, "reserved": 9, "available": available, "cause": cause });
         event("inventory-updated").subject("o-1").json(&data)
     }
 
@@ -133,10 +117,7 @@ mod tests {
     fn the_publisher_helps_when_all_are_low() {
         let out = kit().deliver(update(-10, "order-created", 15));
         let told: Value = out.published("stock-replenished")[0].data();
-        assert_eq!(
-            told["parts"][3],
-            json!({ "from": "publisher", "quantity": PRINT_RUN })
-        );
+        assert_eq!(told["parts"][3], json!({ "from": "publisher", "quantity": PRINT_RUN }));
         assert_eq!(told["quantity"], 22 + PRINT_RUN);
     }
 

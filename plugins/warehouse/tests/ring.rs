@@ -28,8 +28,7 @@ impl Ring {
 
     fn order(&mut self, id: &str, quantity: u32) {
         let order = json!({ "order_id": id, "sku": "dracula", "quantity": quantity });
-        self.events
-            .push_back(event("order-created").subject(id).json(&order));
+        self.events.push_back(event("order-created").subject(id).json(&order));
     }
 
     /// Lets both work until nothing is left; says how many events that took.
@@ -43,8 +42,7 @@ impl Ring {
                 let filled = self.warehouse.deliver(update.to_event());
                 let deliveries = filled.published("stock-replenished");
                 self.deliveries += deliveries.len() as u32;
-                self.events
-                    .extend(deliveries.iter().map(|delivery| delivery.to_event()));
+                self.events.extend(deliveries.iter().map(|delivery| delivery.to_event()));
             }
         }
         handled

@@ -95,7 +95,7 @@ fn outcomes_are_bounded_before_they_are_copied() {
 #[test]
 fn spans_outside_the_memory_are_a_fault_of_the_guest() {
     let lists = "(i32.store (i32.const 0) (i32.const 64)) (i32.store (i32.const 4) (i32.const 1000000)) (i32.const 0)";
-    assert_eq!(fault(&handle(lists)).code(), "guest_trap");
+    assert_eq!(fault(&handle(lists)).code(), "guest-trap");
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn a_host_call_names_an_event_of_the_batch() {
     assert_eq!(fault(&get), expected);
     let log =
         handle("(call $log-write (i32.const 7) (i32.const 0) (i32.const 0) (i32.const 1)) (i32.const 0)");
-    assert_eq!(fault(&log).code(), "guest_malformed");
+    assert_eq!(fault(&log).code(), "guest-malformed");
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn the_log_of_an_event_is_bounded_in_lines_and_bytes() {
         let program = load(&handle(&spam(len)));
         let calls = Arc::new(Calls::default());
         let mut instance = program.instantiate(calls.clone()).unwrap();
-        assert_eq!(instance.call(&batch(2, b"{}")).unwrap_err().code(), "guest_trap");
+        assert_eq!(instance.call(&batch(2, b"{}")).unwrap_err().code(), "guest-trap");
         let log = calls.lines.lock();
         assert_eq!(log.len(), lines + 1, "{len}");
         assert_eq!(log[0].2.len(), line_bytes);

@@ -23,14 +23,14 @@ fn what_is_no_processor_is_refused_with_what_to_do() {
         DESCRIPTOR.replace('"', "\\\"")
     ));
     let cases = [
-        (b"#!/bin/sh".to_vec(), "component_not_wasm", "cargo build --target wasm32-wasip2"),
-        (Vec::new(), "component_not_wasm", "cargo build --target wasm32-wasip2"),
-        (text("(module)"), "component_core_module", "cargo build --target wasm32-wasip2"),
-        (text("(component)"), "descriptor_missing", "macro of baton-sdk"),
-        (other_world, "component_wrong_world", "does not export 'baton:processor/handler@0.1.0'"),
-        (described(&DESCRIPTOR.repeat(2)), "descriptor_twice", "keep one"),
-        (described("{"), "descriptor_invalid", "build the component with a baton-sdk"),
-        (described(&DESCRIPTOR.replace("@0.1.0", "@7.0.0")), "descriptor_invalid", "this host serves"),
+        (b"#!/bin/sh".to_vec(), "component-not-wasm", "cargo build --target wasm32-wasip2"),
+        (Vec::new(), "component-not-wasm", "cargo build --target wasm32-wasip2"),
+        (text("(module)"), "component-core-module", "cargo build --target wasm32-wasip2"),
+        (text("(component)"), "descriptor-missing", "macro of baton-sdk"),
+        (other_world, "component-wrong-world", "does not export 'baton:processor/handler@0.1.0'"),
+        (described(&DESCRIPTOR.repeat(2)), "descriptor-twice", "keep one"),
+        (described("{"), "descriptor-invalid", "build the component with a baton-sdk"),
+        (described(&DESCRIPTOR.replace("@0.1.0", "@7.0.0")), "descriptor-invalid", "this host serves"),
     ];
     for (bytes, code, words) in cases {
         let error = inspect(&bytes).unwrap_err();
@@ -51,7 +51,7 @@ fn a_component_that_is_cut_off_is_invalid() {
 fn the_size_is_bounded() {
     let mut bytes = b"\0asm".to_vec();
     bytes.resize(COMPONENT_BYTES_MAX as usize + 1, 0);
-    assert_eq!(inspect(&bytes).unwrap_err().code(), "component_too_large");
+    assert_eq!(inspect(&bytes).unwrap_err().code(), "component-too-large");
 }
 
 #[test]
@@ -75,5 +75,5 @@ fn invalid_code_is_refused_by_the_compiler() {
     let at = bytes.windows(2).position(|code| code == [0x41, 5]).unwrap();
     bytes[at] = 0x01;
     let error = Engine::new(EngineConfig::default()).unwrap().load(&bytes).err().unwrap();
-    assert_eq!(error.code(), "component_invalid", "{error}");
+    assert_eq!(error.code(), "component-invalid", "{error}");
 }

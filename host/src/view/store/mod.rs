@@ -101,32 +101,27 @@ impl From<rusqlite::Error> for Fault {
 }
 
 impl Store {
-    /// Opens the store of a journal that ends at `journal_end`, and hands out the views and the position that they reflect: everything
-    /// before it is in them. What is broken, foreign, of another version or ahead of its journal is renamed to `*.broken`, and the
-    /// views start from nothing.
-    pub fn open(path: &Path, journal_end: u64) -> Result<(Self, World, u64), Error> {
+    /// Opens a store, and hands out the views and the position that they reflect: everything before it is in them.
+    /// What is broken, foreign or of another version is renamed to `*.broken`, and the views start from nothing.
+    pub fn open(path: &Path) -> Result<(Self, World, u64), Error> {
         let io = |source| Error::Io { path: path.to_owned(), source };
         if let Some(dir) = path.parent() {
             fs::create_dir_all(dir).map_err(io)?;
         }
-        match Self::load(path, journal_end) {
+        match Self::load(path) {
             Err(Fault::Broken(why)) => {
                 tracing::warn!(file = %path.display(), %why, "the views are set aside and folded again from the journal");
                 set_aside(path).map_err(io)?;
-                Self::load(path, journal_end).map_err(|fault| fault.at(path))
+                Self::load(path).map_err(|fault| fault.at(path))
             }
             loaded => loaded.map_err(|fault| fault.at(path)),
         }
     }
 
-    fn load(path: &Path, journal_end: u64) -> Result<(Self, World, u64), Fault> {
+    fn load(path: &Path) -> Result<(Self, World, u64), Fault> {
         let connection = Connection::open(path)?;
         prepare(&connection)?;
         let (world, next) = load::world(&connection)?;
-        if next > journal_end {
-            let why = format!("they reflect position {next}, and the journal ends at {journal_end}");
-            return Err(Fault::Broken(why));
-        }
         Ok((Self { path: path.to_owned(), connection }, world, next))
     }
 
