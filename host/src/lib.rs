@@ -1,4 +1,8 @@
 //! Baton: a host for event processors.
 
+pub mod api;
+pub mod cli;
 pub mod config;
 pub mod model;
+pub mod node;
+pub mod telemetry;

@@ -10,3 +10,4 @@ pub mod key;
 pub mod name;
 pub mod record;
 pub mod report;
+pub mod time;

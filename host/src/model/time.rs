@@ -1,0 +1,78 @@
+//! Times and durations as text: RFC 3339 UTC for times; `5s` style or ISO 8601 for durations. It reads
+//! no clock.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+/// Why a text is not a duration.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'{text}' is not a duration: {why}; write it like 5s, 500ms, 2m or PT5S")]
+pub struct DurationError {
+    text: String,
+    why: String,
+}
+
+/// Reads a duration such as `5s`, `1m 30s` or `PT5S`.
+pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
+    let refuse = |why: String| DurationError { text: text.chars().take(40).collect(), why };
+    let signed: SignedDuration = text.parse().map_err(|error: jiff::Error| refuse(error.to_string()))?;
+    Duration::try_from(signed).map_err(|_| refuse("it is negative".to_owned()))
+}
+
+/// Writes a time in milliseconds since the Unix epoch as RFC 3339 UTC.
+pub fn rfc3339(time_ms: u64) -> String {
+    let known = i64::try_from(time_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    known.map_or_else(|| format!("{time_ms} ms after 1970"), |time| format!("{time:.3}"))
+}
+
+/// How long it is from one RFC 3339 time to another; nothing when one is no time, or `to` is earlier.
+pub fn between(from: &str, to: &str) -> Option<Duration> {
+    let [from, to]: [Timestamp; 2] = [from.parse().ok()?, to.parse().ok()?];
+    to.duration_since(from).try_into().ok()
+}
+
+/// Writes a duration for people, in the unit that suits it: `850 us`, `1.2 ms`, `3.0 s`, `2m 05s`.
+pub fn for_people(duration: Duration) -> String {
+    let us = duration.as_micros();
+    match us {
+        0..1_000 => format!("{us} us"),
+        1_000..1_000_000 => format!("{:.1} ms", us as f64 / 1e3),
+        1_000_000..60_000_000 => format!("{:.1} s", us as f64 / 1e6),
+        60_000_000..3_600_000_000 => format!("{}m {:02}s", us / 60_000_000, us / 1_000_000 % 60),
+        _ => format!("{}h {:02}m", us / 3_600_000_000, us / 60_000_000 % 60),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_in_both_styles() {
+        for text in ["5s", "PT5S", "5000ms", "5 seconds"] {
+            assert_eq!(parse_duration(text).unwrap(), Duration::from_secs(5), "{text}");
+        }
+        for text in ["", "5", "-5s", "soon"] {
+            assert!(parse_duration(text).unwrap_err().to_string().contains("like 5s"), "{text}");
+        }
+    }
+
+    #[test]
+    fn times_are_written_in_utc() {
+        assert_eq!(rfc3339(1_700_000_000_123), "2023-11-14T22:13:20.123Z");
+        let gap = between("2026-01-31T12:00:00Z", "2026-01-31T12:00:00.0012Z");
+        assert_eq!(gap, Some(Duration::from_micros(1200)));
+        assert_eq!(between("2026-01-31T12:00:01Z", "2026-01-31T12:00:00Z"), None);
+    }
+
+    #[test]
+    fn durations_for_people_choose_their_unit() {
+        let cases = [(7, "7 us"), (1_250, "1.2 ms"), (3_000_000, "3.0 s"), (125_000_000, "2m 05s")];
+        for (us, text) in cases {
+            assert_eq!(for_people(Duration::from_micros(us)), text);
+        }
+        assert_eq!(for_people(Duration::from_secs(3_700)), "1h 01m");
+    }
+}
