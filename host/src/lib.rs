@@ -5,4 +5,5 @@ pub mod cli;
 pub mod config;
 pub mod model;
 pub mod node;
+pub mod runtime;
 pub mod telemetry;

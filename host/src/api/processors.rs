@@ -3,13 +3,14 @@
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use super::COMPONENT_BYTES_MAX;
 use super::params::{Named, NoParams, Params, at_most, read_body};
 use super::problem::Refusal;
 use crate::model::name::ProcessorName;
-use crate::model::report::{DeployReport, LogPage, ProcessorList, ProcessorReport, StateList};
+use crate::model::report::{LogPage, ProcessorList, ProcessorReport, StateList};
 use crate::node::{DeployError, LogFilter, Node};
 
 /// How many entries or lines an answer has unless the reader says.
@@ -35,15 +36,30 @@ pub async fn show(
     Ok(Json(node.processor(&name).ok_or_else(|| unknown(&name))?))
 }
 
-/// `PUT /v1/processors/{name}`: the body is the component; answers when it runs.
+/// The query of a deploy.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeployParams {
+    wait: Option<bool>,
+}
+
+/// `PUT /v1/processors/{name}`: the body is the component; answers when it runs, or at once with `wait=false`.
 pub async fn deploy(
     State(node): State<Node>,
     Named(name): Named<ProcessorName>,
-    _: Params<NoParams>,
+    Params(params): Params<DeployParams>,
     request: Request,
-) -> Result<Json<DeployReport>, Refusal> {
+) -> Result<Response, Refusal> {
     let component = read_body(request, COMPONENT_BYTES_MAX).await?;
-    Ok(Json(node.deploy(&name, component).await?))
+    if params.wait == Some(false) {
+        tokio::spawn(async move {
+            if let Err(error) = node.deploy(&name, component).await {
+                tracing::warn!(processor = %name, code = error.code(), "a component was not deployed: {error}");
+            }
+        });
+        return Ok(StatusCode::ACCEPTED.into_response());
+    }
+    Ok(Json(node.deploy(&name, component).await?).into_response())
 }
 
 /// The query of an undeploy.

@@ -1,0 +1,30 @@
+//! A sign of life on stderr for what takes longer than a second.
+
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
+
+use indicatif::ProgressBar;
+
+/// What takes less than this shows nothing.
+const PATIENCE: Duration = Duration::from_secs(1);
+const TICK: Duration = Duration::from_millis(100);
+
+/// Does `work`; while it takes long, says so.
+pub fn during<T>(message: String, work: impl FnOnce() -> T) -> T {
+    let (done, finished) = channel::<()>();
+    let sign = thread::spawn(move || {
+        if finished.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            let bar = ProgressBar::new_spinner().with_message(message);
+            bar.enable_steady_tick(TICK);
+            // It ends when `done` is dropped, whatever happened to the work.
+            let _ = finished.recv();
+            bar.finish_and_clear();
+        }
+    });
+    let result = work();
+    drop(done);
+    // The sign cannot fail in a way that matters to the result.
+    let _ = sign.join();
+    result
+}
