@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Deserializer};
 
+use super::Stopping;
 use super::params::{Named, NoParams, Params, at_most, duration};
 use super::problem::Refusal;
 use crate::model::name::ChannelName;
@@ -63,12 +64,18 @@ fn read_from<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ReadFrom, D::
 /// `GET /v1/channels/{name}/events`
 pub async fn events(
     State(node): State<Node>,
+    State(mut stopping): State<Stopping>,
     Named(name): Named<ChannelName>,
     Params(params): Params<PageParams>,
 ) -> Result<Json<EventPage>, Refusal> {
     let limit = at_most("limit", params.limit.unwrap_or(PAGE_EVENTS_DEFAULT), PAGE_EVENTS_MAX)?;
     let wait = at_most("wait", params.wait.unwrap_or_default(), PAGE_WAIT_MAX)?;
-    let mut page = node.events(&name, params.from, limit, wait).await?;
+    let mut page = tokio::select! {
+        page = node.events(&name, params.from, limit, wait) => page?,
+        () = stopping.ended() => {
+            return Err(Refusal::unavailable("stopping", "the host stops; ask again when it is back").retry_after(1));
+        }
+    };
     page.events = page.events.into_iter().map(Recorded::outward).collect();
     Ok(Json(page))
 }

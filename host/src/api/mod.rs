@@ -19,11 +19,12 @@ use std::io;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, FromRef};
 use axum::http::{Method, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::node::Node;
@@ -40,34 +41,60 @@ pub const COMPONENT_BYTES_MAX: usize = 64 << 20;
 const DRAIN_MAX: Duration = Duration::from_secs(5);
 
 /// Answers requests on `listener` until `shutdown` resolves and what is in flight is answered, or the time for
-/// that is over.
+/// that is over. Who waits for an event is answered at once that the host stops.
 pub async fn serve(
     listener: TcpListener,
     node: Node,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let (stopping, stopped) = tokio::sync::oneshot::channel();
+    let (stop, stopping) = watch::channel(false);
+    let api = Api { node, stopping: Stopping(stopping) };
+    let mut deadline = api.stopping.clone();
     let signal = async move {
         shutdown.await;
-        // Fails when the server has ended already: then nobody waits for it.
-        let _ = stopping.send(());
+        stop.send_replace(true);
     };
     let listener = BoundedListener::new(listener, CONNECTIONS_MAX);
-    let server = axum::serve(listener, router(node)).with_graceful_shutdown(signal);
-    let deadline = async {
-        match stopped.await {
-            Ok(()) => tokio::time::sleep(DRAIN_MAX).await,
-            Err(_) => std::future::pending().await,
-        }
-    };
+    let server = axum::serve(listener, router(api)).with_graceful_shutdown(signal);
     tokio::select! {
         result = server.into_future() => result,
-        () = deadline => Ok(()),
+        () = async { deadline.ended().await; tokio::time::sleep(DRAIN_MAX).await } => Ok(()),
+    }
+}
+
+/// What handlers share.
+#[derive(Clone)]
+struct Api {
+    node: Node,
+    stopping: Stopping,
+}
+
+/// Tells those who wait that the host stops.
+#[derive(Clone)]
+struct Stopping(watch::Receiver<bool>);
+
+impl Stopping {
+    /// Resolves when the host stops.
+    async fn ended(&mut self) {
+        // Without its sender the server is gone: that is an end too.
+        let _ = self.0.wait_for(|stopping| *stopping).await;
+    }
+}
+
+impl FromRef<Api> for Node {
+    fn from_ref(api: &Api) -> Self {
+        api.node.clone()
+    }
+}
+
+impl FromRef<Api> for Stopping {
+    fn from_ref(api: &Api) -> Self {
+        api.stopping.clone()
     }
 }
 
 /// All routes.
-pub(crate) fn router(node: Node) -> Router {
+fn router(api: Api) -> Router {
     Router::new()
         .route("/v1/channels", get(channels::list))
         .route("/v1/channels/{name}", get(channels::show))
@@ -86,14 +113,14 @@ pub(crate) fn router(node: Node) -> Router {
         .fallback(no_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(CatchPanicLayer::custom(panicked))
-        .with_state(node)
+        .with_state(api)
 }
 
-fn publish_route() -> axum::routing::MethodRouter<Node> {
+fn publish_route() -> axum::routing::MethodRouter<Api> {
     post(publish::publish).layer(DefaultBodyLimit::max(PUBLISH_BYTES_MAX))
 }
 
-fn component_route() -> axum::routing::MethodRouter<Node> {
+fn component_route() -> axum::routing::MethodRouter<Api> {
     put(processors::deploy).layer(DefaultBodyLimit::max(COMPONENT_BYTES_MAX))
 }
 

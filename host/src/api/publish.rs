@@ -9,10 +9,10 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::PUBLISH_BYTES_MAX;
 use super::binding::{STRUCTURED, read_events};
 use super::params::{Named, Params, at_most, duration, read_body};
 use super::problem::Refusal;
+use super::{PUBLISH_BYTES_MAX, Stopping};
 use crate::model::name::ChannelName;
 use crate::model::report::{Accepted, Publication};
 use crate::node::{Answer, Awaited, Node};
@@ -40,6 +40,7 @@ struct Wish {
 /// `POST /v1/channels/{name}/events`
 pub async fn publish(
     State(node): State<Node>,
+    State(mut stopping): State<Stopping>,
     Named(channel): Named<ChannelName>,
     Params(params): Params<PublishParams>,
     request: Request,
@@ -57,7 +58,10 @@ pub async fn publish(
     let events = node.publish(&channel, events).await?;
     match (wish, events.first()) {
         (Some(wish), Some(event)) => {
-            let answer = answer(&node, event, &wish).await?;
+            let answer = tokio::select! {
+                answer = answer(&node, event, &wish) => answer?,
+                () = stopping.ended() => None,
+            };
             Ok(answer.unwrap_or_else(|| accepted(events)))
         }
         _ => Ok(accepted(events)),

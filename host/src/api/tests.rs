@@ -1,9 +1,11 @@
 //! The routes over a real socket: what any node answers, whatever it holds.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn_blocking};
 use ureq::http::Request;
 
@@ -13,7 +15,7 @@ use crate::config::{Config, Settings};
 struct Host {
     base: String,
     node: Node,
-    stop: oneshot::Sender<()>,
+    stop: watch::Sender<bool>,
     server: JoinHandle<io::Result<()>>,
     _dir: tempfile::TempDir,
 }
@@ -30,8 +32,8 @@ impl Host {
         let node = Node::start(Config::from_settings(dir.path(), Settings::default())).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        let (stop, stopped) = oneshot::channel();
-        let shutdown = async move { stopped.await.unwrap() };
+        let (stop, mut stopped) = watch::channel(false);
+        let shutdown = async move { drop(stopped.wait_for(|stop| *stop).await) };
         let server = tokio::spawn(serve(listener, node.clone(), shutdown));
         Self { base, node, stop, server, _dir: dir }
     }
@@ -63,7 +65,7 @@ impl Host {
     }
 
     async fn stop(self) {
-        self.stop.send(()).unwrap();
+        self.stop.send_replace(true);
         self.server.await.unwrap().unwrap();
         self.node.stop().await;
     }
@@ -117,6 +119,19 @@ async fn a_publisher_waits_for_one_event_only() {
     let got = host.call("POST", "/v1/channels/orders/events?wait=reply", &headers, body).await;
     assert_problem(&got, 400, "wait-needs-one-event");
     host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_is_answered_when_the_host_stops() {
+    let host = Arc::new(Host::start().await);
+    let publisher = Arc::clone(&host);
+    let path = "/v1/channels/orders/events?wait=never&timeout=300s";
+    let answer = tokio::spawn(async move { publisher.publish(path, &order("1")).await });
+    while host.get("/v1/channels/orders/events").await.body["events"][0].is_null() {}
+    host.stop.send_replace(true);
+    let answer = answer.await.unwrap();
+    assert_eq!((answer.status, &answer.body["events"][0]["id"]), (202, &"1".into()));
+    Arc::into_inner(host).unwrap().stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -113,7 +113,9 @@ impl Client {
             ureq::Error::Timeout(kind) if *kind != ureq::Timeout::Connect => {
                 Failure::new(Exit::Timeout, format!("the host at {server} did not answer in time ({kind})"))
             }
-            ureq::Error::BadUri(why) => Failure::new(Exit::Usage, format!("'{server}' is no URL: {why}")),
+            ureq::Error::BadUri(_) | ureq::Error::TlsRequired => {
+                Failure::new(Exit::Usage, format!("'{server}' cannot be asked; write http://HOST:PORT"))
+            }
             _ => Failure::new(
                 Exit::Unreachable,
                 format!(

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::Shared;
 use super::failure::Failure;
-use super::output::{Style, Tone, clean, counted, wrap};
+use super::output::{Style, Tone, clean, counted, fault_lines};
 use super::tail::data;
 use crate::model::report::{FlowEvent, FlowReport, FlowStatus, Handling, HandlingStatus};
 use crate::model::time::{between, for_people};
@@ -23,8 +23,13 @@ pub enum FlowCommand {
     /// Show what an event caused: a publish prints the flow's id.
     Show {
         /// The flow's id, the `correlationid` of its events.
+        #[arg(value_parser = parse_flow)]
         id: Uuid,
     },
+}
+
+fn parse_flow(text: &str) -> Result<Uuid, &'static str> {
+    text.parse().map_err(|_| "a flow's id is a UUID, such as 0199b3a4-7c1d-7e51-9f3a-2b8f6f0f6c11")
 }
 
 /// Shows a flow.
@@ -173,8 +178,7 @@ impl<'a> Tree<'a> {
         let processor = &handling.processor;
         let mut lines = Vec::new();
         if let Some(fault) = &handling.fault {
-            let text = format!("{}: {}", fault.kind.as_str(), fault.message);
-            lines.extend(wrap(&text, 16).iter().map(|line| self.style.paint(Tone::Bad, line)));
+            lines.extend(fault_lines(fault, 16).iter().map(|line| self.style.paint(Tone::Bad, line)));
         }
         match handling.status {
             HandlingStatus::Held => lines.extend([

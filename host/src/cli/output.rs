@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal, Write};
 use serde::Serialize;
 
 use super::failure::Failure;
+use crate::model::fault::Fault;
 
 /// Where results go, and in which form.
 #[derive(Clone, Copy)]
@@ -119,12 +120,13 @@ pub fn wrap(text: &str, indent: usize) -> Vec<String> {
     let width = WIDTH.saturating_sub(indent).max(20);
     let mut lines = Vec::new();
     for paragraph in clean(text).lines() {
-        let mut line = String::new();
-        for word in paragraph.split(' ') {
-            if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width {
+        let indented = paragraph.len() - paragraph.trim_start().len();
+        let mut line = " ".repeat(indented.min(width / 2));
+        for word in paragraph.trim_start().split(' ') {
+            if !line.trim().is_empty() && line.chars().count() + 1 + word.chars().count() > width {
                 lines.push(std::mem::take(&mut line));
             }
-            if !line.is_empty() {
+            if !line.trim().is_empty() {
                 line.push(' ');
             }
             line.push_str(word);
@@ -136,6 +138,13 @@ pub fn wrap(text: &str, indent: usize) -> Vec<String> {
         lines.push("... (more in `baton logs`)".to_owned());
     }
     lines
+}
+
+/// A fault in lines, of which all but the first stand in by two.
+pub fn fault_lines(fault: &Fault, indent: usize) -> Vec<String> {
+    let text = format!("{}: {}", fault.kind.as_str(), fault.message);
+    let lines = wrap(&text, indent + 2).into_iter().enumerate();
+    lines.map(|(at, line)| if at == 0 { line } else { format!("  {line}") }).collect()
 }
 
 /// `1 event`, `2 events`.
@@ -162,6 +171,7 @@ mod tests {
     fn long_texts_are_broken_at_spaces_and_bounded() {
         let lines = wrap(&"word ".repeat(30), 0);
         assert!(lines.len() == 2 && lines.iter().all(|line| line.chars().count() <= WIDTH), "{lines:?}");
+        assert_eq!(wrap("a:\n  b c", 0), ["a:", "  b c"]);
         assert_eq!(wrap(&"line\n".repeat(20), 0).len(), FAULT_LINES_MAX + 1);
     }
 

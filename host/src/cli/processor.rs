@@ -6,7 +6,7 @@ use super::Shared;
 use super::client::{Ask, query};
 use super::failure::Failure;
 use super::inspect::render_descriptor;
-use super::output::{Style, Tone, clean, counted, short, wrap};
+use super::output::{Style, Tone, clean, counted, fault_lines, short, wrap};
 use super::table::{number, table, text, toned, trouble};
 use crate::model::name::ProcessorName;
 use crate::model::report::{
@@ -159,8 +159,7 @@ pub fn render_held(held: &[HeldReport], style: Style) -> String {
         let since = rfc3339(one.fault.time_ms);
         let waiting = counted(one.waiting, "more event");
         text.push_str(&format!("  {place}  key {}  since {since}, {waiting} behind it\n", clean(&one.key)));
-        let fault = format!("{}: {}", one.fault.kind.as_str(), one.fault.message);
-        for line in wrap(&fault, 4) {
+        for line in fault_lines(&one.fault, 4) {
             text.push_str(&format!("    {}\n", style.paint(Tone::Bad, &line)));
         }
         text.push_str(&format!("    look: baton flow show {}\n", one.flow));
