@@ -1,6 +1,8 @@
 //! What the host tells its operators besides reports: its own log on stderr, and metrics as text. It collects
 //! nothing: metrics are made from reports at each scrape.
 
+use std::io::IsTerminal;
+
 use metrics::{Label, counter, describe_counter, describe_gauge, gauge, with_local_recorder};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use tracing_subscriber::EnvFilter;
@@ -18,7 +20,10 @@ pub const LOG_VARIABLE: &str = "BATON_LOG";
 /// Starts the host's log on stderr. A second call changes nothing.
 pub fn start_log() {
     let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colour =
+        std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let log =
+        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colour).with_writer(std::io::stderr);
     // It fails only when there is a log already, as in tests.
     let _ = log.try_init();
 }

@@ -2,7 +2,6 @@
 //! for what is refused. It owns requests and answers; it keeps no state and decides nothing that the node decides.
 
 mod binding;
-mod bounded;
 mod channels;
 mod header_text;
 mod operations;
@@ -10,13 +9,12 @@ mod params;
 mod problem;
 mod processors;
 mod publish;
+mod server;
 #[cfg(test)]
 mod tests;
 
 use std::any::Any;
 use std::future::Future;
-use std::io;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRef};
@@ -28,38 +26,21 @@ use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::node::Node;
-use bounded::BoundedListener;
 use problem::Refusal;
+use server::{Bounds, Server};
 
-/// The most connections at one time; the next one waits until another ends.
-pub const CONNECTIONS_MAX: usize = 1024;
 /// The largest body of a publish, a batch above all.
 pub const PUBLISH_BYTES_MAX: usize = 16 << 20;
 /// The largest component.
 pub const COMPONENT_BYTES_MAX: usize = 64 << 20;
-/// How long requests in flight are waited for when the host stops.
-const DRAIN_MAX: Duration = Duration::from_secs(5);
-
 /// Answers requests on `listener` until `shutdown` resolves and what is in flight is answered, or the time for
 /// that is over. Who waits for an event is answered at once that the host stops.
-pub async fn serve(
-    listener: TcpListener,
-    node: Node,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
+pub async fn serve(listener: TcpListener, node: Node, shutdown: impl Future<Output = ()> + Send) {
     let (stop, stopping) = watch::channel(false);
-    let api = Api { node, stopping: Stopping(stopping) };
-    let mut deadline = api.stopping.clone();
-    let signal = async move {
-        shutdown.await;
-        stop.send_replace(true);
-    };
-    let listener = BoundedListener::new(listener, CONNECTIONS_MAX);
-    let server = axum::serve(listener, router(api)).with_graceful_shutdown(signal);
-    tokio::select! {
-        result = server.into_future() => result,
-        () = async { deadline.ended().await; tokio::time::sleep(DRAIN_MAX).await } => Ok(()),
-    }
+    let stopping = Stopping(stopping);
+    let router = router(Api { node, stopping: stopping.clone() });
+    let server = Server { listener, router, stopping, bounds: Bounds::default() };
+    server.run(shutdown, stop).await;
 }
 
 /// What handlers share.

@@ -16,7 +16,7 @@ struct Host {
     base: String,
     node: Node,
     stop: watch::Sender<bool>,
-    server: JoinHandle<io::Result<()>>,
+    server: JoinHandle<()>,
     _dir: tempfile::TempDir,
 }
 
@@ -66,7 +66,7 @@ impl Host {
 
     async fn stop(self) {
         self.stop.send_replace(true);
-        self.server.await.unwrap().unwrap();
+        self.server.await.unwrap();
         self.node.stop().await;
     }
 }

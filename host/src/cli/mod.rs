@@ -43,20 +43,18 @@ Exit codes: 0 done, 1 failed or refused, 2 wrong usage, 3 no host answers,
 4 not found, 5 not in time.
 Results go to stdout, everything else to stderr. `baton help COMMAND` has examples.";
 
+const SERVER_DEFAULT: &str = "http://127.0.0.1:7077";
+const SHARED: &str = "For all commands";
+
 /// What all commands take.
 #[derive(Args)]
 struct Shared {
     /// The host to ask.
-    #[arg(
-        long,
-        global = true,
-        value_name = "URL",
-        env = "BATON_SERVER",
-        default_value = "http://127.0.0.1:7077"
-    )]
+    #[arg(long, global = true, value_name = "URL", env = "BATON_SERVER", default_value = SERVER_DEFAULT)]
+    #[arg(help_heading = SHARED)]
     server: String,
     /// Print JSON: one document, or one line per item for streams.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = SHARED)]
     json: bool,
 }
 

@@ -66,14 +66,18 @@ async fn serve(config: Config, shared: &Shared) -> Result<(), Failure> {
     let shutdown = shutdown_signal()?;
     let started = Started {
         listening: format!("http://{address}"),
-        processors: config.processors_dir(),
-        data: config.data_dir.clone(),
+        processors: absolute(config.processors_dir()),
+        data: absolute(config.data_dir.clone()),
     };
     let node = Node::start(config).await.map_err(|error| Failure::failed(error.to_string()))?;
     shared.out().show(&started, render_started)?;
-    let served = api::serve(listener, node.clone(), shutdown).await;
+    api::serve(listener, node.clone(), shutdown).await;
     node.stop().await;
-    served.map_err(|error| Failure::failed(format!("the HTTP interface failed: {error}")))
+    Ok(())
+}
+
+fn absolute(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
 }
 
 fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Failure {
