@@ -174,6 +174,7 @@ async fn what_cannot_be_meant_is_a_problem() {
         ("POST", "/v1/channels/a/events?wait=reply&timeout=5", "bad-query"),
         ("POST", "/v1/channels/a/events", "not-a-cloudevent"),
         ("DELETE", "/v1/processors/a?forget=maybe", "bad-query"),
+        ("PUT", "/v1/processors/a?wait=5s", "bad-query"),
     ];
     for (method, path, code) in cases {
         assert_problem(&host.call(method, path, &[], Vec::new()).await, 400, code);
@@ -197,6 +198,8 @@ async fn a_component_that_is_none_is_refused() {
     let host = Host::start().await;
     let got = host.call("PUT", "/v1/processors/a", &[], b"not wasm".to_vec()).await;
     assert_eq!(got.status, 422, "{}", got.body);
+    let handed_over = host.call("PUT", "/v1/processors/a?wait=false", &[], b"not wasm".to_vec()).await;
+    assert_eq!(handed_over.status, 202);
     host.stop().await;
 }
 
