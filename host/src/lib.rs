@@ -3,6 +3,7 @@
 pub mod api;
 pub mod cli;
 pub mod config;
+pub mod journal;
 pub mod model;
 pub mod node;
 pub mod runtime;

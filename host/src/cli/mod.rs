@@ -9,6 +9,7 @@ mod deployment;
 mod failure;
 mod flow;
 mod inspect;
+mod journal;
 mod logs;
 mod new;
 mod output;
@@ -102,6 +103,9 @@ enum Command {
     /// List the receipts of all deployments.
     #[command(subcommand, visible_alias = "deployments")]
     Deployment(deployment::DeploymentCommand),
+    /// Check the files of a host that does not run.
+    #[command(subcommand)]
+    Journal(journal::JournalCommand),
 }
 
 /// Runs the command that the arguments name.
@@ -129,6 +133,7 @@ fn run(command: Command, shared: &Shared) -> Result<(), Failure> {
         Command::Channel(command) => channel::run(command, shared),
         Command::Flow(command) => flow::run(command, shared),
         Command::Deployment(command) => deployment::run(command, shared),
+        Command::Journal(command) => journal::run(command, shared),
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
-use indicatif::ProgressBar;
+use indicatif::{ProgressBar, ProgressDrawTarget};
 
 /// What takes less than this shows nothing.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -27,4 +27,19 @@ pub fn during<T>(message: String, work: impl FnOnce() -> T) -> T {
     // The sign cannot fail in a way that matters to the result.
     let _ = sign.join();
     result
+}
+
+/// A bar over bytes: it is to be told how many of how many are done.
+pub fn bytes() -> impl FnMut(u64, u64) {
+    let bar = ProgressBar::hidden();
+    move |done, total| {
+        if bar.is_hidden() && bar.elapsed() > PATIENCE {
+            bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+        bar.set_length(total);
+        bar.set_position(done);
+        if done >= total {
+            bar.finish_and_clear();
+        }
+    }
 }

@@ -1,0 +1,125 @@
+//! The segment that is being written: encodes frames, writes them, makes them durable, seals. Used by the writer alone.
+//!
+//! Space is prepared ahead by zeros when writes are small: a sync then need not change the file's length, which costs more than
+//! the zeros do. When writes are large the zeros would double them for nothing, so there are none.
+
+use std::io;
+use std::sync::Arc;
+
+use super::folder::Folder;
+use super::frame::{self, Frame, HEADER_BYTES, Header};
+use super::reader::SegmentReader;
+use super::segment::{self, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentInfo, Summary};
+use super::storage::StorageFile;
+use super::{Error, Position, recovery};
+
+/// What is gathered in memory before it is written, unless a sync comes first.
+const WRITE_BYTES_MAX: usize = 4 << 20;
+
+/// Writes below this prepare space ahead.
+const SMALL_WRITE_BYTES_MAX: usize = 32 << 10;
+
+/// How much space is prepared.
+const PREPARED_BYTES: usize = 256 << 10;
+
+/// A segment under construction.
+pub(super) struct ActiveSegment {
+    folder: Folder,
+    file: Arc<dyn StorageFile>,
+    reader: Arc<SegmentReader>,
+    salt: u32,
+    summary: Summary,
+    /// Encoded and not yet written.
+    buf: Vec<u8>,
+    noted: Vec<(Position, u64)>,
+    /// How far the file reaches.
+    prepared: u64,
+}
+
+impl ActiveSegment {
+    /// Creates the file with a durable header, so that recovery can trust the header of whatever has more than that.
+    pub(super) fn create(folder: &Folder, base: Position) -> Result<Self, Error> {
+        let header = SegmentHeader::new(base);
+        let file = folder.create(base)?;
+        let write = file
+            .write_at(0, &header.encode())
+            .and_then(|()| file.sync());
+        folder.io(&format!("begin {}", segment::name(base)), write)?;
+        folder.sync()?;
+        let salt = header.salt;
+        Ok(Self {
+            folder: folder.clone(),
+            reader: Arc::new(SegmentReader::new(folder.clone(), base, salt, file.clone())),
+            file,
+            salt,
+            summary: Summary::new(base),
+            buf: Vec::new(),
+            noted: Vec::new(),
+            prepared: SEGMENT_HEADER_BYTES as u64,
+        })
+    }
+
+    pub(super) fn reader(&self) -> &Arc<SegmentReader> {
+        &self.reader
+    }
+
+    pub(super) fn info(&self, sealed: bool) -> SegmentInfo {
+        self.summary.info(sealed)
+    }
+
+    /// Adds a frame behind the others; it may stay in memory until the next [`ActiveSegment::write`].
+    pub(super) fn put(&mut self, frame: &Frame, durable: Position) -> Result<(), Error> {
+        if self.buf.len() + HEADER_BYTES + frame.body.len() > WRITE_BYTES_MAX {
+            self.write()?;
+        }
+        let header = Header::of(frame, durable);
+        self.noted.push((frame.position, self.summary.bytes));
+        let crc = frame::put(&mut self.buf, &header, &frame.body, self.salt);
+        self.summary.add(&header, crc);
+        Ok(())
+    }
+
+    /// Writes what is in memory and lets readers see it.
+    pub(super) fn write(&mut self) -> Result<(), Error> {
+        if self.buf.is_empty() {
+            return Ok(());
+        }
+        let start = self.summary.bytes - self.buf.len() as u64;
+        self.prepare_ahead();
+        let what = format!("write to {}", segment::name(self.summary.base));
+        self.folder
+            .io(&what, self.file.write_at(start, &self.buf))?;
+        self.prepared = self.prepared.max(start + self.buf.len() as u64);
+        self.buf.clear();
+        self.buf.shrink_to(WRITE_BYTES_MAX);
+        let noted = &mut self.noted;
+        self.reader.publish(self.summary.bytes, |index| {
+            for (position, offset) in noted.drain(..) {
+                index.note(position, offset);
+            }
+        });
+        Ok(())
+    }
+
+    /// Makes everything written durable.
+    pub(super) fn sync(&self) -> Result<(), Error> {
+        let what = format!("sync {}", segment::name(self.summary.base));
+        self.folder.io(&what, self.file.sync())
+    }
+
+    /// Writes and makes durable what is left, and ends the segment for good.
+    pub(super) fn seal(mut self) -> Result<SegmentInfo, Error> {
+        self.write()?;
+        let sealed: io::Result<()> = recovery::seal(&*self.file, &self.summary, self.salt);
+        let what = format!("seal {}", segment::name(self.summary.base));
+        self.folder.io(&what, sealed)?;
+        Ok(self.info(true))
+    }
+
+    fn prepare_ahead(&mut self) {
+        let is_small = self.buf.len() <= SMALL_WRITE_BYTES_MAX;
+        if is_small && self.summary.bytes > self.prepared {
+            self.buf.resize(self.buf.len() + PREPARED_BYTES, 0);
+        }
+    }
+}

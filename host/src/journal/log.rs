@@ -1,0 +1,112 @@
+//! The journal over segment files: opens, starts the writer, ends it. The work is in its parts.
+
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use parking_lot::Mutex;
+
+use super::catalog::Catalog;
+use super::durable::{Durable, Ended};
+use super::folder::Folder;
+use super::frame::Frame;
+use super::queue::Queue;
+use super::segment::SegmentInfo;
+use super::storage::{Storage, StorageLock};
+use super::writer::Writer;
+use super::{Appended, Error, Journal, Options, Position, recovery};
+
+/// A journal in segment files over a [`Storage`].
+///
+/// Dropping it is a clean stop, as [`Journal::close`] is.
+pub struct SegmentJournal {
+    catalog: Arc<Catalog>,
+    queue: Arc<Queue>,
+    durable: Durable,
+    running: Mutex<Option<Running>>,
+}
+
+struct Running {
+    writer: JoinHandle<()>,
+    lock: StorageLock,
+}
+
+impl SegmentJournal {
+    /// Takes the storage for itself, recovers what is there, and starts the writer.
+    pub fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Self, Error> {
+        let folder = Folder::new(storage);
+        let lock = folder.lock()?;
+        let segments = recovery::recover(&folder)?;
+        let next = segments.last().map_or(Position::START, |info| info.end);
+        let catalog = Arc::new(Catalog::new(folder.clone(), segments));
+        let queue = Arc::new(Queue::new(next, options.limits));
+        let durable = Durable::new(next);
+        let writer = Writer {
+            folder: folder.clone(),
+            catalog: catalog.clone(),
+            queue: queue.clone(),
+            durable: durable.clone(),
+            sync: options.sync,
+            synced: next,
+            active: None,
+        };
+        let thread = thread::Builder::new().name("journal".to_owned());
+        let writer = folder.io("start the writer", thread.spawn(move || writer.run()))?;
+        Ok(Self {
+            catalog,
+            queue,
+            durable,
+            running: Mutex::new(Some(Running { writer, lock })),
+        })
+    }
+}
+
+impl Journal for SegmentJournal {
+    fn append(&self, frame: Frame) -> Result<Appended, Error> {
+        self.queue.append(frame)
+    }
+
+    fn next(&self) -> Position {
+        self.queue.next()
+    }
+
+    fn first(&self) -> Position {
+        self.catalog.first().unwrap_or(Position::START)
+    }
+
+    fn durable(&self) -> &Durable {
+        &self.durable
+    }
+
+    fn undurable_bytes(&self) -> u64 {
+        self.queue.undurable_bytes()
+    }
+
+    fn read(&self, from: Position, bytes_max: usize) -> Result<Vec<Frame>, Error> {
+        self.catalog.read(from, bytes_max)
+    }
+
+    fn segments(&self) -> Vec<SegmentInfo> {
+        self.catalog.segments()
+    }
+
+    fn close(&self) -> Result<(), Error> {
+        self.queue.end(Ended::Closed);
+        if let Some(Running { writer, lock }) = self.running.lock().take() {
+            // A panic there has ended the durable position, which is looked at below.
+            let _ = writer.join();
+            drop(lock);
+        }
+        match self.durable.check() {
+            Err(Error::Closed) | Ok(()) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Drop for SegmentJournal {
+    fn drop(&mut self) {
+        if let Err(error) = self.close() {
+            tracing::error!(%error, "the journal did not close cleanly");
+        }
+    }
+}
