@@ -168,6 +168,11 @@ impl Config {
         }
     }
 
+    /// The folder of the journal.
+    pub fn journal_dir(&self) -> PathBuf {
+        self.data_dir.join("journal")
+    }
+
     /// The folder that is watched for components.
     pub fn processors_dir(&self) -> PathBuf {
         self.dir.join("processors")

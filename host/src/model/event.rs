@@ -151,6 +151,18 @@ impl Event {
         Ok(())
     }
 
+    /// The event as the host takes it over from outside: attributes that the host alone gives are dropped, and
+    /// the correlation that the outside knows is kept as `upstreamcorrelation`.
+    pub fn from_outside(mut self) -> Self {
+        if let Some(correlation) = self.extensions.remove("correlationid") {
+            self.extensions.insert("upstreamcorrelation".to_owned(), correlation);
+        }
+        for name in HOST_ATTRIBUTES {
+            self.extensions.remove(name);
+        }
+        self
+    }
+
     /// Reads the CloudEvents JSON format. It is not yet checked: see [`Event::check`].
     pub fn from_json(value: Value) -> Result<Self, EventError> {
         let Value::Object(mut members) = value else {
@@ -330,6 +342,18 @@ mod tests {
             event.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
             assert_eq!(read(event).unwrap_err().attribute, attribute);
         }
+    }
+
+    #[test]
+    fn attributes_of_the_host_are_not_taken_from_outside() {
+        let outside = read(
+            json!({"specversion": "1.0", "id": "1", "source": "/", "type": "t", "correlationid": "c",
+            "causationid": "x", "sequence": "4", "recordedtime": "2026-01-31T12:00:00Z", "traceparent": "00"}),
+        );
+        let extensions = outside.unwrap().from_outside().extensions;
+        let names: Vec<_> = extensions.keys().map(String::as_str).collect();
+        assert_eq!(names, ["traceparent", "upstreamcorrelation"]);
+        assert_eq!(extensions["upstreamcorrelation"], Extension::Text("c".into()));
     }
 
     #[test]

@@ -40,6 +40,63 @@ pub struct Recorded {
     pub event: Value,
 }
 
+impl Recorded {
+    /// The event as it leaves the host, with its place and its time among its attributes.
+    pub fn outward(mut self) -> Self {
+        if let Value::Object(members) = &mut self.event {
+            members.insert("sequence".to_owned(), self.offset.to_string().into());
+            members.insert("recordedtime".to_owned(), self.recorded.clone().into());
+        }
+        self
+    }
+}
+
+/// The answer to a publish.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Publication {
+    /// What became of the events, in their order.
+    pub events: Vec<Accepted>,
+}
+
+/// All channels.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ChannelList {
+    /// By name.
+    pub channels: Vec<ChannelReport>,
+}
+
+/// All processors.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProcessorList {
+    /// By name.
+    pub processors: Vec<ProcessorReport>,
+}
+
+/// All deployments.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DeploymentList {
+    /// Oldest first.
+    pub deployments: Vec<Deployment>,
+}
+
+/// What a processor keeps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StateList {
+    /// The processor.
+    pub processor: String,
+    /// Its state by key and name.
+    pub entries: Vec<StateEntry>,
+}
+
+/// What a processor wrote.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LogPage {
+    /// The lines, oldest first.
+    pub lines: Vec<LogLine>,
+    /// What to give as `after` to get the lines that come next.
+    pub next: u64,
+}
+
 /// A page of a channel.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EventPage {

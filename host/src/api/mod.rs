@@ -1,0 +1,125 @@
+//! The HTTP interface: the CloudEvents binding for what comes in, JSON reports for what is asked, problem+json
+//! for what is refused. It owns requests and answers; it keeps no state and decides nothing that the node decides.
+
+mod binding;
+mod channels;
+mod header_text;
+mod operations;
+mod params;
+mod problem;
+mod processors;
+mod publish;
+mod server;
+#[cfg(test)]
+mod tests;
+
+use std::any::Any;
+use std::future::Future;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, FromRef};
+use axum::http::{Method, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post, put};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::node::Node;
+use problem::Refusal;
+use server::{Bounds, Server};
+
+/// The largest body of a publish, a batch above all.
+pub const PUBLISH_BYTES_MAX: usize = 16 << 20;
+/// The largest component.
+pub const COMPONENT_BYTES_MAX: usize = 64 << 20;
+/// Answers requests on `listener` until `shutdown` resolves and what is in flight is answered, or the time for
+/// that is over. Who waits for an event is answered at once that the host stops.
+pub async fn serve(listener: TcpListener, node: Node, shutdown: impl Future<Output = ()> + Send) {
+    let (stop, stopping) = watch::channel(false);
+    let stopping = Stopping(stopping);
+    let router = router(Api { node, stopping: stopping.clone() });
+    let server = Server { listener, router, stopping, bounds: Bounds::default() };
+    server.run(shutdown, stop).await;
+}
+
+/// What handlers share.
+#[derive(Clone)]
+struct Api {
+    node: Node,
+    stopping: Stopping,
+}
+
+/// Tells those who wait that the host stops.
+#[derive(Clone)]
+struct Stopping(watch::Receiver<bool>);
+
+impl Stopping {
+    /// Resolves when the host stops.
+    async fn ended(&mut self) {
+        // Without its sender the server is gone: that is an end too.
+        let _ = self.0.wait_for(|stopping| *stopping).await;
+    }
+}
+
+impl FromRef<Api> for Node {
+    fn from_ref(api: &Api) -> Self {
+        api.node.clone()
+    }
+}
+
+impl FromRef<Api> for Stopping {
+    fn from_ref(api: &Api) -> Self {
+        api.stopping.clone()
+    }
+}
+
+/// All routes.
+fn router(api: Api) -> Router {
+    Router::new()
+        .route("/v1/channels", get(channels::list))
+        .route("/v1/channels/{name}", get(channels::show))
+        .route("/v1/channels/{name}/events", publish_route().get(channels::events))
+        .route("/v1/processors", get(processors::list))
+        .route("/v1/processors/{name}", component_route().get(processors::show).delete(processors::undeploy))
+        .route("/v1/processors/{name}/resume", post(processors::resume))
+        .route("/v1/processors/{name}/state", get(processors::state))
+        .route("/v1/processors/{name}/logs", get(processors::logs))
+        .route("/v1/deployments", get(operations::deployments))
+        .route("/v1/flows/{id}", get(operations::flow))
+        .route("/v1/status", get(operations::status))
+        .route("/healthz", get(operations::healthz))
+        .route("/readyz", get(operations::readyz))
+        .route("/metrics", get(operations::metrics))
+        .fallback(no_route)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(CatchPanicLayer::custom(panicked))
+        .with_state(api)
+}
+
+fn publish_route() -> axum::routing::MethodRouter<Api> {
+    post(publish::publish).layer(DefaultBodyLimit::max(PUBLISH_BYTES_MAX))
+}
+
+fn component_route() -> axum::routing::MethodRouter<Api> {
+    put(processors::deploy).layer(DefaultBodyLimit::max(COMPONENT_BYTES_MAX))
+}
+
+async fn no_route(method: Method, uri: Uri) -> Refusal {
+    let detail =
+        format!("there is no {method} {}; what there is begins with /v1/, such as /v1/status", uri.path());
+    Refusal::not_found("unknown-route", detail)
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> Refusal {
+    let detail = format!("{} does not take {method}; the Allow header says what it takes", uri.path());
+    Refusal::new(axum::http::StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail)
+}
+
+fn panicked(cause: Box<dyn Any + Send>) -> Response {
+    let text = cause.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| cause.downcast_ref::<&str>().copied()).unwrap_or("no message");
+    tracing::error!(panic = text, "a request broke the host's own code");
+    let detail = "the host's own code broke on this request; its log says more. This is a fault of Baton";
+    Refusal::internal("host-fault", detail).into_response()
+}

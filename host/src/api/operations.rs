@@ -1,0 +1,53 @@
+//! What operators and their machines ask: status, health, metrics, receipts and flows.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::params::{Named, NoParams, Params};
+use super::problem::Refusal;
+use crate::model::report::{DeploymentList, FlowReport, StatusReport};
+use crate::node::Node;
+
+/// `GET /v1/deployments`
+pub async fn deployments(State(node): State<Node>, _: Params<NoParams>) -> Json<DeploymentList> {
+    Json(DeploymentList { deployments: node.deployments() })
+}
+
+/// `GET /v1/flows/{id}`
+pub async fn flow(
+    State(node): State<Node>,
+    Named(id): Named<Uuid>,
+    _: Params<NoParams>,
+) -> Result<Json<FlowReport>, Refusal> {
+    let unknown = || Refusal::not_found("unknown-flow", format!("there is no flow '{id}'"));
+    Ok(Json(node.flow(id).await?.ok_or_else(unknown)?))
+}
+
+/// `GET /v1/status`
+pub async fn status(State(node): State<Node>, _: Params<NoParams>) -> Json<StatusReport> {
+    Json(node.status())
+}
+
+/// `GET /healthz`: the process answers.
+pub async fn healthz() -> Json<Value> {
+    Json(json!({"healthy": true}))
+}
+
+/// `GET /readyz`: the host takes events.
+pub async fn readyz(State(node): State<Node>) -> Result<Json<Value>, Refusal> {
+    let status = node.status();
+    if !status.ready {
+        let reason = status.reason.unwrap_or_else(|| "it is starting or stopping".to_owned());
+        return Err(Refusal::unavailable("not-ready", format!("the host takes no events: {reason}")));
+    }
+    Ok(Json(json!({"ready": true})))
+}
+
+/// `GET /metrics`, in the Prometheus text format.
+pub async fn metrics(State(node): State<Node>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], node.metrics())
+}

@@ -1,0 +1,96 @@
+//! What stands in a request's path and query, and its body within bounds, each refused with a problem that says
+//! what was expected.
+
+use std::time::Duration;
+
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+
+use super::problem::Refusal;
+use crate::model::time::parse_duration;
+
+/// How long a body may take to arrive.
+const BODY_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// The one name or id in the path.
+pub struct Named<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Named<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        match Path::from_request_parts(parts, state).await {
+            Ok(Path(name)) => Ok(Self(name)),
+            Err(rejection) => {
+                let text = rejection.body_text();
+                let why = text.strip_prefix("Invalid URL: ").unwrap_or(&text);
+                Err(Refusal::bad_request("bad-name", format!("the path: {why}")))
+            }
+        }
+    }
+}
+
+/// The parameters of the query; unknown ones are refused.
+pub struct Params<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        match Query::from_request_parts(parts, state).await {
+            Ok(Query(params)) => Ok(Self(params)),
+            Err(rejection) => {
+                let text = rejection.body_text();
+                let why = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
+                Err(Refusal::bad_request("bad-query", format!("the query: {why}")))
+            }
+        }
+    }
+}
+
+/// For a route that takes no parameters.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoParams {}
+
+/// Reads the body within the bounds of its route.
+pub async fn read_body(request: Request, bytes_max: usize) -> Result<Bytes, Refusal> {
+    let body = tokio::time::timeout(BODY_TIME_MAX, Bytes::from_request(request, &())).await;
+    match body {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(rejection)) => Err(body_refusal(&rejection, bytes_max)),
+        Err(_) => {
+            let detail = format!("the body did not arrive within {} s", BODY_TIME_MAX.as_secs());
+            Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "body-timeout", detail))
+        }
+    }
+}
+
+fn body_refusal(rejection: &BytesRejection, bytes_max: usize) -> Refusal {
+    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        return Refusal::too_large(
+            "body-too-large",
+            format!("the body has more than {bytes_max} bytes, the most here"),
+        );
+    }
+    Refusal::bad_request("bad-body", rejection.body_text())
+}
+
+/// Reads a parameter that is a duration.
+pub fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    parse_duration(&text).map(Some).map_err(serde::de::Error::custom)
+}
+
+/// Checks that a parameter is at most its bound.
+pub fn at_most<T: PartialOrd + std::fmt::Debug>(name: &'static str, value: T, max: T) -> Result<T, Refusal> {
+    if value > max {
+        return Err(Refusal::bad_request("bad-query", format!("{name} is {value:?}; at most {max:?}")));
+    }
+    Ok(value)
+}

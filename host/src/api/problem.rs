@@ -1,0 +1,134 @@
+//! Refusals as problem+json (RFC 9457): the one place that says which error has which HTTP status.
+
+use std::borrow::Cow;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::binding::BindingError;
+use crate::model::report::Problem;
+use crate::node::{DeployError, PublishError, ReadError};
+
+/// The media type of a problem.
+pub const PROBLEM_JSON: &str = "application/problem+json";
+
+/// Why a request is not answered as it was meant.
+#[derive(Debug)]
+pub struct Refusal {
+    status: StatusCode,
+    code: Cow<'static, str>,
+    detail: String,
+    retry_after_s: Option<u64>,
+}
+
+impl Refusal {
+    /// A refusal with a stable code, and what was wrong and what to do.
+    pub fn new(status: StatusCode, code: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
+        Self { status, code: code.into(), detail: detail.into(), retry_after_s: None }
+    }
+
+    /// 400
+    pub fn bad_request(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, detail)
+    }
+
+    /// 404
+    pub fn not_found(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, code, detail)
+    }
+
+    /// 413
+    pub fn too_large(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, code, detail)
+    }
+
+    /// 500
+    pub fn internal(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, code, detail)
+    }
+
+    /// 503
+    pub fn unavailable(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail)
+    }
+
+    /// Says when to try again.
+    pub fn retry_after(self, seconds: u64) -> Self {
+        Self { retry_after_s: Some(seconds), ..self }
+    }
+
+    fn to_problem(&self) -> Problem {
+        Problem {
+            ty: format!("urn:baton:error:{}", self.code),
+            title: self.status.canonical_reason().unwrap_or("Error").to_owned(),
+            status: self.status.as_u16(),
+            code: self.code.clone().into_owned(),
+            detail: self.detail.clone(),
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, axum::Json(self.to_problem())).into_response();
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+        if let Some(seconds) = self.retry_after_s {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+impl From<PublishError> for Refusal {
+    fn from(error: PublishError) -> Self {
+        let (code, detail) = (error.code(), error.to_string());
+        match error {
+            PublishError::BadEvent { .. } => Self::bad_request(code, detail),
+            PublishError::Conflict { .. } => Self::new(StatusCode::CONFLICT, code, detail),
+            PublishError::TooLarge { .. } => Self::too_large(code, detail),
+            PublishError::Busy { retry_after_s } => {
+                Self::unavailable(code, detail).retry_after(retry_after_s)
+            }
+            PublishError::Closed { .. } => Self::unavailable(code, detail),
+        }
+    }
+}
+
+impl From<ReadError> for Refusal {
+    fn from(error: ReadError) -> Self {
+        let (code, detail) = (error.code(), error.to_string());
+        match error {
+            ReadError::UnknownChannel { .. } => Self::not_found(code, detail),
+            ReadError::Expired { .. } => Self::new(StatusCode::GONE, code, detail),
+            ReadError::Damaged { .. } => Self::internal(code, detail),
+        }
+    }
+}
+
+impl From<DeployError> for Refusal {
+    fn from(error: DeployError) -> Self {
+        let (code, detail) = (error.code(), error.to_string());
+        match error {
+            DeployError::Invalid { code, message } => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, message)
+            }
+            DeployError::NameMismatch { .. } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail),
+            DeployError::UnknownProcessor { .. } => Self::not_found(code, detail),
+            DeployError::Busy => Self::unavailable(code, detail).retry_after(1),
+            DeployError::Failed { .. } => Self::internal(code, detail),
+        }
+    }
+}
+
+impl From<BindingError> for Refusal {
+    fn from(error: BindingError) -> Self {
+        let (code, detail) = (error.code(), error.to_string());
+        match error {
+            BindingError::Format { .. } => Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, code, detail),
+            BindingError::EventTooLarge { .. } | BindingError::BatchTooLarge { .. } => {
+                Self::too_large(code, detail)
+            }
+            _ => Self::bad_request(code, detail),
+        }
+    }
+}

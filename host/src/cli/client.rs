@@ -1,0 +1,163 @@
+//! Talks to a host over HTTP for the client commands. It is the only place of the command line that names the
+//! HTTP client.
+
+use std::time::Duration;
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::de::DeserializeOwned;
+use ureq::http::{Request, header};
+
+use super::failure::{Exit, Failure};
+use crate::model::report::Problem;
+
+/// How long a connection may take.
+const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
+/// How long an answer may take beyond what the request itself waits for.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(60);
+/// The largest answer that is read.
+const ANSWER_BYTES_MAX: u64 = 1 << 30;
+
+/// A host at its address.
+pub struct Client {
+    agent: ureq::Agent,
+    server: String,
+}
+
+/// What is asked of the host.
+pub struct Ask<'a> {
+    /// The HTTP method.
+    pub method: &'a str,
+    /// The path with its query.
+    pub path: String,
+    /// The media type of the body.
+    pub content_type: &'a str,
+    /// The body.
+    pub body: Vec<u8>,
+    /// How long the host may take on purpose.
+    pub wait: Duration,
+}
+
+impl Ask<'_> {
+    /// Asks for something that is there at once.
+    pub fn get(path: impl Into<String>) -> Self {
+        Self { method: "GET", path: path.into(), content_type: "", body: Vec::new(), wait: Duration::ZERO }
+    }
+}
+
+/// What the host answered, when it did not refuse.
+pub struct Reply {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Reply {
+    /// The body as what it should be.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        serde_json::from_slice(&self.body).map_err(|error| {
+            Failure::failed(format!("the answer is not what this version of baton reads: {error}"))
+        })
+    }
+}
+
+impl Client {
+    /// A client of the host at `server`.
+    pub fn new(server: &str) -> Self {
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .allow_non_standard_methods(true)
+            .timeout_connect(Some(CONNECT_TIME_MAX));
+        Self { agent: config.build().into(), server: server.trim_end_matches('/').to_owned() }
+    }
+
+    /// Asks for a report.
+    pub fn get<T: DeserializeOwned>(&self, path: impl Into<String>) -> Result<T, Failure> {
+        self.ask(Ask::get(path))?.read()
+    }
+
+    /// Asks, and turns a refusal into a failure.
+    pub fn ask(&self, ask: Ask<'_>) -> Result<Reply, Failure> {
+        let url = format!("{}{}", self.server, ask.path);
+        let mut request = Request::builder().method(ask.method).uri(url);
+        if !ask.content_type.is_empty() {
+            request = request.header(header::CONTENT_TYPE, ask.content_type);
+        }
+        let request = request
+            .body(ask.body)
+            .map_err(|error| Failure::new(Exit::Usage, format!("'{}' is no URL: {error}", self.server)))?;
+        let request = self.agent.configure_request(request);
+        let request = request.timeout_global(Some(ask.wait + ANSWER_TIME_MAX)).build();
+        let mut response = self.agent.run(request).map_err(|error| self.no_answer(&error))?;
+        let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
+        let body = body.map_err(|error| self.no_answer(&error))?;
+        self.accept(Reply { status: response.status().as_u16(), body })
+    }
+
+    fn accept(&self, reply: Reply) -> Result<Reply, Failure> {
+        if reply.status < 300 {
+            return Ok(reply);
+        }
+        match serde_json::from_slice::<Problem>(&reply.body) {
+            Ok(problem) => Err(Failure::refused(problem)),
+            Err(_) => {
+                let (server, status) = (&self.server, reply.status);
+                Err(Failure::failed(format!("what answers at {server} is no Baton host: HTTP {status}")))
+            }
+        }
+    }
+
+    fn no_answer(&self, error: &ureq::Error) -> Failure {
+        let server = &self.server;
+        match error {
+            ureq::Error::Timeout(kind) if *kind != ureq::Timeout::Connect => {
+                Failure::new(Exit::Timeout, format!("the host at {server} did not answer in time ({kind})"))
+            }
+            ureq::Error::BadUri(_) | ureq::Error::TlsRequired => {
+                Failure::new(Exit::Usage, format!("'{server}' cannot be asked; write http://HOST:PORT"))
+            }
+            _ => Failure::new(
+                Exit::Unreachable,
+                format!(
+                    "no host answers at {server}: {error}\nStart one with `baton serve`, or name another with \
+                     --server URL or BATON_SERVER."
+                ),
+            ),
+        }
+    }
+}
+
+/// Writes the parameters of a query that are there, `?` included.
+pub fn query(params: &[(&str, Option<String>)]) -> String {
+    let mut text = String::new();
+    for (name, value) in params {
+        if let Some(value) = value {
+            text.push(if text.is_empty() { '?' } else { '&' });
+            text.push_str(&format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC)));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_holds_what_is_there() {
+        let params = [("from", None), ("key", Some("a b&c".to_owned())), ("limit", Some("5".to_owned()))];
+        assert_eq!(query(&params), "?key=a%20b%26c&limit=5");
+        assert_eq!(query(&[]), "");
+    }
+
+    #[test]
+    fn a_host_that_is_not_there_is_said_with_the_way_to_start_one() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let server = format!("http://{}", listener.local_addr().unwrap());
+        drop(listener);
+        let failure = Client::new(&server).ask(Ask::get("/v1/status")).err().unwrap();
+        assert_eq!(failure.exit, Exit::Unreachable);
+        assert!(failure.message.contains("baton serve") && failure.message.contains(&server), "{failure}");
+    }
+}

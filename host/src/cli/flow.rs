@@ -1,0 +1,203 @@
+//! `baton flow show`: everything that one event caused, as a tree, and what is still to do.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use clap::Subcommand;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::Shared;
+use super::failure::Failure;
+use super::output::{Style, Tone, clean, counted, fault_lines};
+use super::tail::data;
+use crate::model::report::{FlowEvent, FlowReport, FlowStatus, Handling, HandlingStatus};
+use crate::model::time::{between, for_people};
+
+/// The most characters of an event's data or a reply that the tree shows.
+const DATA_CHARS_MAX: usize = 72;
+
+/// `baton flow`
+#[derive(Subcommand)]
+pub enum FlowCommand {
+    /// Show what an event caused: a publish prints the flow's id.
+    Show {
+        /// The flow's id, the `correlationid` of its events.
+        #[arg(value_parser = parse_flow)]
+        id: Uuid,
+    },
+}
+
+fn parse_flow(text: &str) -> Result<Uuid, &'static str> {
+    text.parse().map_err(|_| "a flow's id is a UUID, such as 0199b3a4-7c1d-7e51-9f3a-2b8f6f0f6c11")
+}
+
+/// Shows a flow.
+pub fn run(command: FlowCommand, shared: &Shared) -> Result<(), Failure> {
+    let FlowCommand::Show { id } = command;
+    shared.out().show(&shared.client().get::<FlowReport>(format!("/v1/flows/{id}"))?, render_flow)
+}
+
+/// The flow as people read it.
+pub fn render_flow(flow: &FlowReport, style: Style) -> String {
+    let (word, tone) = match flow.status {
+        FlowStatus::Done => ("done", Tone::Good),
+        FlowStatus::Open => ("open: something is still to be handled", Tone::Note),
+        FlowStatus::Stuck => ("STUCK: an event is held after a fault", Tone::Bad),
+    };
+    let events = counted(flow.events.len() as u64, "event");
+    let took = gap(&flow.started, &flow.latest);
+    let mut text = format!("flow {}  {}\n", flow.flow, style.paint(tone, word));
+    text.push_str(&format!("started {}, {events}, the latest {took}\n\n", flow.started));
+    for root in Tree::new(flow, style).roots() {
+        text.push_str(&root.draw());
+    }
+    if flow.truncated {
+        text.push_str("\nThe flow has more events than are shown; `baton tail CHANNEL` has them all.\n");
+    }
+    text
+}
+
+fn gap(from: &str, to: &str) -> String {
+    format!("+{}", for_people(between(from, to).unwrap_or(Duration::ZERO)))
+}
+
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(DATA_CHARS_MAX) {
+        Some((at, _)) => format!("{}...", text.get(..at).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
+/// Lines with what hangs below them.
+struct Branch {
+    lines: Vec<String>,
+    below: Vec<Branch>,
+}
+
+impl Branch {
+    fn draw(&self) -> String {
+        let mut text = String::new();
+        self.draw_into(&mut text, "", "");
+        text
+    }
+
+    fn draw_into(&self, text: &mut String, first: &str, rest: &str) {
+        let bar = if self.below.is_empty() { "   " } else { "│  " };
+        for (at, line) in self.lines.iter().enumerate() {
+            let lead = if at == 0 { first.to_owned() } else { format!("{rest}{bar}") };
+            text.push_str(format!("{lead}{line}").trim_end());
+            text.push('\n');
+        }
+        for (at, branch) in self.below.iter().enumerate() {
+            let (corner, bar) =
+                if at + 1 == self.below.len() { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+            branch.draw_into(text, &format!("{rest}{corner}"), &format!("{rest}{bar}"));
+        }
+    }
+}
+
+/// A flow by causes.
+struct Tree<'a> {
+    flow: &'a FlowReport,
+    style: Style,
+    caused: BTreeMap<u64, Vec<&'a FlowEvent>>,
+    roots: Vec<&'a FlowEvent>,
+}
+
+impl<'a> Tree<'a> {
+    fn new(flow: &'a FlowReport, style: Style) -> Self {
+        let mut tree = Self { flow, style, caused: BTreeMap::new(), roots: Vec::new() };
+        let known: Vec<u64> = flow.events.iter().map(|event| event.position).collect();
+        for event in &flow.events {
+            // A cause stands before its effects; anything else would go round.
+            let cause = event.cause.filter(|cause| *cause < event.position && known.contains(cause));
+            match cause {
+                Some(cause) => tree.caused.entry(cause).or_default().push(event),
+                None => tree.roots.push(event),
+            }
+        }
+        tree
+    }
+
+    fn roots(&self) -> Vec<Branch> {
+        self.roots.iter().map(|event| self.event(event)).collect()
+    }
+
+    fn event(&self, event: &FlowEvent) -> Branch {
+        let effects = self.caused.get(&event.position).map(Vec::as_slice).unwrap_or_default();
+        let mut left: Vec<&FlowEvent> = effects.to_vec();
+        let mut below = Vec::new();
+        for handling in &event.handlings {
+            let (own, others) = left.into_iter().partition(|effect| emitted_by(effect, &handling.processor));
+            left = others;
+            below.push(self.handling(event, handling, own));
+        }
+        below.extend(left.into_iter().map(|effect| self.event(effect)));
+        let mut lines = vec![self.event_line(event)];
+        let data = data(&event.event);
+        if !data.is_empty() {
+            lines.push(self.style.paint(Tone::Quiet, &cut(&data)));
+        }
+        if below.is_empty() {
+            lines.push(self.style.paint(Tone::Quiet, "(nobody subscribes)"));
+        }
+        Branch { lines, below }
+    }
+
+    fn event_line(&self, event: &FlowEvent) -> String {
+        let place = self.style.paint(Tone::Name, &format!("{}@{}", event.channel, event.offset));
+        let subject = event.event.get("subject").and_then(Value::as_str).map(clean);
+        let subject = subject.map_or(String::new(), |subject| format!("  {subject}"));
+        format!("{place}{subject}  {}", gap(&self.flow.started, &event.recorded))
+    }
+
+    fn handling(&self, event: &FlowEvent, handling: &Handling, effects: Vec<&FlowEvent>) -> Branch {
+        let processor = &handling.processor;
+        let (word, tone) = match handling.status {
+            HandlingStatus::Handled => ("handled", Tone::Good),
+            HandlingStatus::Pending => ("still to do", Tone::Note),
+            HandlingStatus::Held => ("HELD", Tone::Bad),
+            HandlingStatus::Waiting => ("waits behind a held event of its key", Tone::Note),
+        };
+        let after = handling
+            .time
+            .as_ref()
+            .map(|time| format!("  after {}", gap(&event.recorded, time).replace('+', "")));
+        let version = handling.digest.as_ref().map(|digest| format!("  by {}", clean(digest)));
+        let tail = self.style.paint(Tone::Quiet, &(after.unwrap_or_default() + &version.unwrap_or_default()));
+        let mut lines = vec![format!("{processor} {}{tail}", self.style.paint(tone, word))];
+        lines.extend(
+            handling.reply.as_ref().map(|reply| format!("replied {}", cut(&clean(&reply.to_string())))),
+        );
+        lines.extend(self.fault_lines(handling));
+        Branch { lines, below: effects.into_iter().map(|effect| self.event(effect)).collect() }
+    }
+
+    fn fault_lines(&self, handling: &Handling) -> Vec<String> {
+        let processor = &handling.processor;
+        let mut lines = Vec::new();
+        if let Some(fault) = &handling.fault {
+            lines.extend(fault_lines(fault, 16).iter().map(|line| self.style.paint(Tone::Bad, line)));
+        }
+        match handling.status {
+            HandlingStatus::Held => lines.extend([
+                "mend: deploy a fixed version, or try again as it is:".to_owned(),
+                format!("      baton processor resume {processor}"),
+            ]),
+            HandlingStatus::Waiting => lines.push(format!("look: baton processor show {processor}")),
+            HandlingStatus::Handled | HandlingStatus::Pending => {}
+        }
+        lines
+    }
+}
+
+/// The source of an emitted event ends with the name of the processor that emitted it.
+fn emitted_by(event: &FlowEvent, processor: &str) -> bool {
+    let source = event.event.get("source").and_then(Value::as_str);
+    source.and_then(|source| source.rsplit('/').next()) == Some(processor)
+}
+
+#[cfg(test)]
+#[path = "flow_tests.rs"]
+mod tests;

@@ -1,0 +1,159 @@
+//! The command line: `serve` starts a host, all other commands ask one over HTTP or work on files. It reads
+//! arguments, prints and gives exit codes; what is true it takes from the reports.
+
+mod build;
+mod channel;
+mod client;
+mod deploy;
+mod deployment;
+mod failure;
+mod flow;
+mod inspect;
+mod journal;
+mod logs;
+mod new;
+mod output;
+mod processor;
+mod progress;
+mod publish;
+mod serve;
+mod status;
+mod table;
+mod tail;
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use client::Client;
+use failure::Failure;
+use output::Out;
+
+/// A host for event processors: WebAssembly components on durable channels.
+#[derive(Parser)]
+#[command(name = "baton", version, max_term_width = 100, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(flatten)]
+    shared: Shared,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done, 1 failed or refused, 2 wrong usage, 3 no host answers,
+4 not found, 5 not in time.
+Results go to stdout, everything else to stderr. `baton help COMMAND` has examples.";
+
+const SERVER_DEFAULT: &str = "http://127.0.0.1:7077";
+const SHARED: &str = "For all commands";
+
+/// What all commands take.
+#[derive(Args)]
+struct Shared {
+    /// The host to ask.
+    #[arg(long, global = true, value_name = "URL", env = "BATON_SERVER", default_value = SERVER_DEFAULT)]
+    #[arg(help_heading = SHARED)]
+    server: String,
+    /// Print JSON: one document, or one line per item for streams.
+    #[arg(long, global = true, help_heading = SHARED)]
+    json: bool,
+}
+
+impl Shared {
+    fn client(&self) -> Client {
+        Client::new(&self.server)
+    }
+
+    fn out(&self) -> Out {
+        Out::new(self.json)
+    }
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a host on a folder until SIGTERM or Ctrl-C.
+    Serve(serve::ServeArgs),
+    /// Write the crate of a new processor.
+    New(new::NewArgs),
+    /// Build the processors of a crate or workspace into components.
+    Build(build::BuildArgs),
+    /// Show what a component says of itself, without running it.
+    Inspect(inspect::InspectArgs),
+    /// Put a component into the running host, and wait until it runs.
+    Deploy(deploy::DeployArgs),
+    /// Take a processor out of the running host; its positions and state are kept.
+    Undeploy(deploy::UndeployArgs),
+    /// Publish one event on a channel.
+    Publish(publish::PublishArgs),
+    /// Show the events of a channel.
+    Tail(tail::TailArgs),
+    /// Show what a processor wrote to its log.
+    Logs(logs::LogsArgs),
+    /// Show what is wrong now, and how everything else is.
+    Status,
+    /// List processors, look into one, or try again what it holds.
+    #[command(subcommand, visible_alias = "processors")]
+    Processor(processor::ProcessorCommand),
+    /// List channels, or look into one.
+    #[command(subcommand, visible_alias = "channels")]
+    Channel(channel::ChannelCommand),
+    /// Show what one event caused, who handled it, and what is still to do.
+    #[command(subcommand)]
+    Flow(flow::FlowCommand),
+    /// List the receipts of all deployments.
+    #[command(subcommand, visible_alias = "deployments")]
+    Deployment(deployment::DeploymentCommand),
+    /// Check the files of a host that does not run.
+    #[command(subcommand)]
+    Journal(journal::JournalCommand),
+}
+
+/// Runs the command that the arguments name.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli.command, &cli.shared) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run(command: Command, shared: &Shared) -> Result<(), Failure> {
+    match command {
+        Command::Serve(args) => serve::run(args, shared),
+        Command::New(args) => new::run(args, shared),
+        Command::Build(args) => build::run(args, shared),
+        Command::Inspect(args) => inspect::run(args, shared),
+        Command::Deploy(args) => deploy::deploy(args, shared),
+        Command::Undeploy(args) => deploy::undeploy(args, shared),
+        Command::Publish(args) => publish::run(args, shared),
+        Command::Tail(args) => tail::run(args, shared),
+        Command::Logs(args) => logs::run(args, shared),
+        Command::Status => status::run(shared),
+        Command::Processor(command) => processor::run(command, shared),
+        Command::Channel(command) => channel::run(command, shared),
+        Command::Flow(command) => flow::run(command, shared),
+        Command::Deployment(command) => deployment::run(command, shared),
+        Command::Journal(command) => journal::run(command, shared),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_commands_are_well_formed_and_each_has_its_help() {
+        let command = Cli::command();
+        command.clone().debug_assert();
+        for sub in command.get_subcommands() {
+            assert!(sub.get_about().is_some(), "{}", sub.get_name());
+        }
+    }
+
+    #[test]
+    fn the_help_documents_exit_codes() {
+        let help = Cli::command().render_help().to_string();
+        assert!(help.contains("3 no host answers") && help.contains("5 not in time"), "{help}");
+    }
+}

@@ -1,0 +1,188 @@
+//! `baton processor`: which processors there are, how they are, what they hold and what they keep.
+
+use clap::Subcommand;
+
+use super::Shared;
+use super::client::{Ask, query};
+use super::failure::Failure;
+use super::inspect::render_descriptor;
+use super::output::{Style, Tone, clean, counted, fault_lines, short, wrap};
+use super::table::{number, table, text, toned, trouble};
+use crate::model::name::ProcessorName;
+use crate::model::report::{
+    HeldReport, ProcessorList, ProcessorReport, ProcessorStatus, StateEntry, StateList, SubscriptionReport,
+};
+use crate::model::time::rfc3339;
+
+/// `baton processor`
+#[derive(Subcommand)]
+pub enum ProcessorCommand {
+    /// List all processors.
+    Ls,
+    /// Show one processor: its channels, what it holds and why.
+    Show {
+        /// The processor.
+        name: ProcessorName,
+    },
+    /// Try again everything that a processor holds after faults.
+    Resume {
+        /// The processor.
+        name: ProcessorName,
+    },
+    /// Show what a processor keeps as state.
+    State {
+        /// The processor.
+        name: ProcessorName,
+        /// Only this key.
+        #[arg(long)]
+        key: Option<String>,
+        /// At most so many entries.
+        #[arg(long, default_value_t = 1000)]
+        limit: usize,
+    },
+}
+
+/// Shows processors, or resumes one.
+pub fn run(command: ProcessorCommand, shared: &Shared) -> Result<(), Failure> {
+    let (client, out) = (shared.client(), shared.out());
+    let path = |name: &ProcessorName| format!("/v1/processors/{name}");
+    match command {
+        ProcessorCommand::Ls => out.show(&client.get::<ProcessorList>("/v1/processors")?, |list, style| {
+            render_list(&list.processors, style)
+        }),
+        ProcessorCommand::Show { name } => {
+            out.show(&client.get::<ProcessorReport>(path(&name))?, render_processor)
+        }
+        ProcessorCommand::Resume { name } => {
+            let ask = Ask { method: "POST", ..Ask::get(path(&name) + "/resume") };
+            out.show(&client.ask(ask)?.read::<ProcessorReport>()?, |report, style| {
+                format!("{} tries again what it held.\n\n{}", report.name, render_processor(report, style))
+            })
+        }
+        ProcessorCommand::State { name, key, limit } => {
+            let query = query(&[("key", key), ("limit", Some(limit.to_string()))]);
+            out.show(&client.get::<StateList>(path(&name) + "/state" + &query)?, render_state)
+        }
+    }
+}
+
+/// A table of processors.
+pub fn render_list(processors: &[ProcessorReport], style: Style) -> String {
+    if processors.is_empty() {
+        return "There is no processor yet: `baton deploy FILE`.\n".to_owned();
+    }
+    let sum = |report: &ProcessorReport, of: fn(&SubscriptionReport) -> u64| {
+        report.subscriptions.iter().map(of).sum::<u64>()
+    };
+    let row = |report: &ProcessorReport| {
+        [
+            toned(report.name.as_str(), Tone::Name),
+            toned(status_word(report.status), status_tone(report.status)),
+            number(sum(report, |one| one.lag)),
+            trouble(sum(report, |one| one.held)),
+            trouble(sum(report, |one| one.waiting)),
+            number(report.handled),
+            trouble(report.failed),
+            text(&report.version),
+            text(short(&report.digest)),
+        ]
+    };
+    let heads = ["PROCESSOR", "STATUS", "LAG", "HELD", "WAITING", "HANDLED", "FAILED", "VERSION", "DIGEST"];
+    table(heads, processors.iter().map(row).collect(), style)
+}
+
+fn status_word(status: ProcessorStatus) -> &'static str {
+    match status {
+        ProcessorStatus::Running => "running",
+        ProcessorStatus::Held => "HELD",
+        ProcessorStatus::Blocked => "BLOCKED",
+        ProcessorStatus::Undeployed => "undeployed",
+        ProcessorStatus::Failed => "FAILED",
+    }
+}
+
+fn status_tone(status: ProcessorStatus) -> Tone {
+    match status {
+        ProcessorStatus::Running => Tone::Good,
+        ProcessorStatus::Undeployed => Tone::Quiet,
+        ProcessorStatus::Held | ProcessorStatus::Blocked | ProcessorStatus::Failed => Tone::Bad,
+    }
+}
+
+/// A table of positions.
+pub fn render_subscriptions(subscriptions: &[SubscriptionReport], style: Style) -> String {
+    let row = |one: &SubscriptionReport| {
+        [
+            toned(one.processor.as_str(), Tone::Name),
+            text(&one.channel),
+            number(one.start),
+            number(one.cursor),
+            number(one.decided),
+            number(one.lag),
+            trouble(one.held),
+            trouble(one.waiting),
+        ]
+    };
+    let heads = ["PROCESSOR", "CHANNEL", "START", "CURSOR", "DECIDED", "LAG", "HELD", "WAITING"];
+    table(heads, subscriptions.iter().map(row).collect(), style)
+}
+
+fn render_processor(report: &ProcessorReport, style: Style) -> String {
+    let status = style.paint(status_tone(report.status), status_word(report.status));
+    let mut text = render_descriptor(&report.descriptor, style);
+    text.push_str(&format!("  digest      {}, generation {}\n", report.digest, report.generation));
+    text.push_str(&format!(
+        "  status      {status}: {} handled, {} failed since the host started\n",
+        report.handled, report.failed
+    ));
+    for line in report.reason.iter().flat_map(|reason| wrap(reason, 14)) {
+        text.push_str(&format!("              {line}\n"));
+    }
+    text.push_str(&format!("\n{}", render_subscriptions(&report.subscriptions, style)));
+    if !report.held.is_empty() {
+        text.push_str(&format!("\nHeld after a fault, oldest first:\n{}", render_held(&report.held, style)));
+        text.push_str(&format!("{}\n", mend(&report.name)));
+    }
+    text
+}
+
+/// What helps when a processor holds events.
+pub fn mend(processor: &str) -> String {
+    format!("mend: deploy a fixed version, or try again as it is: baton processor resume {processor}")
+}
+
+/// The held events, each with its fault.
+pub fn render_held(held: &[HeldReport], style: Style) -> String {
+    let mut text = String::new();
+    for one in held {
+        let place = style.paint(Tone::Name, &format!("{}@{}", one.channel, one.offset));
+        let since = rfc3339(one.fault.time_ms);
+        let waiting = counted(one.waiting, "more event");
+        text.push_str(&format!("  {place}  key {}  since {since}, {waiting} behind it\n", clean(&one.key)));
+        for line in fault_lines(&one.fault, 4) {
+            text.push_str(&format!("    {}\n", style.paint(Tone::Bad, &line)));
+        }
+        text.push_str(&format!("    look: baton flow show {}\n", one.flow));
+    }
+    text
+}
+
+fn render_state(state: &StateList, style: Style) -> String {
+    if state.entries.is_empty() {
+        return format!("{} keeps no state here.", state.processor);
+    }
+    let row = |entry: &StateEntry| {
+        let value = match (&entry.value, &entry.value_base64) {
+            (Some(value), _) => value.to_string(),
+            (None, Some(base64)) => format!("base64 {base64}"),
+            (None, None) => String::new(),
+        };
+        let expires = entry.expires.as_ref().map_or(String::new(), |time| format!("  (expires {time})"));
+        [toned(&entry.key, Tone::Name), text(&entry.name), text(value + &expires)]
+    };
+    table(["KEY", "NAME", "VALUE"], state.entries.iter().map(row).collect(), style)
+}
+
+#[cfg(test)]
+#[path = "processor_tests.rs"]
+pub(super) mod tests;

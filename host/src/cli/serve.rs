@@ -1,0 +1,149 @@
+//! `baton serve`: runs a host until it is told to stop.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::Shared;
+use super::failure::Failure;
+use super::output::{Style, Tone};
+use crate::config::Config;
+use crate::node::Node;
+use crate::{api, telemetry};
+
+/// `baton serve`
+#[derive(Args)]
+#[command(after_long_help = "\
+Examples:
+  baton serve                      the folder you are in
+  baton serve shop --listen 127.0.0.1:8080
+  BATON_LOG=baton=debug baton serve
+
+The folder may hold baton.toml (settings) and processors/ (components: what is dropped in there runs).
+SIGTERM or Ctrl-C stops in order; a second one ends at once.")]
+pub struct ServeArgs {
+    /// The folder with baton.toml and processors/, both optional.
+    #[arg(value_name = "DIR", default_value = ".")]
+    dir: PathBuf,
+    /// The address to listen on; port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS", env = "BATON_LISTEN")]
+    listen: Option<SocketAddr>,
+    /// The folder for the journal and caches [default: DIR/.baton].
+    #[arg(long, value_name = "DIR", env = "BATON_DATA")]
+    data: Option<PathBuf>,
+}
+
+/// Where the host is.
+#[derive(Serialize)]
+struct Started {
+    listening: String,
+    processors: PathBuf,
+    data: PathBuf,
+}
+
+/// Runs the host.
+pub fn run(args: ServeArgs, shared: &Shared) -> Result<(), Failure> {
+    telemetry::start_log();
+    let mut config = Config::load(&args.dir).map_err(|error| Failure::failed(error.to_string()))?;
+    config.listen = args.listen.unwrap_or(config.listen);
+    config.data_dir = args.data.unwrap_or(config.data_dir);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::failed(format!("cannot start threads: {error}")))?;
+    runtime.block_on(serve(config, shared))
+}
+
+async fn serve(config: Config, shared: &Shared) -> Result<(), Failure> {
+    let listen = config.listen;
+    // Bound first: a second host on one address fails before it opens anything.
+    let listener = TcpListener::bind(listen).await.map_err(|error| cannot_listen(listen, &error))?;
+    let address = listener.local_addr().map_err(|error| cannot_listen(listen, &error))?;
+    let shutdown = shutdown_signal()?;
+    let started = Started {
+        listening: format!("http://{address}"),
+        processors: absolute(config.processors_dir()),
+        data: absolute(config.data_dir.clone()),
+    };
+    let node = Node::start(config).await.map_err(|error| Failure::failed(error.to_string()))?;
+    shared.out().show(&started, render_started)?;
+    api::serve(listener, node.clone(), shutdown).await;
+    node.stop().await;
+    Ok(())
+}
+
+fn absolute(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
+}
+
+fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Failure {
+    Failure::failed(format!(
+        "cannot listen on {address}: {error}\nAnother host may be there already (`baton status`); \
+         --listen ADDRESS takes another address."
+    ))
+}
+
+fn render_started(started: &Started, style: Style) -> String {
+    let row = |what: &str, value: String| format!("{what:<12}{value}\n");
+    [
+        row("listening", style.paint(Tone::Name, &started.listening)),
+        row("processors", started.processors.display().to_string()),
+        row("data", started.data.display().to_string()),
+        "Drop components into the processors folder, or `baton deploy FILE`. Then `baton status`.".to_owned(),
+    ]
+    .concat()
+}
+
+/// Resolves at the first signal; the second ends the process at once.
+fn shutdown_signal() -> Result<impl Future<Output = ()> + Send + 'static, Failure> {
+    let mut signals =
+        Signals::new().map_err(|error| Failure::failed(format!("cannot listen for signals: {error}")))?;
+    Ok(async move {
+        signals.next().await;
+        tracing::info!("stopping; a second signal ends at once");
+        tokio::spawn(async move {
+            signals.next().await;
+            std::process::exit(1);
+        });
+    })
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_started_host_says_where_it_is_and_what_to_do() {
+        let started = Started {
+            listening: "http://127.0.0.1:7077".into(),
+            processors: "shop/processors".into(),
+            data: "shop/.baton".into(),
+        };
+        let text = render_started(&started, Style::default());
+        for part in ["listening   http://127.0.0.1:7077\n", "data        shop/.baton\n", "baton status"] {
+            assert!(text.contains(part), "{text}");
+        }
+    }
+}
