@@ -10,7 +10,7 @@ use super::Stopping;
 use super::params::{Named, NoParams, Params, at_most, duration};
 use super::problem::Refusal;
 use crate::model::name::ChannelName;
-use crate::model::report::{ChannelList, ChannelReport, EventPage, Recorded};
+use crate::model::report::{ChannelList, ChannelReport, EventPage};
 use crate::node::{Node, ReadError, ReadFrom};
 
 /// How many events a page has unless the reader says.
@@ -70,12 +70,10 @@ pub async fn events(
 ) -> Result<Json<EventPage>, Refusal> {
     let limit = at_most("limit", params.limit.unwrap_or(PAGE_EVENTS_DEFAULT), PAGE_EVENTS_MAX)?;
     let wait = at_most("wait", params.wait.unwrap_or_default(), PAGE_WAIT_MAX)?;
-    let mut page = tokio::select! {
-        page = node.events(&name, params.from, limit, wait) => page?,
+    tokio::select! {
+        page = node.events(&name, params.from, limit, wait) => Ok(Json(page?)),
         () = stopping.ended() => {
-            return Err(Refusal::unavailable("stopping", "the host stops; ask again when it is back").retry_after(1));
+            Err(Refusal::unavailable("stopping", "the host stops; ask again when it is back").retry_after(1))
         }
-    };
-    page.events = page.events.into_iter().map(Recorded::outward).collect();
-    Ok(Json(page))
+    }
 }

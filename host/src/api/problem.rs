@@ -99,23 +99,20 @@ impl From<ReadError> for Refusal {
         let (code, detail) = (error.code(), error.to_string());
         match error {
             ReadError::UnknownChannel { .. } => Self::not_found(code, detail),
-            ReadError::Expired { .. } => Self::new(StatusCode::GONE, code, detail),
-            ReadError::Damaged { .. } => Self::internal(code, detail),
+            ReadError::Journal { .. } => Self::internal(code, detail),
         }
     }
 }
 
 impl From<DeployError> for Refusal {
     fn from(error: DeployError) -> Self {
-        let (code, detail) = (error.code(), error.to_string());
+        let (code, detail) = (error.code().to_owned(), error.to_string());
         match error {
-            DeployError::Invalid { code, message } => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, message)
+            DeployError::Invalid { .. } | DeployError::NameMismatch { .. } => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
             }
-            DeployError::NameMismatch { .. } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail),
-            DeployError::UnknownProcessor { .. } => Self::not_found(code, detail),
-            DeployError::Busy => Self::unavailable(code, detail).retry_after(1),
-            DeployError::Failed { .. } => Self::internal(code, detail),
+            DeployError::UnknownProcessor { .. } => Self::not_found(&code, detail),
+            DeployError::Failed { .. } => Self::internal(&code, detail),
         }
     }
 }

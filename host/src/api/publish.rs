@@ -94,7 +94,7 @@ async fn answer(node: &Node, event: &Accepted, wish: &Wish) -> Result<Option<Res
     let answer = node.await_in_flow(flow, &wish.awaited, wish.timeout).await?;
     Ok(answer.map(|answer| match answer {
         Answer::Event(recorded) => {
-            ([(header::CONTENT_TYPE, STRUCTURED)], Json(recorded.outward().event)).into_response()
+            ([(header::CONTENT_TYPE, STRUCTURED)], Json(recorded.event)).into_response()
         }
         Answer::Reply(reply) => Json(reply).into_response(),
     }))

@@ -40,17 +40,6 @@ pub struct Recorded {
     pub event: Value,
 }
 
-impl Recorded {
-    /// The event as it leaves the host, with its place and its time among its attributes.
-    pub fn outward(mut self) -> Self {
-        if let Value::Object(members) = &mut self.event {
-            members.insert("sequence".to_owned(), self.offset.to_string().into());
-            members.insert("recordedtime".to_owned(), self.recorded.clone().into());
-        }
-        self
-    }
-}
-
 /// The answer to a publish.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Publication {

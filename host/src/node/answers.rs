@@ -14,8 +14,8 @@ use crate::model::deployment::Deployment;
 use crate::model::name::{ChannelName, ProcessorName};
 use crate::model::record::Record;
 use crate::model::report::{
-    ChannelReport, EventPage, FlowReport, HeldReport, LogLine, ProcessorReport, ProcessorStatus, Recorded, StateEntry,
-    StatusReport,
+    ChannelReport, EventPage, FlowReport, HeldReport, LogLine, ProcessorReport, ProcessorStatus, Recorded,
+    StateEntry, StatusReport,
 };
 use crate::model::time::rfc3339;
 use crate::telemetry::{Gauge, render_metrics};
@@ -210,7 +210,8 @@ impl LaneSide {
         let deployment = processor.deployment.as_ref()?;
         let (status, reason) = self.status(processor);
         let waits = |s: SubscriptionId| self.waiting.iter().filter(|(_, of, _)| *of == s).count() as u64;
-        let subscriptions = processor.subscriptions.iter().filter(|s| !processor.deployed || is_read(world, **s));
+        let subscriptions =
+            processor.subscriptions.iter().filter(|s| !processor.deployed || is_read(world, **s));
         Some(ProcessorReport {
             name: processor.name.to_string(),
             status,
@@ -231,23 +232,31 @@ impl LaneSide {
         let held = processor.held.len();
         let waiting = self.waiting.len();
         if !processor.deployed {
-            return (ProcessorStatus::Undeployed, Some("its file is gone; its positions and state are kept".to_owned()));
+            return (
+                ProcessorStatus::Undeployed,
+                Some("its file is gone; its positions and state are kept".to_owned()),
+            );
         }
         if let Some(failure) = &self.failure {
             return (ProcessorStatus::Failed, Some(failure.clone()));
         }
         if !self.running {
-            return (ProcessorStatus::Failed, Some("it is deployed and was not started; see the problems".to_owned()));
+            return (
+                ProcessorStatus::Failed,
+                Some("it is deployed and was not started; see the problems".to_owned()),
+            );
         }
         match (self.blocked, held) {
             (true, _) => {
-                let reason = format!("{held} keys are held and {waiting} events wait behind them, which is the bound");
+                let reason =
+                    format!("{held} keys are held and {waiting} events wait behind them, which is the bound");
                 (ProcessorStatus::Blocked, Some(reason))
             }
             (false, 0) => (ProcessorStatus::Running, None),
-            (false, held) => {
-                (ProcessorStatus::Held, Some(format!("{held} held after a fault, {waiting} waiting behind them")))
-            }
+            (false, held) => (
+                ProcessorStatus::Held,
+                Some(format!("{held} held after a fault, {waiting} waiting behind them")),
+            ),
         }
     }
 
@@ -276,7 +285,8 @@ fn page(domain: &Domain, channel: ChannelId, from: u64, limit: usize) -> Result<
 }
 
 fn outward(item: &Item) -> Result<Recorded, ReadError> {
-    let record = Record::parse(&item.record).map_err(|error| ReadError::Journal { why: error.to_string() })?;
+    let record =
+        Record::parse(&item.record).map_err(|error| ReadError::Journal { why: error.to_string() })?;
     Ok(recorded(item.offset, item.position, item.time_ms, &record))
 }
 
@@ -285,11 +295,10 @@ fn report_flow(domain: &Domain, flow: Uuid, waiting: &Waiting) -> Result<Option<
     let mut frames = domain.flow_frames(flow, FLOW_FRAMES_MAX)?;
     let cut = frames.len() == FLOW_FRAMES_MAX;
     frames.retain(|frame| frame.end() <= durable);
-    let frame = |frame| {
-        let crate::journal::Frame { position, time_ms, body, .. } = frame;
-        FlowFrame { position: position.0, time_ms: *time_ms, body }
-    };
-    let frames: Vec<_> = frames.iter().map(frame).collect();
+    let frames: Vec<_> = frames
+        .iter()
+        .map(|frame| FlowFrame { position: frame.position.0, time_ms: frame.time_ms, body: &frame.body })
+        .collect();
     let waits = |subscription, offset| waiting.iter().any(|(_, s, o)| (*s, *o) == (subscription, offset));
     let report = domain.look(|world| flow_report(world, flow, &frames, cut, waits));
     report.map_err(|error| ReadError::Journal { why: error.to_string() })

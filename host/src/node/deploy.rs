@@ -54,7 +54,9 @@ impl Node {
         let answer = self.0.registry.put(name, component).await.map_err(DeployError::from)?;
         let report = match answer {
             Answer::Deployed(deployment) => DeployReport { deployment, unchanged: false },
-            Answer::Unchanged(digest) => DeployReport { deployment: self.receipt(name, &digest)?, unchanged: true },
+            Answer::Unchanged(digest) => {
+                DeployReport { deployment: self.receipt(name, &digest)?, unchanged: true }
+            }
         };
         self.durable().await?;
         Ok(report)
@@ -96,14 +98,19 @@ impl Node {
     ) -> Result<(), DeployError> {
         match tokio::task::spawn_blocking(work).await {
             Ok(done) => Ok(done?),
-            Err(error) => Err(DeployError::Failed { code: "host-failed".to_owned(), message: error.to_string() }),
+            Err(error) => {
+                Err(DeployError::Failed { code: "host-failed".to_owned(), message: error.to_string() })
+            }
         }
     }
 
     async fn durable(&self) -> Result<(), DeployError> {
         let next = self.0.domain.journal().next();
         let durable = self.0.domain.durable().wait(Position(next.0)).await;
-        durable.map_err(|error| DeployError::Failed { code: error.code().to_owned(), message: error.to_string() })
+        durable.map_err(|error| DeployError::Failed {
+            code: error.code().to_owned(),
+            message: error.to_string(),
+        })
     }
 }
 

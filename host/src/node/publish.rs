@@ -39,7 +39,11 @@ pub enum Answer {
 
 impl Node {
     /// Publishes events on a channel as one frame, and answers when they are durable.
-    pub async fn publish(&self, channel: &ChannelName, events: Vec<Event>) -> Result<Vec<Accepted>, PublishError> {
+    pub async fn publish(
+        &self,
+        channel: &ChannelName,
+        events: Vec<Event>,
+    ) -> Result<Vec<Accepted>, PublishError> {
         let domain = &self.0.domain;
         let (admitted, end) = domain.publish(channel, &events)?;
         let closed = |reason: String| PublishError::Closed { reason };
@@ -47,7 +51,8 @@ impl Node {
         let id = domain.look(|world| world.channel_id(channel.as_str())).unwrap_or_default();
         let accepted = events.into_iter().zip(admitted).map(|(event, admitted)| {
             let item = domain.event_at(id, admitted.offset).map_err(|error| closed(error.to_string()))?;
-            accepted(channel, event, admitted, item.as_ref()).ok_or_else(|| closed("an event is missing".to_owned()))
+            accepted(channel, event, admitted, item.as_ref())
+                .ok_or_else(|| closed("an event is missing".to_owned()))
         });
         accepted.collect()
     }
@@ -93,7 +98,12 @@ impl Node {
     }
 }
 
-fn accepted(channel: &ChannelName, event: Event, admitted: Admitted, item: Option<&Item>) -> Option<Accepted> {
+fn accepted(
+    channel: &ChannelName,
+    event: Event,
+    admitted: Admitted,
+    item: Option<&Item>,
+) -> Option<Accepted> {
     let item = item?;
     Some(Accepted {
         id: event.id,

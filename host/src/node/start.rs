@@ -42,7 +42,10 @@ fn start(config: Config) -> Result<Node, StartError> {
         limits: domain_limits(settings),
     };
     let (domain, keeper) = Domain::open(parts)?;
-    let engine = Engine::new(EngineConfig { cache_dir: Some(config.data_dir.join("cache")), ..EngineConfig::default() })?;
+    let engine = Engine::new(EngineConfig {
+        cache_dir: Some(config.data_dir.join("cache")),
+        ..EngineConfig::default()
+    })?;
     let dispatcher = Dispatcher::start(&domain, dispatch_config(&config))?;
     let components_dir = config.data_dir.join("components");
     let running = resume_deployed(&domain, &dispatcher, &engine, &components_dir);
@@ -60,7 +63,8 @@ fn start(config: Config) -> Result<Node, StartError> {
 fn open_journal(config: &Config) -> Result<Arc<dyn Journal>, StartError> {
     let folder = config.data_dir.join("journal");
     create(&config.data_dir)?;
-    let files = Files::open(&folder).map_err(|source| StartError::Folder { folder: folder.clone(), source })?;
+    let files =
+        Files::open(&folder).map_err(|source| StartError::Folder { folder: folder.clone(), source })?;
     let settings = &config.settings.journal;
     let options = journal::Options {
         sync: match settings.durability {
@@ -137,7 +141,8 @@ fn resume(
     components_dir: &Path,
     deployment: &Arc<Deployment>,
 ) -> Result<(), String> {
-    let bytes = registry::kept(components_dir, &deployment.digest).ok_or("the bytes that ran are not kept")?;
+    let bytes =
+        registry::kept(components_dir, &deployment.digest).ok_or("the bytes that ran are not kept")?;
     let program = engine.load(&bytes).map_err(|error| error.to_string())?;
     let version = Version::wasm(program, &deployment.file, 0);
     dispatcher.resume_deployed(&version, deployment.clone()).map_err(|error| error.to_string())

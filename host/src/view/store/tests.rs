@@ -73,6 +73,14 @@ fn step(world: &mut World, random: &mut Random) {
     }
 }
 
+/// Everything that changed, state included.
+fn rows(world: &mut World) -> Rows {
+    let mut rows = world.take_dirty();
+    rows.state =
+        (0..).zip(world.processors()).map(|(id, processor)| (id, processor.state.take_dirty())).collect();
+    rows
+}
+
 /// Everything that a world holds, as text.
 fn told(world: &World) -> String {
     let processors = world.processors().iter().map(|p| {
@@ -100,7 +108,7 @@ fn what_is_read_back_is_what_was_folded() {
         let (mut store, ..) = Store::open(&path).unwrap();
         for round in 1..12 {
             (0..120).for_each(|_| step(&mut world, &mut random));
-            store.write(&world.take_dirty(), round).unwrap();
+            store.write(&rows(&mut world), round).unwrap();
             if random.below(2) == 0 {
                 let reopened = Store::open(&path).unwrap();
                 assert_eq!(reopened.2, round);
@@ -118,9 +126,9 @@ fn a_forgotten_subscription_stays_forgotten_and_keeps_its_number() {
     let (mut store, ..) = Store::open(&path).unwrap();
     let mut world = founded();
     world.fold(&Change::StateSet { processor: 1, key: "k", name: "n", expires_ms: 0, value: b"v" });
-    store.write(&world.take_dirty(), 1).unwrap();
+    store.write(&rows(&mut world), 1).unwrap();
     control(&mut world, Control::Undeployed { processor: 1, forget: true });
-    store.write(&world.take_dirty(), 2).unwrap();
+    store.write(&rows(&mut world), 2).unwrap();
     let (_, reopened, _) = Store::open(&path).unwrap();
     assert_eq!(reopened.subscriptions().len(), 4);
     assert_eq!(reopened.subscription_of(1, 0), None);
@@ -145,14 +153,14 @@ fn what_is_broken_or_foreign_is_set_aside() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("views.db");
         let (mut store, ..) = Store::open(&path).unwrap();
-        store.write(&founded().take_dirty(), 10).unwrap();
+        store.write(&rows(&mut founded()), 10).unwrap();
         drop(store);
         assert_eq!(Store::open(&path).unwrap().2, 10);
         harm(&path);
         let (mut store, world, next) = Store::open(&path).unwrap();
         assert_eq!((next, world.channels().len()), (0, 0));
         assert!(path.with_extension("db.broken").exists());
-        store.write(&founded().take_dirty(), 3).unwrap();
+        store.write(&rows(&mut founded()), 3).unwrap();
         assert_eq!(Store::open(&path).unwrap().1.channels().len(), 2);
     }
 }
