@@ -6,5 +6,6 @@ pub mod config;
 pub mod dispatch;
 pub mod journal;
 pub mod model;
+pub mod registry;
 pub mod runtime;
 pub mod view;

@@ -1,0 +1,108 @@
+//! Compares what the folder wants with what runs. Pure: it does nothing about it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::memory::{Claim, File, Memory, Phase};
+use super::wanted::FileFault;
+use crate::model::name::ProcessorName;
+
+/// What runs, and what the consumer has been asked for and did not answer yet.
+#[derive(Debug, Default)]
+pub(super) struct World {
+    /// Current and previous digest.
+    pub running: BTreeMap<ProcessorName, Digests>,
+    /// One request at a time for each processor; a removal has no digest.
+    pub asked: BTreeMap<ProcessorName, Option<String>>,
+    /// Removals that failed, until the next rescan.
+    pub stuck: BTreeSet<ProcessorName>,
+}
+
+/// The versions of a processor whose bytes are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Digests {
+    pub current: String,
+    pub previous: Option<String>,
+}
+
+/// What to do.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Plan {
+    pub removals: Vec<ProcessorName>,
+    /// Files and the versions that they are.
+    pub offers: Vec<(String, Claim)>,
+    /// Files that provide a name which an older file holds, and why they do not run.
+    pub clashes: BTreeMap<String, FileFault>,
+}
+
+impl World {
+    /// Whether these bytes run under this name.
+    pub fn runs(&self, claim: &Claim) -> bool {
+        self.running.get(&claim.name).is_some_and(|digests| digests.current == claim.digest)
+    }
+
+    /// Whether the consumer was asked to run these bytes and did not answer yet.
+    pub fn is_asked(&self, claim: &Claim) -> bool {
+        self.asked.get(&claim.name).is_some_and(|digest| digest.as_ref() == Some(&claim.digest))
+    }
+
+    /// These bytes run now.
+    pub fn deployed(&mut self, claim: &Claim) {
+        let new = Digests { current: claim.digest.clone(), previous: None };
+        let old = self.running.insert(claim.name.clone(), new.clone());
+        let previous =
+            old.and_then(|old| if old.current == new.current { old.previous } else { Some(old.current) });
+        self.running.insert(claim.name.clone(), Digests { previous, ..new });
+    }
+
+    /// The processor that runs these bytes.
+    pub fn runner_of(&self, digest: &str) -> Option<&ProcessorName> {
+        self.running.iter().find(|(_, digests)| digests.current == digest).map(|(name, _)| name)
+    }
+}
+
+/// What the folder wants that is not so.
+pub(super) fn decide(memory: &Memory, world: &World) -> Plan {
+    let mut plan = Plan::default();
+    let claimants = claimants(memory);
+    for (name, files) in &claimants {
+        let Some(((holder, file, claim), others)) = files.split_first() else { continue };
+        if wants(file) && !world.asked.contains_key(*name) && !world.runs(claim) {
+            plan.offers.push(((*holder).to_owned(), (*claim).clone()));
+        }
+        let others = others.iter().filter(|(_, file, _)| !file.is_gone());
+        plan.clashes.extend(others.map(|(file, _, _)| ((*file).to_owned(), clash(name, holder))));
+    }
+    let gone = world.running.keys().filter(|name| !claimants.contains_key(name));
+    let idle = gone.filter(|name| !world.asked.contains_key(*name) && !world.stuck.contains(*name));
+    plan.removals = if memory.is_unsure() { Vec::new() } else { idle.cloned().collect() };
+    plan
+}
+
+type Claimant<'a> = (&'a str, &'a File, &'a Claim);
+
+/// The files by the processor that they provide: who is there before who left, who came first before who came later.
+fn claimants(memory: &Memory) -> BTreeMap<&ProcessorName, Vec<Claimant<'_>>> {
+    let mut claimants: BTreeMap<_, Vec<Claimant<'_>>> = BTreeMap::new();
+    for (name, file) in &memory.files {
+        if let Some(claim) = &file.claim {
+            claimants.entry(&claim.name).or_default().push((name, file, claim));
+        }
+    }
+    for files in claimants.values_mut() {
+        files.sort_by_key(|(_, file, _)| (file.is_gone(), file.order));
+    }
+    claimants
+}
+
+fn wants(file: &File) -> bool {
+    file.phase == Phase::Looked && file.fault.is_none()
+}
+
+fn clash(name: &ProcessorName, holder: &str) -> FileFault {
+    FileFault::new(
+        "name-clash",
+        format!(
+            "'{holder}' provides the processor '{name}' already; remove one of the two files, or give this one another name in its descriptor"
+        ),
+    )
+}
