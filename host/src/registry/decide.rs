@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::memory::{Claim, File, Memory, Phase};
+use super::file::{Claim, File, Phase};
+use super::memory::Memory;
 use super::wanted::FileFault;
 use crate::model::name::ProcessorName;
 
@@ -105,4 +106,77 @@ fn clash(name: &ProcessorName, holder: &str) -> FileFault {
             "'{holder}' provides the processor '{name}' already; remove one of the two files, or give this one another name in its descriptor"
         ),
     )
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::registry::file::{Look, Patience, Stamp};
+    use crate::registry::memory::Listing;
+    use std::time::Duration;
+
+    const PATIENCE: Patience =
+        Patience { settle: Duration::from_millis(10), doubt: Duration::from_millis(50) };
+
+    fn name(text: &str) -> ProcessorName {
+        text.parse().unwrap()
+    }
+
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    fn listing(files: &[(&str, u64)]) -> Listing {
+        let stamp = |bytes| Stamp { bytes, regular: true, ..Stamp::default() };
+        files.iter().map(|(file, bytes)| ((*file).to_owned(), stamp(*bytes))).collect()
+    }
+
+    fn claim(processor: &str, digest: &str) -> Claim {
+        Claim { name: name(processor), digest: digest.to_owned() }
+    }
+
+    fn runs(processor: &str, digest: &str) -> World {
+        let mut world = World::default();
+        world.deployed(&claim(processor, digest));
+        world
+    }
+
+    #[test]
+    fn nothing_is_removed_while_an_unread_file_may_be_the_renamed_one() {
+        let mut memory = Memory::new(PATIENCE, &[]);
+        memory.see(&listing(&[("new.wasm", 1)]), ms(0));
+        let world = runs("mail", "one");
+        assert_eq!(decide(&memory, &world), Plan::default());
+        memory.looked("new.wasm", Look::Good(claim("stock", "two")), ms(10));
+        assert_eq!(decide(&memory, &world).removals, [name("mail")]);
+    }
+
+    #[test]
+    fn a_file_that_grows_holds_no_removal_back() {
+        let mut memory = Memory::new(PATIENCE, &[]);
+        memory.see(&listing(&[("new.wasm", 1)]), ms(0));
+        memory.see(&listing(&[("new.wasm", 2)]), ms(1));
+        assert_eq!(decide(&memory, &runs("mail", "one")).removals, [name("mail")]);
+    }
+
+    #[test]
+    fn a_processor_is_asked_for_once_at_a_time() {
+        let mut memory = Memory::new(PATIENCE, &[]);
+        memory.see(&listing(&[("mail.wasm", 1)]), ms(0));
+        memory.looked("mail.wasm", Look::Good(claim("mail", "one")), ms(10));
+        let mut world = World::default();
+        assert_eq!(decide(&memory, &world).offers, [("mail.wasm".to_owned(), claim("mail", "one"))]);
+        world.asked.insert(name("mail"), Some("one".to_owned()));
+        assert_eq!(decide(&memory, &world), Plan::default());
+    }
+
+    #[test]
+    fn the_version_before_is_remembered_once() {
+        let mut world = runs("mail", "one");
+        world.deployed(&claim("mail", "two"));
+        world.deployed(&claim("mail", "two"));
+        let expected = Digests { current: "two".to_owned(), previous: Some("one".to_owned()) };
+        assert_eq!(world.running.get(&name("mail")), Some(&expected));
+    }
 }

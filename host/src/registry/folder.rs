@@ -4,8 +4,9 @@ use std::fs::{self, File, Metadata};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use super::file::Stamp;
 use super::load::{FILE_UNREADABLE, fault_of};
-use super::memory::{Listing, Stamp};
+use super::memory::Listing;
 use super::wanted::FileFault;
 use crate::runtime::{COMPONENT_BYTES_MAX, Error};
 

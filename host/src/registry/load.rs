@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::decide::World;
+use super::file::Claim;
 use super::kept::Kept;
-use super::memory::Claim;
 use super::wanted::FileFault;
 use crate::runtime::{self, Engine, Program};
 

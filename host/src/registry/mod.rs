@@ -4,8 +4,10 @@
 //! compile) -> `decide` (pure) -> `wanted` (to whoever runs processors, who answers each). `watcher` only says that it is time
 //! to look. It deploys nothing, knows no lanes, and never stops what runs because a file is bad.
 
+mod asks;
 mod decide;
 mod error;
+mod file;
 mod folder;
 mod kept;
 mod load;
@@ -81,6 +83,7 @@ impl RegistryConfig {
 
 /// What came of a put.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "there is one for each request, and it is moved, not stored")]
 pub enum Answer {
     /// It runs now.
     Deployed(Deployment),

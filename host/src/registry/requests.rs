@@ -3,8 +3,9 @@
 use tokio::sync::oneshot;
 
 use super::decide::World;
+use super::file::Claim;
 use super::load::Loaded;
-use super::memory::{Claim, Memory};
+use super::memory::Memory;
 use super::wanted::FileFault;
 use super::worker::Worker;
 use super::{Answer, PutError};
@@ -47,10 +48,14 @@ impl Requests {
         for (_, reply) in self.puts.extract_if(.., |(claim, _)| !is_open(claim)) {
             drop(reply.send(Err(PutError::Superseded)));
         }
-        let is_over =
-            |name: &ProcessorName| !world.asked.contains_key(name) && !world.running.contains_key(name);
+        let idle = |name: &ProcessorName| !world.asked.contains_key(name);
+        let is_over = |name: &ProcessorName| idle(name) && !world.running.contains_key(name);
         for (_, reply) in self.removals.extract_if(.., |(name, _)| is_over(name)) {
             drop(reply.send(Ok(())));
+        }
+        let is_back = |name: &ProcessorName| idle(name) && !memory.providers(name).is_empty();
+        for (_, reply) in self.removals.extract_if(.., |(name, _)| is_back(name)) {
+            drop(reply.send(Err(PutError::Superseded)));
         }
     }
 }

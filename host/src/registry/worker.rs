@@ -1,6 +1,6 @@
 //! The thread that owns the registry: it waits for hints, requests and answers, and goes round after round.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -10,13 +10,14 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::decide::{Digests, Plan, World, decide};
+use super::file::{Claim, Look, Patience, Stamp};
 use super::folder::{Contents, Folder};
 use super::kept::Kept;
 use super::load::{Loaded, Loader, is_passing};
-use super::memory::{Claim, Look, Memory, Patience, Stamp};
+use super::memory::Memory;
 use super::problems::Problems;
 use super::requests::Requests;
-use super::wanted::{Candidate, FileFault, Removal, Reply, Running, Wanted};
+use super::wanted::{FileFault, Running, Wanted};
 use super::watcher::Watcher;
 use super::{Answer, Error, PutError, RegistryConfig};
 use crate::model::deployment::Deployment;
@@ -29,7 +30,7 @@ pub(super) enum Message {
     Rescan,
     Put { name: ProcessorName, bytes: Bytes, reply: oneshot::Sender<Result<Answer, PutError>> },
     Remove { name: ProcessorName, reply: oneshot::Sender<Result<(), PutError>> },
-    Deployed(Claim, Result<Deployment, FileFault>),
+    Deployed(Claim, Box<Result<Deployment, FileFault>>),
     Removed(ProcessorName, Result<(), FileFault>),
     Stop,
 }
@@ -50,9 +51,9 @@ pub(super) struct Worker {
     watcher: Option<Watcher>,
     hinted: Arc<AtomicBool>,
     started: Instant,
-    post: Sender<Message>,
+    pub(super) post: Sender<Message>,
     pub(super) inbox: Receiver<Message>,
-    wanted: Sender<Wanted>,
+    pub(super) wanted: Sender<Wanted>,
 }
 
 impl Worker {
@@ -97,8 +98,7 @@ impl Worker {
         let mut rescan_at = self.config.rescan;
         let mut look_at = Some(Duration::ZERO);
         loop {
-            let wake_at =
-                [look_at, self.memory.wake_at()].into_iter().flatten().fold(rescan_at, Duration::min);
+            let wake_at = [look_at, self.wake_at()].into_iter().flatten().fold(rescan_at, Duration::min);
             match self.inbox.recv_timeout(wake_at.saturating_sub(self.now())) {
                 Ok(Message::Stop) | Err(mpsc::RecvTimeoutError::Disconnected) => return,
                 Ok(Message::Hint) => {
@@ -135,7 +135,7 @@ impl Worker {
         match message {
             Message::Put { name, bytes, reply } => self.put(name, &bytes, reply),
             Message::Remove { name, reply } => self.remove(name, reply),
-            Message::Deployed(claim, result) => self.deployed(&claim, result),
+            Message::Deployed(claim, result) => self.deployed(&claim, *result),
             Message::Removed(name, result) => self.removed(&name, result),
             Message::Rescan => self.try_again(|_| true),
             Message::Hint | Message::Stop => {}
@@ -147,7 +147,7 @@ impl Worker {
     }
 
     /// When a file has stood still for long enough. In a folder that cannot be read, none has.
-    fn wake_at(&self) -> Option<Duration> {
+    pub fn wake_at(&self) -> Option<Duration> {
         self.memory.wake_at().filter(|_| self.folder_fault.is_none())
     }
 
@@ -236,57 +236,6 @@ impl Worker {
                 Some(loaded) => self.offer(file, claim, loaded),
                 None => self.memory.look_again(&file),
             }
-        }
-    }
-
-    fn offer(&mut self, file: String, claim: Claim, loaded: Loaded) {
-        self.world.asked.insert(claim.name.clone(), Some(claim.digest.clone()));
-        let post = self.post.clone();
-        let answer = Reply::new(move |result| drop(post.send(Message::Deployed(claim, result))));
-        let Loaded { program, load } = loaded;
-        // Without a consumer the candidate is dropped, which answers it.
-        drop(self.wanted.send(Wanted::Deploy(Candidate::new(program, file, load, answer))));
-    }
-
-    fn ask_removal(&mut self, name: ProcessorName) {
-        self.world.asked.insert(name.clone(), None);
-        let (post, removed) = (self.post.clone(), name.clone());
-        let answer = Reply::new(move |result| drop(post.send(Message::Removed(removed, result))));
-        drop(self.wanted.send(Wanted::Remove(Removal::new(name, answer))));
-    }
-
-    fn deployed(&mut self, claim: &Claim, result: Result<Deployment, FileFault>) {
-        self.world.asked.remove(&claim.name);
-        match &result {
-            Ok(_) => self.world.deployed(claim),
-            Err(fault) => self.memory.refused(claim, fault),
-        }
-        self.drop_old_bytes();
-        self.requests.deployed(claim, result);
-    }
-
-    fn removed(&mut self, name: &ProcessorName, result: Result<(), FileFault>) {
-        self.world.asked.remove(name);
-        match &result {
-            Ok(()) => drop(self.world.running.remove(name)),
-            Err(fault) => {
-                tracing::error!(processor = %name, code = fault.code, "{}; it runs on", fault.message);
-                self.world.stuck.insert(name.clone());
-            }
-        }
-        self.drop_old_bytes();
-        self.requests.removed(name, &result);
-    }
-
-    /// Keeps the bytes of what runs, ran before, or is about to run.
-    fn drop_old_bytes(&self) {
-        let running = self.world.running.values();
-        let mut wanted: BTreeSet<&str> = running.clone().map(|digests| digests.current.as_str()).collect();
-        wanted.extend(running.filter_map(|digests| digests.previous.as_deref()));
-        wanted.extend(self.world.asked.values().flatten().map(String::as_str));
-        wanted.extend(self.shelf.values().map(|loaded| loaded.program.digest()));
-        if let Err(error) = self.loader.kept.retain(&wanted) {
-            tracing::warn!(%error, "bytes of old versions are not removed; they only take room");
         }
     }
 }

@@ -12,7 +12,10 @@ fn a_file_is_offered_once_it_stands_still() {
     assert!(bench.offered().is_none(), "it may still be written");
     bench.settle();
     let candidate = bench.offered().unwrap();
-    assert_eq!((candidate.file.as_str(), candidate.program.descriptor().name.as_str()), ("mail.wasm", "mail"));
+    assert_eq!(
+        (candidate.file.as_str(), candidate.program.descriptor().name.as_str()),
+        ("mail.wasm", "mail")
+    );
     bench.settle();
     assert!(bench.offered().is_none(), "it was offered already");
 }
@@ -105,7 +108,8 @@ fn bad_files_leave_what_runs_running_and_say_why() {
     let mut bench = Bench::new();
     bench.write("mail.wasm", &component("mail", "1"));
     assert_eq!(bench.obey(), ["+mail 1"]);
-    let impossible = component("mail", r#"1\",\"concurrency\":0,\"description\":\""#.replace('\\', "").as_str());
+    let impossible =
+        component("mail", r#"1\",\"concurrency\":0,\"description\":\""#.replace('\\', "").as_str());
     let bad: [(&[u8], &str); 5] = [
         (b"", "component_not_wasm"),
         (b"#!/bin/sh", "component_not_wasm"),
@@ -205,11 +209,16 @@ fn links_are_followed_to_files_only() {
     let mut bench = Bench::new();
     let built = bench.dir.path().join("built");
     std::fs::write(&built, component("mail", "1")).unwrap();
-    for (to, file) in [(built.as_path(), "mail.wasm"), (bench.dir.path(), "dir.wasm"), ("/none".as_ref(), "no.wasm")] {
+    for (to, file) in
+        [(built.as_path(), "mail.wasm"), (bench.dir.path(), "dir.wasm"), ("/none".as_ref(), "no.wasm")]
+    {
         std::os::unix::fs::symlink(to, bench.path(file)).unwrap();
     }
     assert_eq!(bench.obey(), ["+mail 1"]);
-    assert_eq!(bench.codes(), [problem("dir.wasm", "file-not-regular"), problem("no.wasm", "file-not-regular")]);
+    assert_eq!(
+        bench.codes(),
+        [problem("dir.wasm", "file-not-regular"), problem("no.wasm", "file-not-regular")]
+    );
 }
 
 #[test]
@@ -217,10 +226,13 @@ fn a_folder_that_vanishes_stops_nothing() {
     let mut bench = Bench::new();
     bench.write("mail.wasm", &component("mail", "1"));
     assert_eq!(bench.obey(), ["+mail 1"]);
+    bench.write("half.wasm", b"");
+    bench.round();
     let (folder, away) = (bench.path(""), bench.dir.path().join("away"));
     std::fs::rename(&folder, &away).unwrap();
     assert_eq!(bench.obey(), [""; 0]);
     assert_eq!(bench.codes()[0].1, "folder-missing");
+    std::fs::remove_file(away.join("half.wasm")).unwrap();
     std::fs::write(away.join("stock.wasm"), component("stock", "1")).unwrap();
     std::fs::rename(&away, &folder).unwrap();
     assert_eq!(bench.obey(), ["+stock 1"]);

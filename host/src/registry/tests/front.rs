@@ -33,7 +33,8 @@ impl Front {
 
     fn names(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.dir.path().join("processors")).unwrap();
-        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
     }

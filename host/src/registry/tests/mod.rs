@@ -2,6 +2,7 @@
 
 mod files;
 mod front;
+mod requests;
 mod start;
 
 use std::path::PathBuf;
@@ -11,10 +12,10 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use super::RegistryConfig;
 use super::problems::Problems;
 use super::wanted::{Candidate, FileFault, Running, Wanted};
 use super::worker::Worker;
-use super::RegistryConfig;
 use crate::clock::ManualClock;
 use crate::model::deployment::Deployment;
 use crate::runtime::{Engine, EngineConfig, Program};
@@ -108,7 +109,7 @@ impl Bench {
     /// Rounds after each of which the folder had time to stand still, until nothing is left to look at.
     fn settle(&mut self) {
         self.round();
-        while let Some(at) = self.worker.memory.wake_at() {
+        while let Some(at) = self.worker.wake_at() {
             self.now = self.now.max(at);
             self.round();
         }

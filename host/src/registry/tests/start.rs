@@ -17,7 +17,11 @@ fn start(files: &[(&str, &[u8])], deployed: &[Running]) -> Bench {
 fn only_differences_are_said() {
     let (mail, old, new) = (component("mail", "1"), component("stock", "1"), component("stock", "2"));
     let gone = component("gone", "1");
-    let runs = [running("mail", &mail, "m.wasm"), running("stock", &old, "s.wasm"), running("gone", &gone, "g.wasm")];
+    let runs = [
+        running("mail", &mail, "m.wasm"),
+        running("stock", &old, "s.wasm"),
+        running("gone", &gone, "g.wasm"),
+    ];
     let mut bench = start(&[("m.wasm", &mail), ("s.wasm", &new)], &runs);
     let mut said = bench.obey();
     said.sort();
