@@ -8,11 +8,8 @@ pub mod config;
 pub mod dispatch;
 pub mod journal;
 pub mod model;
-<<<<<<< HEAD
 pub mod node;
-=======
 pub mod registry;
->>>>>>> registry
 pub mod runtime;
 pub mod telemetry;
 pub mod view;
