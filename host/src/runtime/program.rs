@@ -39,7 +39,10 @@ pub(super) struct Compiled {
 
 impl std::fmt::Debug for Program {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Program").field("name", &self.descriptor().name).field("digest", &self.digest()).finish()
+        f.debug_struct("Program")
+            .field("name", &self.descriptor().name)
+            .field("digest", &self.digest())
+            .finish()
     }
 }
 

@@ -189,7 +189,9 @@ mod tests {
         state.set("k", "n", value("v", 100));
         state.set("k", "kept", value("v", 100));
         state.set("k", "kept", value("v", 300));
-        let names = |now_ms| state.expired(now_ms, 9).into_iter().map(|(_, name)| name.to_string()).collect::<Vec<_>>();
+        let names = |now_ms| {
+            state.expired(now_ms, 9).into_iter().map(|(_, name)| name.to_string()).collect::<Vec<_>>()
+        };
         assert!(names(49).is_empty());
         assert_eq!(names(200), ["loaded", "n"]);
         state.set("k", "n", None);
