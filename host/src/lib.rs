@@ -1,5 +1,6 @@
 //! Baton: a host for event processors.
 
+pub mod bench;
 pub mod channel;
 pub mod clock;
 pub mod config;
