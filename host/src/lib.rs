@@ -9,6 +9,7 @@ pub mod dispatch;
 pub mod journal;
 pub mod model;
 pub mod node;
+pub mod registry;
 pub mod runtime;
 pub mod telemetry;
 pub mod view;

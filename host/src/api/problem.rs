@@ -111,8 +111,8 @@ impl From<DeployError> for Refusal {
             DeployError::Invalid { .. } | DeployError::NameMismatch { .. } => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
             }
-            DeployError::UnknownProcessor { .. } => Self::not_found(&code, detail),
-            DeployError::Failed { .. } => Self::internal(&code, detail),
+            DeployError::UnknownProcessor { .. } => Self::new(StatusCode::NOT_FOUND, code, detail),
+            DeployError::Failed { .. } => Self::new(StatusCode::INTERNAL_SERVER_ERROR, code, detail),
         }
     }
 }

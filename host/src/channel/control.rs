@@ -9,6 +9,9 @@ use crate::model::name::{ChannelName, ProcessorName};
 use super::Domain;
 use super::owner::{Owner, Refused, Sequenced};
 
+/// The most names that are swept out of the state by one frame.
+const SWEPT_MAX: usize = 1000;
+
 /// What is needed to deploy a version of a processor.
 #[derive(Clone, Debug)]
 pub struct Deployable {
@@ -90,6 +93,25 @@ impl Domain {
             self.0.sequence(&mut owner, draft)?;
         }
         Ok(())
+    }
+
+    /// Deletes state that is expired, a bounded number of names. The fold reads no clock, so it takes a frame. Says how
+    /// many names went.
+    pub fn sweep_expired(&self) -> Result<usize, Refused> {
+        let now_ms = self.now_ms();
+        let mut owner = self.owner();
+        let mut draft = Draft::default();
+        let mut swept = 0;
+        for (processor, state) in (0..).zip(owner.world.processors()) {
+            for (key, name) in state.state.expired(now_ms, SWEPT_MAX - swept) {
+                draft.state_delete(processor, &key, &name);
+                swept += 1;
+            }
+        }
+        if swept > 0 {
+            self.0.sequence(&mut owner, draft)?;
+        }
+        Ok(swept)
     }
 
     fn control(&self, control: &Control) -> Result<Sequenced, Refused> {

@@ -1,4 +1,4 @@
-//! Writes views behind: a thread that takes what changed now and then, waits until the journal has it durable, and
+//! Keeps house: sweeps expired state, and writes views behind: a thread that takes what changed now and then, waits until the journal has it durable, and
 //! stores it. It lags; it never leads, because a view must not know what a crash could take back.
 
 use std::sync::Arc;
@@ -67,6 +67,9 @@ fn run(domain: &Domain, mut store: Option<Store>, stop: &Stop) {
     let mut written = None;
     loop {
         let last = stop.wait();
+        if let Err(error) = domain.sweep_expired() {
+            tracing::warn!(%error, "expired state was not swept");
+        }
         if written != Some(domain.journal().next()) {
             match write(domain, store.as_mut()) {
                 Ok(position) => written = Some(position),

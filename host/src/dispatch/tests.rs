@@ -21,6 +21,7 @@ use crate::runtime::{CallError, NativeCall, NativeHandler, NewEmit, OutcomesBuil
 struct Host {
     domain: Domain,
     dispatcher: Dispatcher,
+    clock: Arc<ManualClock>,
     _keeper: Keeper,
 }
 
@@ -37,7 +38,7 @@ fn limits() -> Limits {
 fn open(storage: &Arc<Memory>) -> Host {
     let journal = Arc::new(SegmentJournal::open(storage.clone(), Options::default()).unwrap());
     let clock = Arc::new(ManualClock::at(1_000_000));
-    let parts = Parts { journal, views: None, clock, limits: limits() };
+    let parts = Parts { journal, views: None, clock: clock.clone(), limits: limits() };
     let (domain, keeper) = Domain::open(parts).unwrap();
     let config = DispatchConfig {
         pool: PoolLimits { workers: 2, threads_max: 8 },
@@ -45,7 +46,7 @@ fn open(storage: &Arc<Memory>) -> Host {
         configs: Configs::new(),
     };
     let dispatcher = Dispatcher::start(&domain, config).unwrap();
-    Host { domain, dispatcher, _keeper: keeper }
+    Host { domain, dispatcher, clock, _keeper: keeper }
 }
 
 fn host() -> Host {
@@ -337,4 +338,21 @@ fn a_restart_goes_on_where_the_journal_ends() {
     after.dispatcher.resume_deployed(&make(), Arc::new(deployment)).unwrap();
     after.settle("p", 0);
     assert_eq!((after.count("p", "k"), seen.lock().len()), (100, 100));
+}
+
+#[test]
+fn expired_state_is_gone_for_readers_at_once_and_from_the_journal_after_a_sweep() {
+    let host = host();
+    let handle = |_: &NativeCall<'_>, _: usize, out: &mut OutcomesBuilder| {
+        out.write("count", Some(b"1"), 1_000_500);
+        Verdict::Handled
+    };
+    host.dispatcher.deploy(&version(descriptor("p", r#"{"channel":"a"}"#, "", 1), "d", handle)).unwrap();
+    host.publish("a", &[event(1, "k")]);
+    host.settle("p", 0);
+    let bytes = || host.domain.look(|world| world.processors()[0].state.bytes());
+    assert_eq!((host.domain.sweep_expired(), bytes()), (Ok(0), 1));
+    host.clock.advance(500);
+    host.domain.sweep_expired().unwrap();
+    assert_eq!(bytes(), 0);
 }

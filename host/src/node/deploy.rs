@@ -9,7 +9,7 @@ use crate::journal::Position;
 use crate::model::deployment::Deployment;
 use crate::model::name::ProcessorName;
 use crate::model::report::{DeployReport, ProcessorReport};
-use crate::registry::{Answer, FileFault, PutError, Registry, Wanted};
+use crate::registry::{Answer, FileFault, PutError, Wanted};
 
 use super::{DeployError, Node};
 

@@ -71,13 +71,12 @@ impl Node {
         };
         let deadline = tokio::time::Instant::now() + timeout;
         let (number, arrival) = domain.wait_in_flow(flow, signal);
-        let found = self.search(flow, signal).await?;
+        // What was sequenced before the wait began is found by searching, once it is durable; what comes later arrives.
+        let found = self.search(flow, signal, domain.visible()).await?;
         if found.is_none()
             && let Ok(Ok(position)) = tokio::time::timeout_at(deadline, arrival).await
         {
-            let durable = domain.durable().wait(Position(position + 1)).await;
-            durable.map_err(|error| ReadError::Journal { why: error.to_string() })?;
-            return self.search(flow, signal).await;
+            return self.search(flow, signal, position + 1).await;
         }
         domain.end_wait(flow, number);
         Ok(found)
@@ -91,8 +90,11 @@ impl Node {
         id.ok_or_else(|| ReadError::UnknownChannel { name: name.to_string() })
     }
 
-    async fn search(&self, flow: Uuid, signal: Signal) -> Result<Option<Answer>, ReadError> {
+    /// Searches a flow, once everything below `end` is durable.
+    async fn search(&self, flow: Uuid, signal: Signal, end: u64) -> Result<Option<Answer>, ReadError> {
         let domain = self.0.domain.clone();
+        let durable = domain.durable().wait(Position(end)).await;
+        durable.map_err(|error| ReadError::Journal { why: error.to_string() })?;
         let found = tokio::task::spawn_blocking(move || search(&domain, flow, signal)).await;
         found.map_err(|error| ReadError::Journal { why: error.to_string() })?
     }

@@ -125,7 +125,7 @@ fn resume_deployed(
     let resume = |deployment: &Arc<Deployment>| {
         let name = &deployment.descriptor.name;
         match resume(dispatcher, engine, components_dir, deployment) {
-            Ok(()) => Some(Running { name: name.clone(), digest: deployment.digest.clone() }),
+            Ok(()) => Some(Running::from(&**deployment)),
             Err(why) => {
                 tracing::error!(processor = %name, why, "a deployed processor was not started");
                 None

@@ -37,6 +37,15 @@ pub(super) struct Compiled {
     pub from_cache: bool,
 }
 
+impl std::fmt::Debug for Program {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Program")
+            .field("name", &self.descriptor().name)
+            .field("digest", &self.digest())
+            .finish()
+    }
+}
+
 impl Program {
     pub(super) fn new(engine: &Engine, inspected: Inspected, compiled: Compiled) -> Result<Self, Error> {
         let Compiled { component, compile_time, from_cache } = compiled;

@@ -1,7 +1,7 @@
 //! The keyed state of one processor: (key, name) -> value. Lanes read it while a batch runs; only the fold
 //! writes it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -34,6 +34,8 @@ pub struct ProcessorState(Mutex<Inner>);
 struct Inner {
     keys: HashMap<Arc<str>, BTreeMap<Arc<str>, Slot>>,
     dirty: Vec<(Arc<str>, Arc<str>)>,
+    /// What ends some day: when, key, name.
+    ending: BTreeSet<(u64, Arc<str>, Arc<str>)>,
     bytes: u64,
 }
 
@@ -60,8 +62,11 @@ impl ProcessorState {
     pub fn load(&self, key: &str, name: &str, value: StateValue) {
         let mut inner = self.0.lock();
         inner.bytes += value.bytes.len() as u64;
-        let slot = Slot { value: Some(value), dirty: false };
-        inner.keys.entry(key.into()).or_default().insert(name.into(), slot);
+        let (key, name): (Arc<str>, Arc<str>) = (key.into(), name.into());
+        if value.expires_ms > 0 {
+            inner.ending.insert((value.expires_ms, key.clone(), name.clone()));
+        }
+        inner.keys.entry(key).or_default().insert(name, Slot { value: Some(value), dirty: false });
     }
 
     /// Deletes everything.
@@ -96,6 +101,13 @@ impl ProcessorState {
         rows.filter(|(_, _, value)| value.is_live(now_ms)).take(limit).collect()
     }
 
+    /// The names that are expired and still there, the oldest first, at most `limit`.
+    pub fn expired(&self, now_ms: u64, limit: usize) -> Vec<(Arc<str>, Arc<str>)> {
+        let inner = self.0.lock();
+        let expired = inner.ending.iter().take_while(|(expires_ms, ..)| *expires_ms <= now_ms).take(limit);
+        expired.map(|(_, key, name)| (key.clone(), name.clone())).collect()
+    }
+
     /// How many bytes its values have.
     pub fn bytes(&self) -> u64 {
         self.0.lock().bytes
@@ -117,6 +129,11 @@ impl Inner {
         let name: Arc<str> = names.get_key_value(name).map_or_else(|| name.into(), |(name, _)| name.clone());
         let slot = names.entry(name.clone()).or_insert(Slot { value: None, dirty: false });
         let removed = len(slot.value.as_ref());
+        let (ended, ends) = (expiry(slot.value.as_ref()), expiry(value.as_ref()));
+        if ended != ends {
+            ended.map(|at| self.ending.remove(&(at, key.clone(), name.clone())));
+            ends.map(|at| self.ending.insert((at, key.clone(), name.clone())));
+        }
         slot.value = value;
         if !std::mem::replace(&mut slot.dirty, true) {
             self.dirty.push((key, name));
@@ -139,6 +156,10 @@ impl Inner {
     }
 }
 
+fn expiry(value: Option<&StateValue>) -> Option<u64> {
+    value.map(|value| value.expires_ms).filter(|expires_ms| *expires_ms > 0)
+}
+
 fn len(value: Option<&StateValue>) -> u64 {
     value.map_or(0, |value| value.bytes.len() as u64)
 }
@@ -159,6 +180,22 @@ mod tests {
         assert!(state.get("k", "n", 99).is_some());
         assert!(state.get("k", "n", 100).is_none());
         assert!(state.rows(None, 100, 10).is_empty());
+    }
+
+    #[test]
+    fn what_is_expired_is_found_once_it_is_and_while_it_is_there() {
+        let state = ProcessorState::default();
+        state.load("k", "loaded", StateValue { bytes: b"v".as_slice().into(), expires_ms: 50 });
+        state.set("k", "n", value("v", 100));
+        state.set("k", "kept", value("v", 100));
+        state.set("k", "kept", value("v", 300));
+        let names = |now_ms| {
+            state.expired(now_ms, 9).into_iter().map(|(_, name)| name.to_string()).collect::<Vec<_>>()
+        };
+        assert!(names(49).is_empty());
+        assert_eq!(names(200), ["loaded", "n"]);
+        state.set("k", "n", None);
+        assert_eq!(names(200), ["loaded"]);
     }
 
     #[test]

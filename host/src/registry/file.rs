@@ -1,0 +1,143 @@
+//! One file: when it last changed, which processor it provides, what is wrong with it. It knows no other file.
+
+use std::time::{Duration, SystemTime};
+
+use super::wanted::FileFault;
+use crate::model::name::ProcessorName;
+
+/// A file says that it is a version of a processor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Claim {
+    pub name: ProcessorName,
+    pub digest: String,
+}
+
+/// What came of reading a file.
+#[derive(Debug)]
+pub(super) enum Look {
+    Good(Claim),
+    Bad(FileFault),
+    /// It changed while it was read.
+    Moved(Stamp),
+}
+
+/// How far the registry is with a file. Times are since the registry started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// It changed, and may change again.
+    Settling { since: Duration },
+    /// It stands still, and is nothing that can run: perhaps only half of it is there.
+    Doubted { since: Duration },
+    /// It was read, and is what its claim and its fault say.
+    Looked,
+    /// It is not in the folder; it may only be on its way to another name.
+    Gone { since: Duration },
+}
+
+/// One file. Times are since the registry started.
+#[derive(Clone, Debug)]
+pub(super) struct File {
+    pub phase: Phase,
+    pub claim: Option<Claim>,
+    pub fault: Option<FileFault>,
+    /// Counts the claims: the lower one came first.
+    pub order: u64,
+    pub stamp: Option<Stamp>,
+    /// It was seen in more than one state before it could be read, so it is no renamed file.
+    pub grows: bool,
+}
+
+/// How long a file must stand still.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// Before it is read.
+    pub settle: Duration,
+    /// Before it is called bad.
+    pub doubt: Duration,
+}
+
+/// Everything that tells one state of a file from another without reading it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Stamp {
+    pub bytes: u64,
+    pub modified: Option<SystemTime>,
+    /// Which file it is and when anything of it changed, where the system says so: a file that is replaced by one of
+    /// the same size and time is still another.
+    pub identity: (u64, i64, i64),
+    /// It is a file, or a link to one: reading it cannot block.
+    pub regular: bool,
+}
+
+impl File {
+    pub fn new(stamp: Option<Stamp>, now: Duration) -> Self {
+        let phase = Phase::Settling { since: now };
+        Self { phase, claim: None, fault: None, order: 0, stamp, grows: false }
+    }
+
+    pub fn is_gone(&self) -> bool {
+        matches!(self.phase, Phase::Gone { .. })
+    }
+
+    pub fn look_again(&mut self) {
+        self.phase = Phase::Settling { since: Duration::ZERO };
+    }
+
+    pub fn see(&mut self, stamp: Stamp, now: Duration) {
+        if self.stamp == Some(stamp) && !self.is_gone() {
+            return;
+        }
+        self.grows = self.stamp.is_some() && !self.is_gone();
+        self.stamp = Some(stamp);
+        self.phase = Phase::Settling { since: now };
+    }
+
+    /// Whether a file that is not in the folder has been away for long enough.
+    pub fn is_missed(&mut self, now: Duration, settle: Duration) -> bool {
+        match self.phase {
+            Phase::Gone { since } => now.saturating_sub(since) >= settle,
+            _ => {
+                self.phase = Phase::Gone { since: now };
+                self.fault = None;
+                false
+            }
+        }
+    }
+
+    pub fn provides(&mut self, claim: Claim, order: u64) {
+        if self.claim.as_ref().is_none_or(|old| old.name != claim.name) {
+            self.order = order;
+        }
+        self.claim = Some(claim);
+        self.fault = None;
+        self.phase = Phase::Looked;
+    }
+
+    /// A broken file keeps its claim: it does not stop what runs.
+    pub fn fails(&mut self, fault: FileFault, now: Duration, doubt: Duration) {
+        self.phase = match self.phase {
+            Phase::Settling { since } if now.saturating_sub(since) < doubt => Phase::Doubted { since },
+            _ => {
+                self.fault = Some(fault);
+                Phase::Looked
+            }
+        };
+    }
+
+    pub fn due_at(&self, patience: Patience) -> Option<Duration> {
+        match self.phase {
+            Phase::Settling { .. } if self.stamp.is_none() => None,
+            Phase::Settling { since } | Phase::Gone { since } => Some(since + patience.settle),
+            Phase::Doubted { since } => Some(since + patience.doubt),
+            Phase::Looked => None,
+        }
+    }
+
+    pub fn may_be_anyones(&self) -> bool {
+        let pending = matches!(self.phase, Phase::Settling { .. } | Phase::Doubted { .. });
+        pending && self.claim.is_none() && !self.grows
+    }
+
+    pub fn modified(&self) -> Option<SystemTime> {
+        self.stamp.and_then(|stamp| stamp.modified)
+    }
+}
