@@ -1,5 +1,6 @@
 //! The fingerprint of an outside event, the same whether it is just published or read from the journal.
 
+use crate::model::event::{Event, HOST_ATTRIBUTES};
 use crate::model::record::{Parts, Record};
 
 use super::dedupe::Fingerprint;
@@ -21,6 +22,36 @@ pub fn fingerprint(channel: &str, record: &Record<'_>) -> Fingerprint {
     Fingerprint { identity, content: digest(parts) as u64 }
 }
 
+/// Whether a stored event says what a published one says, however it was sent: parameters of a media type, an absent one for
+/// JSON, and the spelling of JSON make no difference.
+pub fn says_the_same(stored: &Record<'_>, event: &Event) -> bool {
+    let stored = stored.to_event();
+    let texts = |event: &Event| {
+        (event.ty.clone(), event.subject.clone(), event.time.clone(), event.dataschema.clone())
+    };
+    texts(&stored) == texts(event)
+        && essence(&stored) == essence(event)
+        && data_agrees(&stored, event)
+        && own_extensions(&stored).eq(own_extensions(event))
+}
+
+fn essence(event: &Event) -> String {
+    let media_type = event.datacontenttype.as_deref().unwrap_or("application/json");
+    media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+fn data_agrees(stored: &Event, event: &Event) -> bool {
+    let json = |event: &Event| serde_json::from_slice::<serde_json::Value>(event.data.as_deref()?).ok();
+    stored.data == event.data
+        || (event.data_is_json() && json(event).is_some() && json(stored) == json(event))
+}
+
+fn own_extensions(event: &Event) -> impl Iterator<Item = (&str, String)> {
+    let foreign = |name: &str| OF_THE_DELIVERY.contains(&name) || HOST_ATTRIBUTES.contains(&name);
+    let own = event.extensions.iter().filter(move |(name, _)| !foreign(name));
+    own.map(|(name, value)| (name.as_str(), value.to_text()))
+}
+
 fn digest<'a>(parts: impl Iterator<Item = Option<&'a [u8]>>) -> u128 {
     let mut hasher = blake3::Hasher::new();
     for part in parts {
@@ -37,7 +68,7 @@ fn digest<'a>(parts: impl Iterator<Item = Option<&'a [u8]>>) -> u128 {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::model::event::{Event, Extension};
+    use crate::model::event::Extension;
     use crate::model::record::{Stamp, encode_event};
     use uuid::Uuid;
 
@@ -60,6 +91,32 @@ mod tests {
         assert_eq!(changed.identity, plain.identity);
         assert_ne!(changed.content, plain.content);
         assert_ne!(print("a", |e| e.data = Some("".into())).content, plain.content);
+    }
+
+    #[test]
+    fn how_an_event_was_sent_makes_no_difference() {
+        let event = |media_type: Option<&str>, data: &str| Event {
+            id: "1".into(),
+            source: "/".into(),
+            ty: "t".into(),
+            datacontenttype: media_type.map(str::to_owned),
+            data: Some(data.to_owned().into()),
+            ..Event::default()
+        };
+        let stamp = Stamp { flow: Uuid::now_v7(), cause: None, causationid: None, hops: 0 };
+        let mut bytes = Vec::new();
+        encode_event(
+            &mut bytes,
+            &event(Some("application/json; charset=utf-8"), r#"{"a": 1, "b": 2}"#),
+            &stamp,
+        );
+        let stored = Record::parse(&bytes).unwrap();
+        assert!(says_the_same(&stored, &event(None, r#"{"b":2,"a":1}"#)));
+        assert!(!says_the_same(&stored, &event(None, r#"{"b":2,"a":2}"#)));
+        assert!(!says_the_same(&stored, &event(Some("text/plain"), r#"{"a": 1, "b": 2}"#)));
+        let mut other = event(None, r#"{"b":2,"a":1}"#);
+        other.extensions.insert("more".into(), Extension::Boolean(true));
+        assert!(!says_the_same(&stored, &other));
     }
 
     #[test]
