@@ -1,5 +1,5 @@
 //! The records of `sdk/wit/processor.wit` as they cross the sandbox. Names and order are law there; the engine
-//! compares these types with the component's when it is instantiated.
+//! compares these types with the component's when it is instantiated. How the rows are copied is in `rows`.
 
 use wasmtime::component::{ComponentType, Lift, Lower};
 
@@ -11,7 +11,7 @@ pub(super) const LOG: &str = "baton:processor/log@0.1.0";
 pub(super) const CONFIG: &str = "baton:processor/config@0.1.0";
 
 /// A run of bytes in an arena.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ComponentType, Lift, Lower)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ComponentType)]
 #[component(record)]
 pub(super) struct Span {
     pub start: u32,
@@ -33,14 +33,14 @@ impl Span {
     }
 }
 
-#[derive(Clone, Copy, Debug, ComponentType, Lift, Lower)]
+#[derive(Clone, Copy, Debug, ComponentType)]
 #[component(record)]
 pub(super) struct AttributeRow {
     pub name: Span,
     pub value: Span,
 }
 
-#[derive(Clone, Copy, Debug, ComponentType, Lift, Lower)]
+#[derive(Clone, Copy, Debug, ComponentType)]
 #[component(record)]
 pub(super) struct EventRow {
     pub channel: Span,
@@ -70,7 +70,7 @@ pub(super) struct BatchRows<'a> {
     pub attributes: &'a [AttributeRow],
 }
 
-#[derive(Clone, Copy, Debug, ComponentType, Lift, Lower)]
+#[derive(Clone, Copy, Debug, ComponentType)]
 #[component(record)]
 pub(super) struct EmitRow {
     pub channel: Span,
@@ -86,7 +86,7 @@ pub(super) struct EmitRow {
     pub attributes_count: u32,
 }
 
-#[derive(Clone, Copy, Debug, ComponentType, Lift, Lower)]
+#[derive(Clone, Copy, Debug, ComponentType)]
 #[component(record)]
 pub(super) struct WriteRow {
     pub name: Span,
@@ -96,7 +96,7 @@ pub(super) struct WriteRow {
 }
 
 /// What became of one event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ComponentType, Lift, Lower)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ComponentType)]
 #[component(enum)]
 #[repr(u8)]
 pub enum Verdict {
@@ -111,7 +111,7 @@ pub enum Verdict {
     Reject,
 }
 
-#[derive(Clone, Copy, Debug, ComponentType, Lift, Lower)]
+#[derive(Clone, Copy, Debug, ComponentType)]
 #[component(record)]
 pub(super) struct OutcomeRow {
     pub verdict: Verdict,

@@ -20,6 +20,7 @@ mod limits;
 mod logbook;
 mod outcomes;
 mod program;
+mod rows;
 mod tables;
 mod wasi;
 
