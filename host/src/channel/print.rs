@@ -1,5 +1,10 @@
 //! The fingerprint of an outside event, the same whether it is just published or read from the journal.
 
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::LazyLock;
+
+use hashbrown::DefaultHashBuilder;
+
 use crate::model::event::{Event, HOST_ATTRIBUTES};
 use crate::model::record::{Parts, Record};
 
@@ -12,14 +17,14 @@ const OF_THE_DELIVERY: [&str; 2] = ["traceparent", "tracestate"];
 pub fn fingerprint(channel: &str, record: &Record<'_>) -> Fingerprint {
     let Parts { id, source, ty, subject, partitionkey, datacontenttype, dataschema, time, data } =
         record.parts;
-    let identity = digest([channel, source, id].into_iter().map(|text| Some(text.as_bytes())));
+    let identity = identity(channel, source, id);
     let texts = [Some(ty), subject, partitionkey, datacontenttype, dataschema, time];
     let extensions = record
         .extensions()
         .filter(|(name, ..)| !OF_THE_DELIVERY.contains(name))
         .flat_map(|(name, _, value)| [Some(name.as_bytes()), Some(value.as_bytes())]);
     let parts = texts.into_iter().map(|text| text.map(str::as_bytes)).chain([data]).chain(extensions);
-    Fingerprint { identity, content: digest(parts) as u64 }
+    Fingerprint { identity, content: content(parts) }
 }
 
 /// Whether a stored event says what a published one says, however it was sent: parameters of a media type, an absent one for
@@ -52,16 +57,21 @@ fn own_extensions(event: &Event) -> impl Iterator<Item = (&str, String)> {
     own.map(|(name, value)| (name.as_str(), value.to_text()))
 }
 
-fn digest<'a>(parts: impl Iterator<Item = Option<&'a [u8]>>) -> u128 {
-    let mut hasher = blake3::Hasher::new();
-    for part in parts {
-        let len = part.map_or(u64::MAX, |part| part.len() as u64);
-        hasher.update(&len.to_le_bytes());
-        hasher.update(part.unwrap_or_default());
-    }
-    let mut half = [0; 16];
-    hasher.finalize_xof().fill(&mut half);
-    u128::from_le_bytes(half)
+/// Who it is decides whether an event is dropped as known, so nobody may be able to make two that look the same.
+fn identity(channel: &str, source: &str, id: &str) -> u128 {
+    let lens = [channel, source, id].map(|text| text.len().to_le_bytes()).concat();
+    let hash = blake3::hash(&[&lens, channel.as_bytes(), source.as_bytes(), id.as_bytes()].concat());
+    let [low, _] = hash.as_bytes().as_chunks().0 else { return 0 };
+    u128::from_le_bytes(*low)
+}
+
+/// What it says is compared with one event only, that of the same identity. The key differs from process to process:
+/// a print is never stored.
+fn content<'a>(parts: impl Iterator<Item = Option<&'a [u8]>>) -> u64 {
+    static KEY: LazyLock<DefaultHashBuilder> = LazyLock::new(DefaultHashBuilder::default);
+    let mut hasher = KEY.build_hasher();
+    parts.for_each(|part| part.hash(&mut hasher));
+    hasher.finish()
 }
 
 #[cfg(test)]
