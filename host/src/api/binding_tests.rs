@@ -1,3 +1,5 @@
+//! The binding read the way a client writes: binary, structured, batch, and what each refuses.
+
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use super::*;

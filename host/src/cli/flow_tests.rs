@@ -1,3 +1,5 @@
+//! A flow as a tree: who caused what, who handled it, what is still to do.
+
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Processors as tables and as one page.
+
 #![allow(clippy::unwrap_used)]
 
 use super::*;

@@ -1,3 +1,5 @@
+//! What `publish` sends and how it reads an answer.
+
 #![allow(clippy::unwrap_used)]
 
 use super::*;

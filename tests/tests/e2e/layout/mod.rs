@@ -1,0 +1,151 @@
+//! The shape of the source as a test: who imports whom, where each foreign library is named, and the house's numbers.
+//!
+//! DESIGN section 4 is the reason. A new edge fails here first; then either the code moves or a table below gains a line,
+//! with a reason in ARCHITECTURE.md.
+
+mod check;
+mod source;
+
+use std::path::{Path, PathBuf};
+
+use check::Rules;
+use source::Tree;
+
+/// Everybody may import these: words and time.
+const COMMON: &[&str] = &["model", "clock"];
+
+/// What else each module imports. What is not written is forbidden.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("model", &[]),
+    ("clock", &[]),
+    ("config", &[]),
+    ("telemetry", &[]),
+    ("journal", &[]),
+    ("view", &["journal"]),
+    ("channel", &["journal", "view"]),
+    ("runtime", &[]),
+    ("registry", &["runtime"]),
+    ("dispatch", &["channel", "journal", "registry", "runtime", "view"]),
+    ("node", &["channel", "config", "dispatch", "journal", "registry", "runtime", "telemetry", "view"]),
+    ("api", &["config", "node"]),
+    ("bench", &["channel", "dispatch", "journal", "runtime"]),
+    ("cli", &["api", "bench", "config", "journal", "node", "runtime", "telemetry"]),
+];
+
+/// The one place that names each foreign library: a folder, or a file.
+const FOREIGN: &[(&str, &[&str])] = &[
+    ("wasmtime", &["runtime"]),
+    ("wasmtime_wasi", &["runtime"]),
+    ("wasmparser", &["runtime"]),
+    ("rusqlite", &["view/store"]),
+    ("axum", &["api"]),
+    ("tower_http", &["api"]),
+    ("hyper", &["api"]),
+    ("hyper_util", &["api"]),
+    ("notify", &["registry/watcher.rs"]),
+    ("clap", &["cli"]),
+    ("indicatif", &["cli"]),
+    ("ureq", &["cli"]),
+    ("metrics", &["telemetry.rs"]),
+    ("metrics_exporter_prometheus", &["telemetry.rs"]),
+    ("tracing_subscriber", &["telemetry.rs"]),
+];
+
+/// Names of the standard library that one place alone may say, because all others would hide time in them: the system's clock, and
+/// sleeping (the engine's ticks; the pause when the system has no more sockets; `logs --follow` asks again now and then).
+const STANDARD: &[(&str, &[&str])] =
+    &[("SystemTime", &["clock.rs"]), ("sleep", &["runtime/engine.rs", "api/server.rs", "cli/logs.rs"])];
+
+const RULES: Rules = Rules { common: COMMON, arrows: ARROWS, foreign: FOREIGN, standard: STANDARD };
+
+fn host_source() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../host/src")
+}
+
+fn assert_none(complaints: &[String]) {
+    assert!(complaints.is_empty(), "{} complaints:\n{}", complaints.len(), complaints.join("\n"));
+}
+
+#[test]
+fn imports_point_one_way() {
+    assert_none(&check::imports(&Tree::read(&host_source()), &RULES));
+}
+
+#[test]
+fn each_foreign_library_is_named_in_one_place() {
+    assert_none(&check::foreign(&Tree::read(&host_source()), &RULES));
+}
+
+#[test]
+fn the_house_keeps_its_numbers() {
+    assert_none(&check::numbers(&Tree::read(&host_source())));
+}
+
+fn made_up(files: &[(&str, &str)]) -> Tree {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    Tree::read(folder.path())
+}
+
+#[test]
+fn a_new_edge_is_found_in_every_spelling() {
+    let spellings = [
+        "use crate::api::Api;",
+        "use crate::{model::Name, api::{Api, Other}};",
+        "use super::api;",
+        "fn f() { crate::api::serve() }",
+        "fn f() { println!(\"{}\", crate::api::NAME); }",
+        "mod inner { use super::super::api::Api; }",
+    ];
+    for spelling in spellings {
+        let text = format!("//! Words.\n{spelling}\n");
+        let tree = made_up(&[
+            ("lib.rs", "//! x\nmod journal;\nmod api;"),
+            ("journal.rs", &text),
+            ("api.rs", "//! x"),
+        ]);
+        let found = check::imports(&tree, &RULES);
+        assert_eq!(found.len(), 1, "{spelling}: {found:?}");
+        assert!(found[0].starts_with("journal.rs:2: `journal` imports `api`"), "{found:?}");
+    }
+}
+
+#[test]
+fn tests_are_free_and_a_module_without_a_row_is_not() {
+    let tree = made_up(&[
+        ("lib.rs", "//! x\nmod journal;\nmod stray;"),
+        ("journal.rs", "//! x\n#[cfg(test)]\nmod tests;\n#[cfg(test)]\nmod more { use crate::api::A; }"),
+        ("journal/tests.rs", "//! x\nuse crate::api::A;"),
+        ("stray.rs", "//! x\n"),
+        ("unreachable.rs", "//! x\n"),
+    ]);
+    let found = check::imports(&tree, &RULES);
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found[0].contains("`stray` has no row"), "{found:?}");
+    assert!(found[1].contains("unreachable.rs: no `mod` leads here"), "{found:?}");
+}
+
+#[test]
+fn a_library_away_from_home_is_found() {
+    let text = "//! x\nuse rusqlite::Connection;\nfn now() { std::time::SystemTime::now(); }\n#[derive(clap::Args)] struct S;";
+    let tree = made_up(&[("lib.rs", "//! x\nmod model;"), ("model.rs", text)]);
+    let found = check::foreign(&tree, &RULES);
+    assert_eq!(found.len(), 3, "{found:?}");
+    assert!(found[0].starts_with("model.rs:2: `rusqlite` is named outside view/store"), "{found:?}");
+}
+
+#[test]
+fn long_functions_missing_docs_and_loose_ends_are_found() {
+    let long = format!("fn long() {{\n{}}}\n", "    work();\n".repeat(70));
+    let loose = concat!("//! x\n// TO", "DO later\n");
+    let tree = made_up(&[("lib.rs", "//! x\nmod a;\nmod b;"), ("a.rs", &long), ("b.rs", loose)]);
+    let found = check::numbers(&tree);
+    assert_eq!(found.len(), 3, "{found:?}");
+    assert!(found[0].starts_with("a.rs: begins without `//!`"), "{found:?}");
+    assert!(found[1].starts_with("a.rs:1: `long` has 72 lines"), "{found:?}");
+    assert!(found[2].starts_with("b.rs:2: a loose end"), "{found:?}");
+}
