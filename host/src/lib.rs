@@ -1,6 +1,13 @@
-//! Baton: a host for event processors.
+//! Baton: a host for event processors. One binary owns the event channels on one durable journal; processors are
+//! WebAssembly components that are dropped into a folder.
+//!
+//! The modules, lowest first: [`model`] and [`clock`] know nobody; [`journal`] makes frames durable; [`view`] folds them;
+//! [`channel`] owns a domain's channels; [`runtime`] runs guests; [`registry`] watches which there are; [`dispatch`] brings
+//! events to guests and outcomes to frames; [`node`] starts everything; [`api`] and [`cli`] are how people reach it;
+//! [`mod@bench`] measures it.
 
 pub mod api;
+pub mod bench;
 pub mod channel;
 pub mod cli;
 pub mod clock;

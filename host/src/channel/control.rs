@@ -30,7 +30,7 @@ pub struct Deployable {
 /// Numbers that a draft gives out before the world knows them.
 #[derive(Default)]
 struct Created {
-    channels: u32,
+    channels: Vec<ChannelName>,
     subscriptions: u32,
 }
 
@@ -88,7 +88,7 @@ impl Domain {
     pub fn create_channel(&self, name: &ChannelName) -> Result<(), Refused> {
         let mut owner = self.owner();
         let mut draft = Draft::default();
-        owner.channel(name, &mut draft, &mut 0);
+        owner.channel(name, &mut draft, &mut Vec::new());
         if !draft.is_empty() {
             self.0.sequence(&mut owner, draft)?;
         }

@@ -161,13 +161,22 @@ impl Owner {
         subscriptions.filter_map(|s| Some(self.world.subscriptions().get(*s as usize)?.processor)).collect()
     }
 
-    /// The number of a channel; a new one gets a change in `draft`.
-    pub(super) fn channel(&self, name: &ChannelName, draft: &mut Draft, created: &mut u32) -> ChannelId {
+    /// The number of a channel; a new one gets a change in `draft`, unless it is among those `created` there.
+    pub(super) fn channel(
+        &self,
+        name: &ChannelName,
+        draft: &mut Draft,
+        created: &mut Vec<ChannelName>,
+    ) -> ChannelId {
         if let Some(id) = self.world.channel_id(name.as_str()) {
             return id;
         }
-        let channel = self.world.channels().len() as ChannelId + *created;
-        *created += 1;
+        let known = self.world.channels().len();
+        if let Some(place) = created.iter().position(|other| other == name) {
+            return (known + place) as ChannelId;
+        }
+        let channel = (known + created.len()) as ChannelId;
+        created.push(name.clone());
         draft.control(&Control::ChannelCreated { channel, name: name.clone() });
         channel
     }

@@ -111,7 +111,7 @@ impl Domain {
         let admitted = owner.admit(channel, &prepared, events)?;
         let fresh = admitted.iter().zip(&prepared).filter(|(admitted, _)| !admitted.duplicate);
         let mut draft = Draft::default();
-        let id = owner.channel(channel, &mut draft, &mut 0);
+        let id = owner.channel(channel, &mut draft, &mut Vec::new());
         let now_ms = inner.clock.now_ms();
         for (admitted, prepared) in fresh {
             draft.event(id, |out| out.extend_from_slice(&prepared.record));

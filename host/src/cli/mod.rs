@@ -1,6 +1,7 @@
 //! The command line: `serve` starts a host, all other commands ask one over HTTP or work on files. It reads
 //! arguments, prints and gives exit codes; what is true it takes from the reports.
 
+mod bench;
 mod build;
 mod channel;
 mod client;
@@ -106,6 +107,8 @@ enum Command {
     /// Check the files of a host that does not run.
     #[command(subcommand)]
     Journal(journal::JournalCommand),
+    /// Measure the host on this machine beside its budgets.
+    Bench(bench::BenchArgs),
 }
 
 /// Runs the command that the arguments name.
@@ -134,6 +137,7 @@ fn run(command: Command, shared: &Shared) -> Result<(), Failure> {
         Command::Flow(command) => flow::run(command, shared),
         Command::Deployment(command) => deployment::run(command, shared),
         Command::Journal(command) => journal::run(command, shared),
+        Command::Bench(args) => bench::run(args, shared),
     }
 }
 

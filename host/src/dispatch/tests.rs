@@ -275,6 +275,23 @@ fn a_fault_holds_its_key_and_only_its_key_until_it_is_tried_again() {
 }
 
 #[test]
+fn a_new_channel_that_a_processor_reads_and_writes_is_one_channel() {
+    let host = host();
+    let handle = |call: &NativeCall<'_>, index: usize, out: &mut OutcomesBuilder| {
+        let event = call.batch.event(index).unwrap();
+        if event.attribute("causationid").is_none() {
+            out.emit(&NewEmit { channel: "a", data: event.data(), ..NewEmit::default() });
+        }
+        Verdict::Handled
+    };
+    let echo = version(descriptor("echo", r#"{"channel":"a"}"#, r#""a","b""#, 1), "d", handle);
+    host.dispatcher.deploy(&echo).unwrap();
+    host.publish("a", &[event(1, "k")]);
+    host.settle("echo", 0);
+    assert_eq!(host.events("a").len(), 2);
+}
+
+#[test]
 fn a_ring_is_stopped_and_shown() {
     let host = host();
     let ping = version(descriptor("ping", r#"{"channel":"a"}"#, r#""b""#, 1), "d", copy_to("b"));
