@@ -1,5 +1,6 @@
 //! Requests to a host and what it answers, whatever the status is.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -117,12 +118,18 @@ impl Http {
     }
 
     /// The state of a processor as `key/name -> value`, in a stable order.
-    pub fn state(&self, processor: &str) -> std::collections::BTreeMap<String, Value> {
-        let state = self.get(&format!("/v1/processors/{processor}/state?limit=10000")).expect(200);
-        let entry = |e: &Value| {
-            (format!("{}/{}", e["key"].as_str().unwrap(), e["name"].as_str().unwrap()), e["value"].clone())
+    pub fn state(&self, processor: &str) -> BTreeMap<String, Value> {
+        self.state_of(processor).unwrap_or_else(|| panic!("there is no processor {processor}"))
+    }
+
+    /// The same for a processor that may not be there yet.
+    pub fn state_of(&self, processor: &str) -> Option<BTreeMap<String, Value>> {
+        let state = self.get(&format!("/v1/processors/{processor}/state?limit=10000"));
+        let entry = |entry: &Value| {
+            let part = |name: &str| entry[name].as_str().unwrap().to_owned();
+            (format!("{}/{}", part("key"), part("name")), entry["value"].clone())
         };
-        state["entries"].as_array().unwrap().iter().map(entry).collect()
+        Some(state.body["entries"].as_array()?.iter().map(entry).collect())
     }
 }
 
