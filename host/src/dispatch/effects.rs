@@ -173,7 +173,6 @@ impl Effects {
         let own = emit.attributes().filter(|(name, _)| !matches!(*name, "time" | "dataschema"));
         let inherited =
             record.extensions().filter(|(name, ..)| TRACE.contains(name) && attribute(name).is_none());
-        let inherited = inherited.map(|(name, kind, value)| (name, kind, value));
         let extensions = own.map(|(name, value)| (name, ExtensionKind::Text, value)).chain(inherited);
         draft.event(channel, |out| encode(out, &parts, &stamp, extensions));
         Ok(())
@@ -201,12 +200,14 @@ fn emitted_id(cause: &Record<'_>, processor: &str, index: usize) -> [u8; 32] {
     let parts: [&[u8]; 6] = [source.as_bytes(), b"\0", id.as_bytes(), b"\0", processor.as_bytes(), &index];
     let hash = blake3::hash(&parts.concat());
     let mut text = [0; 32];
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for (pair, byte) in text.chunks_exact_mut(2).zip(hash.as_bytes()) {
-        pair[0] = DIGITS[usize::from(byte >> 4)];
-        pair[1] = DIGITS[usize::from(byte & 15)];
+    for (pair, byte) in text.as_chunks_mut().0.iter_mut().zip(hash.as_bytes()) {
+        *pair = [digit(byte >> 4), digit(byte & 15)];
     }
     text
+}
+
+fn digit(half_byte: u8) -> u8 {
+    if half_byte < 10 { b'0' + half_byte } else { b'a' - 10 + half_byte }
 }
 
 fn id_text(id: &[u8; 32]) -> &str {

@@ -95,9 +95,13 @@ pub fn encode<'a>(
         out.extend_from_slice(data);
     }
     let len = (out.len() - start) as u32;
-    if let Some(head) = out.get_mut(start..start + 8) {
-        head[..4].copy_from_slice(&len.to_le_bytes());
-        head[6..8].copy_from_slice(&count.to_le_bytes());
+    overwrite(out, start, &len.to_le_bytes());
+    overwrite(out, start + 6, &count.to_le_bytes());
+}
+
+fn overwrite(out: &mut [u8], at: usize, bytes: &[u8]) {
+    if let Some(place) = out.get_mut(at..at + bytes.len()) {
+        place.copy_from_slice(bytes);
     }
 }
 
@@ -272,8 +276,8 @@ impl<'a> Record<'a> {
         let lens: [u8; TEXTS * 2] = head.array()?;
         head.take(2)?;
         let mut texts = [None; TEXTS];
-        for (text, len) in texts.iter_mut().zip(lens.chunks_exact(2)) {
-            let len = u16::from_le_bytes([len[0], len[1]]);
+        for (text, len) in texts.iter_mut().zip(lens.as_chunks().0) {
+            let len = u16::from_le_bytes(*len);
             if len != NONE {
                 *text = Some(head.text(len.into())?);
             }
@@ -389,7 +393,7 @@ impl<'a> Iterator for Extensions<'a> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
 
