@@ -2,7 +2,7 @@
 //! events of a held key back in order. It holds a bounded number of events and runs nothing.
 
 use std::borrow::Cow;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
@@ -128,6 +128,8 @@ pub struct Feeder {
     lanes: Vec<Lane>,
     held: HashMap<Box<str>, HeldKey>,
     waiting: usize,
+    /// Attempts so far of events that failed before.
+    attempts: BTreeMap<(SubscriptionId, u64), u32>,
     hasher: DefaultHashBuilder,
 }
 
@@ -176,6 +178,9 @@ impl Feeder {
             lanes: (0..descriptor.concurrency).map(|_| Lane::default()).collect(),
             held: HashMap::new(),
             waiting: 0,
+            attempts: domain.look(|world| {
+                world.processors().get(processor as usize).map(|p| p.released.clone()).unwrap_or_default()
+            }),
             hasher: DefaultHashBuilder::default(),
         }
     }
@@ -264,6 +269,11 @@ impl Feeder {
             None => batch.push(work),
         }
         true
+    }
+
+    /// Which attempt at an event comes now, counted from 1.
+    pub fn attempt(&self, subscription: SubscriptionId, offset: u64) -> u32 {
+        1 + self.attempts.get(&(subscription, offset)).copied().unwrap_or(0)
     }
 
     /// Notes that an event is done with.
