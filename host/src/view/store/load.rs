@@ -1,6 +1,5 @@
 //! The views out of the store, each row in the place that it had.
 
-
 use rusqlite::{Connection, Row};
 
 use crate::model::change::SubscriptionId;
