@@ -11,7 +11,7 @@ use crate::model::record::{Record, Stamp, encode_event, set_flow};
 use super::Domain;
 use super::dedupe::Fingerprint;
 use super::owner::Owner;
-use super::print::fingerprint;
+use super::print::{fingerprint, says_the_same};
 
 /// The most events of one publish, which is one frame.
 pub const PUBLISH_EVENTS_MAX: usize = 10_000;
@@ -88,6 +88,16 @@ pub struct Admitted {
     pub duplicate: bool,
 }
 
+/// What came of one try to publish.
+enum Tried {
+    Published(Vec<Admitted>, u64),
+    /// This event has a known id, at this offset, and another fingerprint.
+    Differs {
+        index: usize,
+        offset: u64,
+    },
+}
+
 /// An event that is ready to be recorded.
 struct Prepared {
     record: Vec<u8>,
@@ -102,14 +112,28 @@ impl Domain {
         channel: &ChannelName,
         events: &[Event],
     ) -> Result<(Vec<Admitted>, u64), PublishError> {
-        let prepared = self.prepare(channel, events)?;
+        let mut prepared = self.prepare(channel, events)?;
+        loop {
+            match self.try_publish(channel, &prepared)? {
+                Tried::Published(admitted, end) => return Ok((admitted, end)),
+                Tried::Differs { index, offset } => {
+                    self.compare(channel, events, &mut prepared, index, offset)?
+                }
+            }
+        }
+    }
+
+    fn try_publish(&self, channel: &ChannelName, prepared: &[Prepared]) -> Result<Tried, PublishError> {
         let inner = &self.0;
         if inner.journal.undurable_bytes() >= inner.limits.undurable_bytes_max {
             return Err(PublishError::Busy { retry_after_s: RETRY_AFTER_S });
         }
         let mut owner = inner.owner.lock();
-        let admitted = owner.admit(channel, &prepared, events)?;
-        let fresh = admitted.iter().zip(&prepared).filter(|(admitted, _)| !admitted.duplicate);
+        let admitted = match owner.admit(channel, prepared) {
+            Ok(admitted) => admitted,
+            Err((index, offset)) => return Ok(Tried::Differs { index, offset }),
+        };
+        let fresh = admitted.iter().zip(prepared).filter(|(admitted, _)| !admitted.duplicate);
         let mut draft = Draft::default();
         let id = owner.channel(channel, &mut draft, &mut Vec::new());
         let now_ms = inner.clock.now_ms();
@@ -118,14 +142,43 @@ impl Domain {
             owner.dedupe.insert(prepared.print, admitted.offset, now_ms);
         }
         if draft.events() == 0 {
-            return Ok((admitted, inner.journal.next().0));
+            return Ok(Tried::Published(admitted, inner.journal.next().0));
         }
         let closed = |error: super::Refused| PublishError::Closed { reason: error.to_string() };
         let (sequenced, runs) = inner.sequence(&mut owner, draft).map_err(closed)?;
         let woken = owner.readers_of(&runs);
         drop(owner);
         self.wake(woken);
-        Ok((admitted, sequenced.end))
+        Ok(Tried::Published(admitted, sequenced.end))
+    }
+
+    /// An event has a known id and other bytes. Without the lock: if it says the same all the same, it goes on under the
+    /// fingerprint of the first time.
+    fn compare(
+        &self,
+        channel: &ChannelName,
+        events: &[Event],
+        prepared: &mut [Prepared],
+        index: usize,
+        offset: u64,
+    ) -> Result<(), PublishError> {
+        let (Some(event), Some(prepared)) = (events.get(index), prepared.get_mut(index)) else {
+            return Ok(());
+        };
+        let id = self.look(|world| world.channel_id(channel.as_str())).unwrap_or_default();
+        let stored =
+            self.event_at(id, offset).map_err(|error| PublishError::Closed { reason: error.to_string() })?;
+        let record = stored.as_ref().and_then(|item| Record::parse(&item.record).ok());
+        match record.filter(|record| says_the_same(record, event)) {
+            Some(record) => prepared.print = fingerprint(channel.as_str(), &record),
+            None => {
+                return Err(PublishError::Conflict {
+                    id: event.id.clone(),
+                    event_source: event.source.clone(),
+                });
+            }
+        }
+        Ok(())
     }
 
     fn prepare(&self, channel: &ChannelName, events: &[Event]) -> Result<Vec<Prepared>, PublishError> {
@@ -134,9 +187,11 @@ impl Domain {
             return Err(PublishError::TooLarge { count: events.len(), bytes });
         }
         let now_ms = self.0.clock.now_ms();
+        let first_flow = new_flow(now_ms);
         let indexed = events.iter().enumerate();
-        let prepared: Vec<_> =
-            indexed.map(|(index, event)| prepare(channel, index, event, now_ms)).collect::<Result<_, _>>()?;
+        let prepared: Vec<_> = indexed
+            .map(|(index, event)| prepare(channel, index, event, nth_flow(first_flow, index)))
+            .collect::<Result<_, _>>()?;
         let bytes = prepared.iter().map(|prepared| prepared.record.len()).sum();
         if bytes > PUBLISH_BYTES_MAX {
             return Err(PublishError::TooLarge { count: events.len(), bytes });
@@ -145,12 +200,7 @@ impl Domain {
     }
 }
 
-fn prepare(
-    channel: &ChannelName,
-    index: usize,
-    event: &Event,
-    now_ms: u64,
-) -> Result<Prepared, PublishError> {
+fn prepare(channel: &ChannelName, index: usize, event: &Event, flow: Uuid) -> Result<Prepared, PublishError> {
     event.check().map_err(|error| PublishError::BadEvent { index, error })?;
     let stamp = Stamp { flow: Uuid::nil(), cause: None, causationid: None, hops: 0 };
     let mut record = Vec::with_capacity(256 + event.data.as_ref().map_or(0, Bytes::len));
@@ -160,7 +210,7 @@ fn prepare(
         error: EventError { attribute: ".".to_owned(), why: error.to_string() },
     };
     let print = fingerprint(channel.as_str(), &Record::parse(&record).map_err(malformed)?);
-    set_flow(&mut record, new_flow(now_ms));
+    set_flow(&mut record, flow);
     Ok(Prepared { record, print })
 }
 
@@ -169,32 +219,30 @@ fn new_flow(now_ms: u64) -> Uuid {
     Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, now_ms / 1000, nanos))
 }
 
+/// The flows of one publish count on from a random one, as RFC 9562 allows: to ask the system for random numbers for
+/// each would cost more than the rest of its admission.
+fn nth_flow(first: Uuid, index: usize) -> Uuid {
+    const COUNTED: u128 = (1 << 62) - 1;
+    let first = first.as_u128();
+    Uuid::from_u128(first & !COUNTED | first.wrapping_add(index as u128) & COUNTED)
+}
+
 impl Owner {
-    /// Finds out which events are new, without changing anything.
-    fn admit(
-        &self,
-        channel: &ChannelName,
-        prepared: &[Prepared],
-        events: &[Event],
-    ) -> Result<Vec<Admitted>, PublishError> {
+    /// Finds out which events are new, without changing anything. An event with a known id and another fingerprint
+    /// ends it: its index, and the offset that the id has.
+    fn admit(&self, channel: &ChannelName, prepared: &[Prepared]) -> Result<Vec<Admitted>, (usize, u64)> {
         let id = self.world.channel_id(channel.as_str());
         let mut next =
             id.and_then(|id| self.world.channels().get(id as usize)).map_or(0, |channel| channel.next);
         let mut admitted: Vec<Admitted> = Vec::with_capacity(prepared.len());
         let mut batch =
             hashbrown::HashMap::with_capacity(if prepared.len() > 1 { prepared.len() } else { 0 });
-        for (prepared, event) in prepared.iter().zip(events) {
-            let print = prepared.print;
-            let before = self.dedupe.find(print).map(|known| (known.same, known.offset)).or_else(|| {
+        for (index, Prepared { print, .. }) in prepared.iter().enumerate() {
+            let before = self.dedupe.find(*print).map(|known| (known.same, known.offset)).or_else(|| {
                 batch.get(&print.identity).map(|(content, offset)| (*content == print.content, *offset))
             });
             match before {
-                Some((false, _)) => {
-                    return Err(PublishError::Conflict {
-                        id: event.id.clone(),
-                        event_source: event.source.clone(),
-                    });
-                }
+                Some((false, offset)) => return Err((index, offset)),
                 Some((true, offset)) => admitted.push(Admitted { offset, duplicate: true }),
                 None => {
                     batch.insert(print.identity, (print.content, next));

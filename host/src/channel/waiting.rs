@@ -76,6 +76,7 @@ impl Waiting {
 }
 
 #[cfg(test)]
+#[allow(clippy::panic)]
 mod tests {
     use super::*;
 

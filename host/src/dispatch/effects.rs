@@ -44,8 +44,6 @@ pub struct Cause<'a> {
     pub record: Record<'a>,
     /// The subscription that it came by.
     pub subscription: SubscriptionId,
-    /// The time of the call, RFC 3339.
-    pub time: &'a str,
 }
 
 impl Effects {
@@ -60,17 +58,29 @@ impl Effects {
         Self { domain: domain.clone(), processor, name: name.to_owned(), source, channels }
     }
 
-    /// Adds everything that an outcome changes to the draft.
-    pub fn add(&self, draft: &mut Draft, cause: &Cause<'_>, outcome: &Outcome<'_>) -> Result<(), Refusal> {
-        let (len, events) = (draft.len(), draft.events());
-        let added = self.try_add(draft, cause, outcome);
+    /// Adds everything that an outcome changes to the draft. `time` is when the call was, RFC 3339.
+    pub fn add(
+        &self,
+        draft: &mut Draft,
+        cause: &Cause<'_>,
+        time: &str,
+        outcome: &Outcome<'_>,
+    ) -> Result<(), Refusal> {
+        let before = draft.mark();
+        let added = self.try_add(draft, cause, time, outcome);
         if added.is_err() {
-            draft.rewind(len, events);
+            draft.rewind(before);
         }
         added
     }
 
-    fn try_add(&self, draft: &mut Draft, cause: &Cause<'_>, outcome: &Outcome<'_>) -> Result<(), Refusal> {
+    fn try_add(
+        &self,
+        draft: &mut Draft,
+        cause: &Cause<'_>,
+        time: &str,
+        outcome: &Outcome<'_>,
+    ) -> Result<(), Refusal> {
         let note = || outcome.note().unwrap_or("without a reason").to_owned();
         match outcome.verdict() {
             Verdict::Retry => return refuse(FaultKind::Retry, note()),
@@ -81,7 +91,7 @@ impl Effects {
         draft.decided(cause.subscription, cause.work.item.offset, flow);
         self.check_flow(cause, outcome.emits().len())?;
         for (index, emit) in outcome.emits().enumerate() {
-            self.emit(draft, cause, index, &emit)?;
+            self.emit(draft, cause, time, index, &emit)?;
         }
         let key = cause.work.key();
         for write in outcome.writes() {
@@ -132,10 +142,12 @@ impl Effects {
         &self,
         draft: &mut Draft,
         cause: &Cause<'_>,
+        time: &str,
         index: usize,
         emit: &Emit<'_>,
     ) -> Result<(), Refusal> {
-        let channel = self.channel(emit.channel())?;
+        let name = emit.channel();
+        let channel = self.channel(name)?;
         check_emit(emit)?;
         let attribute =
             |name: &str| emit.attributes().find(|(given, _)| *given == name).map(|(_, value)| value);
@@ -144,12 +156,12 @@ impl Effects {
         let parts = Parts {
             id: id_text(&id),
             source: &self.source,
-            ty: emit.ty().unwrap_or(emit.channel()),
+            ty: emit.ty().unwrap_or(name),
             subject: emit.subject().or(record.parts.subject),
             partitionkey: emit.partitionkey().or(record.parts.partitionkey),
             datacontenttype: emit.datacontenttype(),
             dataschema: attribute("dataschema"),
-            time: Some(attribute("time").unwrap_or(cause.time)),
+            time: Some(attribute("time").unwrap_or(time)),
             data: emit.data(),
         };
         let stamp = Stamp {
@@ -161,7 +173,6 @@ impl Effects {
         let own = emit.attributes().filter(|(name, _)| !matches!(*name, "time" | "dataschema"));
         let inherited =
             record.extensions().filter(|(name, ..)| TRACE.contains(name) && attribute(name).is_none());
-        let inherited = inherited.map(|(name, kind, value)| (name, kind, value));
         let extensions = own.map(|(name, value)| (name, ExtensionKind::Text, value)).chain(inherited);
         draft.event(channel, |out| encode(out, &parts, &stamp, extensions));
         Ok(())
@@ -184,19 +195,19 @@ impl Effects {
 
 /// The host gives the id, so that the same handling of the same event always emits the same ids.
 fn emitted_id(cause: &Record<'_>, processor: &str, index: usize) -> [u8; 32] {
-    let mut hasher = blake3::Hasher::new();
-    for part in [cause.parts.source, "\0", cause.parts.id, "\0", processor] {
-        hasher.update(part.as_bytes());
-    }
-    hasher.update(&(index as u64).to_le_bytes());
-    let hash = hasher.finalize();
+    let Parts { source, id, .. } = cause.parts;
+    let index = (index as u64).to_le_bytes();
+    let parts: [&[u8]; 6] = [source.as_bytes(), b"\0", id.as_bytes(), b"\0", processor.as_bytes(), &index];
+    let hash = blake3::hash(&parts.concat());
     let mut text = [0; 32];
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for (pair, byte) in text.chunks_exact_mut(2).zip(hash.as_bytes()) {
-        pair[0] = DIGITS[usize::from(byte >> 4)];
-        pair[1] = DIGITS[usize::from(byte & 15)];
+    for (pair, byte) in text.as_chunks_mut().0.iter_mut().zip(hash.as_bytes()) {
+        *pair = [digit(byte >> 4), digit(byte & 15)];
     }
     text
+}
+
+fn digit(half_byte: u8) -> u8 {
+    if half_byte < 10 { b'0' + half_byte } else { b'a' - 10 + half_byte }
 }
 
 fn id_text(id: &[u8; 32]) -> &str {

@@ -86,10 +86,16 @@ enum Key {
 impl Work {
     /// The key of the event.
     pub fn key(&self) -> &str {
-        match &self.key {
+        self.key.text(&self.item)
+    }
+}
+
+impl Key {
+    fn text<'a>(&'a self, item: &'a Item) -> &'a str {
+        match self {
             Key::Owned(text) => text,
             Key::InRecord { start, len } => {
-                let bytes = self.item.record.get(*start..start + len).unwrap_or_default();
+                let bytes = item.record.get(*start..start + len).unwrap_or_default();
                 std::str::from_utf8(bytes).unwrap_or_default()
             }
         }
@@ -227,16 +233,15 @@ impl Feeder {
             return Ok(Fed::Blocked);
         }
         let key = key_in(&source.choice, item)?;
-        let mut work = Work { source: index, item: item.clone(), key, hash: 0 };
-        work.hash = self.hasher.hash_one(work.key());
-        let lane = (work.hash >> 32) as usize % self.lanes.len().max(1);
+        let hash = self.hasher.hash_one(key.text(item));
+        let lane = (hash >> 32) as usize % self.lanes.len().max(1);
         let Some(lane) = self.lanes.get_mut(lane) else { return Ok(Fed::All) };
         if lane.queue.len() >= LANE_EVENTS_MAX || lane.bytes >= LANE_BYTES_MAX {
             return Ok(Fed::LaneFull);
         }
-        lane.bytes += work.item.record.len();
-        lane.queue.push_back(work);
-        source.reader.take()?;
+        let Some(item) = source.reader.take()? else { return Ok(Fed::All) };
+        lane.bytes += item.record.len();
+        lane.queue.push_back(Work { source: index, item, key, hash });
         Ok(Fed::All)
     }
 

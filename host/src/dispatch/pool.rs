@@ -149,10 +149,11 @@ impl Shared {
             self.monitor.wait_for(&mut row, TICK);
             let tick = self.tick.fetch_add(1, Ordering::Relaxed) + 1;
             row.threads.retain(|worker| !worker.handle.is_finished());
-            if !row.jobs.is_empty() && self.spares_wanted(&row, tick) {
-                if let Err(error) = self.spawn(&mut row) {
-                    tracing::warn!(%error, "no spare thread could be started");
-                }
+            if !row.jobs.is_empty()
+                && self.spares_wanted(&row, tick)
+                && let Err(error) = self.spawn(&mut row)
+            {
+                tracing::warn!(%error, "no spare thread could be started");
             }
         }
     }

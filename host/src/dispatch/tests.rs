@@ -235,7 +235,7 @@ fn every_event_is_handled_once_and_in_order_per_key_across_channels_lanes_and_sw
     for k in 0..7 {
         let key = format!("k{k}");
         let offsets = |third: bool| {
-            let of = move |n: &u64| n % 7 == k && (n % 3 == 0) == third;
+            let of = move |n: &u64| n % 7 == k && n.is_multiple_of(3) == third;
             (0..3000_u64).filter(of).count()
         };
         let of_key = handled.iter().filter(|(seen, _)| *seen == key).count();

@@ -78,17 +78,7 @@ pub fn encode<'a>(
         parts.time,
         stamp.causationid,
     ];
-    out.extend_from_slice(&[0; 4]);
-    out.extend_from_slice(&stamp.hops.to_le_bytes());
-    out.extend_from_slice(&[0; 2]);
-    out.extend_from_slice(stamp.flow.as_bytes());
-    out.extend_from_slice(&stamp.cause.unwrap_or(NO_CAUSE).to_le_bytes());
-    let data_len = parts.data.map_or(NO_DATA, |data| data.len() as u32);
-    out.extend_from_slice(&data_len.to_le_bytes());
-    for text in texts {
-        out.extend_from_slice(&text.map_or(NONE, |text| text.len() as u16).to_le_bytes());
-    }
-    out.extend_from_slice(&[0; 2]);
+    out.extend_from_slice(&head(parts, stamp, &texts));
     for text in texts.into_iter().flatten() {
         out.extend_from_slice(text.as_bytes());
     }
@@ -105,10 +95,29 @@ pub fn encode<'a>(
         out.extend_from_slice(data);
     }
     let len = (out.len() - start) as u32;
-    if let Some(head) = out.get_mut(start..start + 8) {
-        head[..4].copy_from_slice(&len.to_le_bytes());
-        head[6..8].copy_from_slice(&count.to_le_bytes());
+    overwrite(out, start, &len.to_le_bytes());
+    overwrite(out, start + 6, &count.to_le_bytes());
+}
+
+fn overwrite(out: &mut [u8], at: usize, bytes: &[u8]) {
+    if let Some(place) = out.get_mut(at..at + bytes.len()) {
+        place.copy_from_slice(bytes);
     }
+}
+
+/// The fixed head; its length and its number of extensions come last.
+fn head(parts: &Parts<'_>, stamp: &Stamp<'_>, texts: &[Option<&str>; TEXTS]) -> [u8; HEAD] {
+    let mut head = [0; HEAD];
+    let data_len = parts.data.map_or(NO_DATA, |data| data.len() as u32);
+    let cause = stamp.cause.unwrap_or(NO_CAUSE);
+    head[4..6].copy_from_slice(&stamp.hops.to_le_bytes());
+    head[FLOW_AT..FLOW_AT + 16].copy_from_slice(stamp.flow.as_bytes());
+    head[FLOW_AT + 16..FLOW_AT + 24].copy_from_slice(&cause.to_le_bytes());
+    head[FLOW_AT + 24..LENS_AT].copy_from_slice(&data_len.to_le_bytes());
+    for (place, text) in head[LENS_AT..].chunks_exact_mut(2).zip(texts) {
+        place.copy_from_slice(&text.map_or(NONE, |text| text.len() as u16).to_le_bytes());
+    }
+    head
 }
 
 /// Records an owned event; `partitionkey` may stand among its extensions.
@@ -139,9 +148,14 @@ pub fn encode_event(out: &mut Vec<u8>, event: &Event, stamp: &Stamp<'_>) {
 
 /// Gives a record that was made without one its flow.
 pub fn set_flow(record: &mut [u8], flow: Uuid) {
-    if let Some(place) = record.get_mut(8..24) {
+    if let Some(place) = record.get_mut(FLOW_AT..FLOW_AT + 16) {
         place.copy_from_slice(flow.as_bytes());
     }
+}
+
+/// The flow of the record that `bytes` holds, read without looking at the rest.
+pub fn flow_of(bytes: &[u8]) -> Option<Uuid> {
+    Some(Uuid::from_bytes(*bytes.get(FLOW_AT..)?.first_chunk()?))
 }
 
 /// How the text of an extension is meant.
@@ -262,8 +276,8 @@ impl<'a> Record<'a> {
         let lens: [u8; TEXTS * 2] = head.array()?;
         head.take(2)?;
         let mut texts = [None; TEXTS];
-        for (text, len) in texts.iter_mut().zip(lens.chunks_exact(2)) {
-            let len = u16::from_le_bytes([len[0], len[1]]);
+        for (text, len) in texts.iter_mut().zip(lens.as_chunks().0) {
+            let len = u16::from_le_bytes(*len);
             if len != NONE {
                 *text = Some(head.text(len.into())?);
             }
@@ -379,7 +393,7 @@ impl<'a> Iterator for Extensions<'a> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
 
@@ -413,6 +427,7 @@ mod tests {
         let record = Record::parse(&bytes).unwrap();
         let identity = Identity { flow: stamp().flow, source: b"/shop", id: b"1" };
         assert_eq!(Identity::of(&bytes), Ok(identity));
+        assert_eq!(flow_of(&bytes), Some(stamp().flow));
         assert_eq!(record.stamp, stamp());
         assert_eq!(record.parts.partitionkey, Some("k"));
         assert_eq!(record.attribute("count").as_deref(), Some("-5"));

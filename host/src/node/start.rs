@@ -1,7 +1,7 @@
 //! Starting in order: folders, journal (which locks the data folder), views, engine, lanes, the processors that are deployed,
 //! and last the folder that says what is wanted.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -116,7 +116,7 @@ fn resume_deployed(
     domain: &Domain,
     dispatcher: &Dispatcher,
     engine: &Engine,
-    components_dir: &PathBuf,
+    components_dir: &Path,
 ) -> Vec<Running> {
     let deployed: Vec<Arc<Deployment>> = domain.look(|world| {
         let running = world.processors().iter().filter(|processor| processor.deployed);

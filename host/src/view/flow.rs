@@ -47,7 +47,7 @@ pub fn flow_report(
         seen.frame(frame)?;
     }
     let Some((started_ms, latest_ms)) = seen.times_ms else { return Ok(None) };
-    let judge = Judge { world, seen: &seen, waiting };
+    let judge = Judge { world, seen: &seen, cut, waiting };
     let (mut events, mut status) = (Vec::new(), FlowStatus::Done);
     for event in &seen.events {
         let handlings = judge.handlings(event);
@@ -153,6 +153,7 @@ impl<'a> Seen<'a> {
 struct Judge<'a, W> {
     world: &'a World,
     seen: &'a Seen<'a>,
+    cut: bool,
     waiting: W,
 }
 
@@ -180,7 +181,9 @@ impl<W: Fn(SubscriptionId, u64) -> bool> Judge<'_, W> {
             Some(_) => HandlingStatus::Handled,
             None if event.offset < subscription.start || !is_read(self.world, id) => return None,
             None if held.is_some() => HandlingStatus::Held,
-            None if subscription.decided.contains(event.offset) => HandlingStatus::Handled,
+            // The frame that decided it is past the cut. Without a cut it is younger than the frames: what it brought is not
+            // among them either, so nobody may conclude that the flow is done.
+            None if self.cut && subscription.decided.contains(event.offset) => HandlingStatus::Handled,
             None if (self.waiting)(id, event.offset) => HandlingStatus::Waiting,
             None => HandlingStatus::Pending,
         };

@@ -1,4 +1,14 @@
 //! The one test binary: the layout of the source, and the product through its front door.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod bookshop;
 mod layout;
+
+use baton_tests::host::Shop;
+
+/// The program as cargo built it for these tests.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_baton-under-test");
+
+fn shop() -> Shop {
+    Shop::new(PROGRAM)
+}

@@ -17,6 +17,7 @@ const OTHER: Uuid = Uuid::from_u128(8);
 struct Relay {
     world: World,
     frames: Vec<(u64, u64, Vec<u8>)>,
+    cut: bool,
     next: u64,
     time_ms: u64,
 }
@@ -33,7 +34,7 @@ impl Relay {
             subscribe(&mut world, id, 0);
             deploy(&mut world, id, 1, channel);
         }
-        Self { world, frames: Vec::new(), next: 0, time_ms: 1000 }
+        Self { world, frames: Vec::new(), cut: false, next: 0, time_ms: 1000 }
     }
 
     /// One frame, a second after the one before. Says at which position.
@@ -63,7 +64,7 @@ impl Relay {
             .iter()
             .map(|(position, time_ms, body)| FlowFrame { position: *position, time_ms: *time_ms, body })
             .collect();
-        flow_report(&self.world, FLOW, &frames, false, waiting).unwrap()
+        flow_report(&self.world, FLOW, &frames, self.cut, waiting).unwrap()
     }
 }
 
@@ -88,6 +89,19 @@ fn held(subscription: SubscriptionId, flow: Uuid) -> Control {
 
 fn statuses(report: &FlowReport) -> Vec<Vec<HandlingStatus>> {
     report.events.iter().map(|event| event.handlings.iter().map(|h| h.status).collect()).collect()
+}
+
+#[test]
+fn what_was_decided_after_the_frames_were_read_is_still_to_come() {
+    let mut relay = Relay::new();
+    relay.frame(|draft| event(draft, ORDERS, FLOW, None));
+    relay.frame(|draft| {
+        draft.decided(PAYMENT, 0, FLOW);
+        event(draft, PAYMENTS, FLOW, Some(0));
+    });
+    relay.frames.truncate(1);
+    let report = relay.report();
+    assert_eq!((report.status, statuses(&report)), (FlowStatus::Open, vec![vec![HandlingStatus::Pending]]));
 }
 
 #[test]
@@ -174,11 +188,12 @@ fn what_was_handled_is_shown_with_the_version_of_then() {
 }
 
 #[test]
-fn what_the_views_know_as_decided_is_handled_without_its_frame() {
+fn what_the_views_know_as_decided_is_handled_though_its_frame_is_past_the_cut() {
     let mut relay = Relay::new();
     relay.frame(|draft| event(draft, ORDERS, FLOW, None));
     relay.frame(|draft| draft.decided(PAYMENT, 0, FLOW));
     relay.frames.pop();
+    relay.cut = true;
     let handling = &relay.report().events[0].handlings[0];
     assert_eq!((handling.status, &handling.time), (HandlingStatus::Handled, &None));
 }
