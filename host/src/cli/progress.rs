@@ -16,7 +16,7 @@ pub fn during<T>(message: String, work: impl FnOnce() -> T) -> T {
     let sign = thread::spawn(move || {
         if finished.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
             let bar = ProgressBar::new_spinner().with_message(message);
-            if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}  {elapsed}") {
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}  {elapsed_precise}") {
                 bar.set_style(style);
             }
             bar.enable_steady_tick(TICK);

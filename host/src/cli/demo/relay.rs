@@ -58,7 +58,7 @@ impl Relay<'_> {
 /// The line of a processor that told nothing about an event.
 fn silence(handling: &Handling, first: &str) -> Row {
     let (word, tone) = match handling.status {
-        HandlingStatus::Handled => ("(nothing to tell)", Tone::Quiet),
+        HandlingStatus::Handled => ("(told nothing)", Tone::Quiet),
         HandlingStatus::Pending => ("(still to do)", Tone::Note),
         HandlingStatus::Waiting => ("(waits)", Tone::Note),
         HandlingStatus::Held => ("(HELD)", Tone::Bad),
@@ -139,11 +139,11 @@ mod tests {
             truncated: false,
         };
         let expected = "\
-EVENT                    TOLD BY    AFTER
-a                        customer   0 ms
-├─ inventory-updated     p          2 ms   38 to sell
-│  └─ (nothing to tell)  warehouse
-└─ c                     q          3 ms
+EVENT                 TOLD BY    AFTER
+a                     customer   0 ms
+├─ inventory-updated  p          2 ms   38 to sell
+│  └─ (told nothing)  warehouse
+└─ c                  q          3 ms
 ";
         assert_eq!(render(&flow, Style::default()), expected);
     }

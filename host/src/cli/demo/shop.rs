@@ -39,7 +39,7 @@ impl Shop {
         Ok(Self { built, build_time: started.elapsed() })
     }
 
-    /// Copies the processors of the relay into a folder that is not served yet, and takes out the latecomer.
+    /// Copies the processors of the relay into a folder that is not served yet.
     pub fn open_in(&self, folder: &Folder) -> Result<(), Failure> {
         for name in RELAY {
             self.drop_into(folder, name)?;

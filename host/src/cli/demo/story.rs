@@ -7,6 +7,8 @@ use serde_json::Value;
 use super::super::output::{Style, Tone, clean, counted, short};
 use super::facts::{Facts, Latecomer, Next, Opening, Placed, Stock, StockAround};
 use super::relay;
+use crate::model::deployment::Deployment;
+use crate::model::report::FlowStatus;
 use crate::model::time::for_people;
 
 /// The shop, open.
@@ -40,7 +42,12 @@ pub fn order(placed: &Placed, style: Style) -> String {
     let relay = relay::render(flow, style);
     let (order, end, count) = (&placed.order, &placed.ends_with, counted(flow.events.len() as u64, "event"));
     let waited = for_people(Duration::from_micros(placed.answered_us));
-    let done = style.paint(Tone::Good, &format!("{count}, all handled."));
+    let (word, tone) = match flow.status {
+        FlowStatus::Done => ("all handled.", Tone::Good),
+        FlowStatus::Open => ("and some are still to be handled.", Tone::Bad),
+        FlowStatus::Stuck => ("and some are held after a fault.", Tone::Bad),
+    };
+    let done = style.paint(tone, &format!("{count}, {word}"));
     format!("{head}\n{relay}\n{done} The customer of {order}\nhad {end}, safe on the disk, after {waited}.\n")
 }
 
@@ -76,21 +83,18 @@ pub fn latecomer(late: &Latecomer, style: Style) -> String {
     let runs = style.paint(Tone::Good, &format!("{name} runs {} later", time(late.running_ms)));
     let (mails, sent) = (late.mails(), late.mails_before);
     let mails = if mails == sent { format!("all {sent} mails") } else { format!("{mails} of {sent} mails") };
-    let receipt = &late.receipt;
-    let (position, digest) = (receipt.generation, short(&receipt.digest));
-    let compiled = for_people(Duration::from_micros(receipt.load_us));
-    let cached = if receipt.cached { ", from the cache" } else { "" };
     format!(
         "{head}
 $ cp {}
 {runs}
-  receipt    generation {position}, digest {digest}, loaded in {compiled}{cached}
+{}
 
 Nothing else changed, and nobody had to be told. Its subscription starts at the
 earliest event, so {caught_up} after the copy it had read {mails} that were
 sent before it existed:
 {}",
         copied(late),
+        receipt(&late.receipt),
         report(&late.report),
         caught_up = time(late.caught_up_ms),
     )
@@ -99,6 +103,13 @@ sent before it existed:
 fn copied(late: &Latecomer) -> String {
     let folder = late.file.parent().unwrap_or(&late.file).display();
     format!("{}.wasm {folder}", late.receipt.descriptor.name)
+}
+
+fn receipt(receipt: &Deployment) -> String {
+    let (generation, digest) = (receipt.generation, short(&receipt.digest));
+    let loaded = for_people(Duration::from_micros(receipt.load_us));
+    let cached = if receipt.cached { ", compiled before" } else { "" };
+    format!("  receipt    generation {generation}, digest {digest}, loaded in {loaded}{cached}")
 }
 
 fn report(report: &Value) -> String {
@@ -159,7 +170,7 @@ pub fn next(next: &Next, style: Style) -> String {
         ),
         line("follow the mails", format!("{program} tail email-sent --follow{server}")),
         line(
-            "take the report out, put it back, and it goes on where it was",
+            "take the report out; its place and figures are kept for its return",
             format!("{program} undeploy email-analysis{server}"),
         ),
         "\nThe host stays up; Ctrl-C ends it.\n".to_owned(),
@@ -181,5 +192,54 @@ pub fn whole(duration: Duration) -> String {
     match duration.as_millis() {
         ms @ 0..1_000 => format!("{ms} ms"),
         _ => for_people(duration),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn fits(text: &str) -> bool {
+        text.lines().all(|line| line.chars().count() <= 80)
+    }
+
+    #[test]
+    fn the_opening_fits_a_narrow_terminal() {
+        let shop = Opening {
+            server: "http://127.0.0.1:39999".to_owned(),
+            folder: "/tmp/baton-demo-abcdef".into(),
+            processors: super::super::shop::RELAY.map(str::to_owned).to_vec(),
+            build_ms: 61_000,
+            load_ms: 820,
+        };
+        let text = opening(&shop, Style::default());
+        assert!(fits(&text) && text.contains("(built in 1m 01s, compiled and started in 820 ms)"), "{text}");
+    }
+
+    #[test]
+    fn stock_that_is_not_back_is_said() {
+        let stock_of = |reserved| Some(Stock { on_hand: 40, reserved });
+        let around = |after| StockAround {
+            sku: "moby-dick".to_owned(),
+            before: stock_of(2),
+            during: stock_of(7),
+            delivered: 0,
+            after: stock_of(after),
+        };
+        let text = stock(&around(2), Style::default());
+        assert!(fits(&text) && text.contains("while it was open     40 on hand, 7 reserved"), "{text}");
+        assert!(stock(&around(7), Style::default()).contains("is NOT what it was"));
+    }
+
+    #[test]
+    fn a_report_is_told_in_lines_of_three_counts() {
+        let found = json!({
+            "emails": 7, "body_chars_average": 121, "per_kind": {"a": 1, "b": 2, "c": 3, "d": 1},
+            "per_domain": {"example.org": 7}, "longest": {"subject": "on its way\u{9b}", "body_chars": 186},
+        });
+        let expected = "  mails      7, 121 characters on average\n  about      a 1, b 2, c 3,\n             d 1\n  \
+                        to         example.org 7\n  longest    on its way\\u{9b}\n";
+        assert_eq!(report(&found), expected);
     }
 }
