@@ -90,16 +90,25 @@ impl Reader {
     }
 
     fn read_on(&mut self) -> Result<(), ReadError> {
-        let inner = &self.domain.0;
-        if let Some(frames) = inner.tail.frames_from(self.channel, self.next, READ_EVENTS) {
-            frames.iter().for_each(|frame| items_of(frame, self.channel, self.next, &mut self.ready));
-        } else if self.next < self.domain.channel_end(self.channel) {
+        // The first frame after a long silence may come between the two questions: then the tail has it by now, and
+        // the journal perhaps not yet.
+        let is_behind = |this: &Self| this.next < this.domain.channel_end(this.channel);
+        if !self.fill_from_tail() && is_behind(self) && !self.fill_from_tail() {
             self.fill_from_journal()?;
         }
         if let Some(last) = self.ready.back() {
             self.next = last.offset + 1;
         }
         Ok(())
+    }
+
+    /// Says whether the tail reaches back far enough.
+    fn fill_from_tail(&mut self) -> bool {
+        let frames = self.domain.0.tail.frames_from(self.channel, self.next, READ_EVENTS);
+        for frame in frames.iter().flatten() {
+            items_of(frame, self.channel, self.next, &mut self.ready);
+        }
+        frames.is_some()
     }
 
     fn fill_from_journal(&mut self) -> Result<(), ReadError> {
