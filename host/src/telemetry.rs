@@ -17,9 +17,10 @@ pub const SERIES_MAX: usize = 1000;
 /// The variable that filters the host's log, such as `baton=debug`.
 pub const LOG_VARIABLE: &str = "BATON_LOG";
 
-/// Starts the host's log on stderr. A second call changes nothing.
-pub fn start_log() {
-    let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new("info"));
+/// Starts the host's log on stderr, from `level` on unless the variable says otherwise. A second call changes
+/// nothing.
+pub fn start_log(level: &str) {
+    let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new(level));
     let colour =
         std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let log =

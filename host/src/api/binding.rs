@@ -167,7 +167,7 @@ fn header_value(headers: &HeaderMap, name: &HeaderName, value: &HeaderValue) -> 
     if headers.get_all(name).iter().nth(1).is_some() {
         return Err(bad("it is there more than once".to_owned()));
     }
-    header_text::decode(value.as_bytes()).map_err(bad)
+    Ok(header_text::decode(value.as_bytes()))
 }
 
 fn set_attribute(event: &mut Event, attribute: &str, value: String) -> Result<(), BindingError> {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::journal::{Frame, Position};
 use crate::model::change::{Change, Changes, ChannelId, Control, Draft, ProcessorId};
 use crate::model::name::ChannelName;
-use crate::model::record::Record;
+use crate::model::record::flow_of;
 use crate::view::world::World;
 
 use super::dedupe::Dedupe;
@@ -118,9 +118,9 @@ impl Inner {
     fn notice(&self, position: u64, change: &Change<'_>) {
         match change {
             Change::Event { channel, record, .. } => {
-                let Ok(record) = Record::parse(record) else { return };
-                self.budget.count(record.stamp.flow);
-                self.waiting.notice(Signal::Event(*channel), position, || Some(record.stamp.flow));
+                let Some(flow) = flow_of(record) else { return };
+                self.budget.count(flow);
+                self.waiting.notice(Signal::Event(*channel), position, || Some(flow));
             }
             Change::Reply { flow, .. } => self.waiting.notice(Signal::Reply, position, || Some(*flow)),
             _ => {}
@@ -135,8 +135,7 @@ impl Owner {
         if current != Some(generation) {
             return Err(Refused::Fenced);
         }
-        for change in draft.changes().map_while(Result::ok) {
-            let Change::Decided { subscription, offset, .. } = change else { continue };
+        for &(subscription, offset) in draft.decisions() {
             let known = self.world.subscriptions().get(subscription as usize);
             if known.is_none_or(|s| s.decided.contains(offset)) {
                 return Err(Refused::Decided { subscription, offset });

@@ -1,5 +1,11 @@
 //! The fingerprint of an outside event, the same whether it is just published or read from the journal.
 
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::LazyLock;
+
+use hashbrown::DefaultHashBuilder;
+
+use crate::model::event::{Event, HOST_ATTRIBUTES};
 use crate::model::record::{Parts, Record};
 
 use super::dedupe::Fingerprint;
@@ -11,33 +17,68 @@ const OF_THE_DELIVERY: [&str; 2] = ["traceparent", "tracestate"];
 pub fn fingerprint(channel: &str, record: &Record<'_>) -> Fingerprint {
     let Parts { id, source, ty, subject, partitionkey, datacontenttype, dataschema, time, data } =
         record.parts;
-    let identity = digest([channel, source, id].into_iter().map(|text| Some(text.as_bytes())));
+    let identity = identity(channel, source, id);
     let texts = [Some(ty), subject, partitionkey, datacontenttype, dataschema, time];
     let extensions = record
         .extensions()
         .filter(|(name, ..)| !OF_THE_DELIVERY.contains(name))
         .flat_map(|(name, _, value)| [Some(name.as_bytes()), Some(value.as_bytes())]);
     let parts = texts.into_iter().map(|text| text.map(str::as_bytes)).chain([data]).chain(extensions);
-    Fingerprint { identity, content: digest(parts) as u64 }
+    Fingerprint { identity, content: content(parts) }
 }
 
-fn digest<'a>(parts: impl Iterator<Item = Option<&'a [u8]>>) -> u128 {
-    let mut hasher = blake3::Hasher::new();
-    for part in parts {
-        let len = part.map_or(u64::MAX, |part| part.len() as u64);
-        hasher.update(&len.to_le_bytes());
-        hasher.update(part.unwrap_or_default());
-    }
-    let mut half = [0; 16];
-    hasher.finalize_xof().fill(&mut half);
-    u128::from_le_bytes(half)
+/// Whether a stored event says what a published one says, however it was sent: parameters of a media type, an absent one for
+/// JSON, and the spelling of JSON make no difference.
+pub fn says_the_same(stored: &Record<'_>, event: &Event) -> bool {
+    let stored = stored.to_event();
+    let texts = |event: &Event| {
+        (event.ty.clone(), event.subject.clone(), event.time.clone(), event.dataschema.clone())
+    };
+    texts(&stored) == texts(event)
+        && essence(&stored) == essence(event)
+        && data_agrees(&stored, event)
+        && own_extensions(&stored).eq(own_extensions(event))
+}
+
+fn essence(event: &Event) -> String {
+    let media_type = event.datacontenttype.as_deref().unwrap_or("application/json");
+    media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+fn data_agrees(stored: &Event, event: &Event) -> bool {
+    let json = |event: &Event| serde_json::from_slice::<serde_json::Value>(event.data.as_deref()?).ok();
+    stored.data == event.data
+        || (event.data_is_json() && json(event).is_some() && json(stored) == json(event))
+}
+
+fn own_extensions(event: &Event) -> impl Iterator<Item = (&str, String)> {
+    let foreign = |name: &str| OF_THE_DELIVERY.contains(&name) || HOST_ATTRIBUTES.contains(&name);
+    let own = event.extensions.iter().filter(move |(name, _)| !foreign(name));
+    own.map(|(name, value)| (name.as_str(), value.to_text()))
+}
+
+/// Who it is decides whether an event is dropped as known, so nobody may be able to make two that look the same.
+fn identity(channel: &str, source: &str, id: &str) -> u128 {
+    let lens = [channel, source, id].map(|text| text.len().to_le_bytes()).concat();
+    let hash = blake3::hash(&[&lens, channel.as_bytes(), source.as_bytes(), id.as_bytes()].concat());
+    let [low, _] = hash.as_bytes().as_chunks().0 else { return 0 };
+    u128::from_le_bytes(*low)
+}
+
+/// What it says is compared with one event only, that of the same identity. The key differs from process to process:
+/// a print is never stored.
+fn content<'a>(parts: impl Iterator<Item = Option<&'a [u8]>>) -> u64 {
+    static KEY: LazyLock<DefaultHashBuilder> = LazyLock::new(DefaultHashBuilder::default);
+    let mut hasher = KEY.build_hasher();
+    parts.for_each(|part| part.hash(&mut hasher));
+    hasher.finish()
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::model::event::{Event, Extension};
+    use crate::model::event::Extension;
     use crate::model::record::{Stamp, encode_event};
     use uuid::Uuid;
 
@@ -60,6 +101,32 @@ mod tests {
         assert_eq!(changed.identity, plain.identity);
         assert_ne!(changed.content, plain.content);
         assert_ne!(print("a", |e| e.data = Some("".into())).content, plain.content);
+    }
+
+    #[test]
+    fn how_an_event_was_sent_makes_no_difference() {
+        let event = |media_type: Option<&str>, data: &str| Event {
+            id: "1".into(),
+            source: "/".into(),
+            ty: "t".into(),
+            datacontenttype: media_type.map(str::to_owned),
+            data: Some(data.to_owned().into()),
+            ..Event::default()
+        };
+        let stamp = Stamp { flow: Uuid::now_v7(), cause: None, causationid: None, hops: 0 };
+        let mut bytes = Vec::new();
+        encode_event(
+            &mut bytes,
+            &event(Some("application/json; charset=utf-8"), r#"{"a": 1, "b": 2}"#),
+            &stamp,
+        );
+        let stored = Record::parse(&bytes).unwrap();
+        assert!(says_the_same(&stored, &event(None, r#"{"b":2,"a":1}"#)));
+        assert!(!says_the_same(&stored, &event(None, r#"{"b":2,"a":2}"#)));
+        assert!(!says_the_same(&stored, &event(Some("text/plain"), r#"{"a": 1, "b": 2}"#)));
+        let mut other = event(None, r#"{"b":2,"a":1}"#);
+        other.extensions.insert("more".into(), Extension::Boolean(true));
+        assert!(!says_the_same(&stored, &other));
     }
 
     #[test]

@@ -52,12 +52,14 @@ pub struct Reader {
     /// The offset behind the last one in `ready`.
     next: u64,
     ready: VecDeque<Item>,
+    /// Everything below this position was visible when there was last nothing to read.
+    dry_at: Option<u64>,
 }
 
 impl Reader {
     /// Begins at an offset.
     pub fn new(domain: Domain, channel: ChannelId, offset: u64) -> Self {
-        Self { domain, channel, next: offset, ready: VecDeque::new() }
+        Self { domain, channel, next: offset, ready: VecDeque::new(), dry_at: None }
     }
 
     /// The next event, without taking it. `None` at the channel's end.
@@ -77,6 +79,17 @@ impl Reader {
     }
 
     fn fill(&mut self) -> Result<(), ReadError> {
+        // A processor that merges channels asks the empty ones again with every event of the others.
+        let visible = self.domain.visible();
+        if self.dry_at == Some(visible) {
+            return Ok(());
+        }
+        self.read_on()?;
+        self.dry_at = self.ready.is_empty().then_some(visible);
+        Ok(())
+    }
+
+    fn read_on(&mut self) -> Result<(), ReadError> {
         let inner = &self.domain.0;
         if let Some(frames) = inner.tail.frames_from(self.channel, self.next, READ_EVENTS) {
             frames.iter().for_each(|frame| items_of(frame, self.channel, self.next, &mut self.ready));

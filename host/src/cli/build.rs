@@ -49,12 +49,21 @@ pub struct Built {
 
 /// Builds and shows what came out.
 pub fn run(args: BuildArgs, shared: &Shared) -> Result<(), Failure> {
-    let built = build(&args.path, &args.cargo)?;
+    let built = build(&args.path, &args.cargo, Words::Shown)?;
     shared.out().show(&built, |built, style| render_built(built, style))
 }
 
-/// Builds the crate or workspace in `path`; cargo's own words go to stderr.
-pub fn build(path: &Path, cargo_arguments: &[String]) -> Result<Vec<Built>, Failure> {
+/// What happens to cargo's own words.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Words {
+    /// They go to stderr as they come.
+    Shown,
+    /// They are part of the failure, if it fails.
+    Kept,
+}
+
+/// Builds the crate or workspace in `path`.
+pub fn build(path: &Path, cargo_arguments: &[String], words: Words) -> Result<Vec<Built>, Failure> {
     if !path.join("Cargo.toml").is_file() {
         let path = path.display();
         return Err(Failure::failed(format!(
@@ -66,11 +75,13 @@ pub fn build(path: &Path, cargo_arguments: &[String]) -> Result<Vec<Built>, Fail
         .args(["build", "--release", "--target", TARGET, "--message-format", "json-render-diagnostics"])
         .args(cargo_arguments)
         .current_dir(path)
-        .stderr(Stdio::inherit())
+        .stderr(if words == Words::Shown { Stdio::inherit() } else { Stdio::piped() })
         .output()
         .map_err(|error| Failure::failed(format!("cannot run cargo: {error}; {INSTALL_RUST}")))?;
     if !output.status.success() {
-        return Err(Failure::failed("cargo build failed; see above"));
+        let why = String::from_utf8_lossy(&output.stderr);
+        let why = if words == Words::Shown { "see above" } else { why.trim() };
+        return Err(Failure::failed(format!("cargo build failed: {why}")));
     }
     let files = components(&String::from_utf8_lossy(&output.stdout));
     if files.is_empty() {
@@ -163,7 +174,7 @@ not json"#;
 
     #[test]
     fn a_folder_without_a_manifest_is_refused() {
-        let failure = build(Path::new("/nowhere"), &[]).err();
+        let failure = build(Path::new("/nowhere"), &[], Words::Shown).err();
         assert!(failure.is_some_and(|failure| failure.message.contains("Cargo.toml")));
     }
 

@@ -14,8 +14,10 @@ use super::tail::data;
 use crate::model::report::{FlowEvent, FlowReport, FlowStatus, Handling, HandlingStatus};
 use crate::model::time::{between, for_people};
 
-/// The most characters of an event's data or a reply that the tree shows.
-const DATA_CHARS_MAX: usize = 72;
+/// How wide the tree is: an event's data and replies are cut there.
+const WIDTH: usize = 100;
+/// How far an effect stands in from its cause.
+const INDENT: usize = 3;
 
 /// `baton flow`
 #[derive(Subcommand)]
@@ -62,11 +64,14 @@ fn gap(from: &str, to: &str) -> String {
     format!("+{}", for_people(between(from, to).unwrap_or(Duration::ZERO)))
 }
 
-fn cut(text: &str) -> String {
-    match text.char_indices().nth(DATA_CHARS_MAX) {
-        Some((at, _)) => format!("{}...", text.get(..at).unwrap_or_default()),
-        None => text.to_owned(),
+/// What of a text fits beside the tree's lines at a depth.
+fn cut(text: &str, depth: usize) -> String {
+    let room = WIDTH.saturating_sub(INDENT * (depth + 1));
+    if text.chars().count() <= room {
+        return text.to_owned();
     }
+    let kept: String = text.chars().take(room.saturating_sub(3)).collect();
+    format!("{kept}...")
 }
 
 /// Lines with what hangs below them.
@@ -98,15 +103,17 @@ impl Branch {
 }
 
 /// A flow by causes.
-struct Tree<'a> {
+pub struct Tree<'a> {
     flow: &'a FlowReport,
     style: Style,
     caused: BTreeMap<u64, Vec<&'a FlowEvent>>,
-    roots: Vec<&'a FlowEvent>,
+    /// The events whose cause is not in the flow.
+    pub roots: Vec<&'a FlowEvent>,
 }
 
 impl<'a> Tree<'a> {
-    fn new(flow: &'a FlowReport, style: Style) -> Self {
+    /// The tree of a flow.
+    pub fn new(flow: &'a FlowReport, style: Style) -> Self {
         let mut tree = Self { flow, style, caused: BTreeMap::new(), roots: Vec::new() };
         let known: Vec<u64> = flow.events.iter().map(|event| event.position).collect();
         for event in &flow.events {
@@ -120,24 +127,28 @@ impl<'a> Tree<'a> {
         tree
     }
 
-    fn roots(&self) -> Vec<Branch> {
-        self.roots.iter().map(|event| self.event(event)).collect()
+    /// What an event caused directly.
+    pub fn effects(&self, event: &FlowEvent) -> &[&'a FlowEvent] {
+        self.caused.get(&event.position).map(Vec::as_slice).unwrap_or_default()
     }
 
-    fn event(&self, event: &FlowEvent) -> Branch {
-        let effects = self.caused.get(&event.position).map(Vec::as_slice).unwrap_or_default();
-        let mut left: Vec<&FlowEvent> = effects.to_vec();
+    fn roots(&self) -> Vec<Branch> {
+        self.roots.iter().map(|event| self.event(event, 0)).collect()
+    }
+
+    fn event(&self, event: &FlowEvent, depth: usize) -> Branch {
+        let mut left: Vec<&FlowEvent> = self.effects(event).to_vec();
         let mut below = Vec::new();
         for handling in &event.handlings {
             let (own, others) = left.into_iter().partition(|effect| emitted_by(effect, &handling.processor));
             left = others;
-            below.push(self.handling(event, handling, own));
+            below.push(self.handling(event, handling, own, depth + 1));
         }
-        below.extend(left.into_iter().map(|effect| self.event(effect)));
+        below.extend(left.into_iter().map(|effect| self.event(effect, depth + 1)));
         let mut lines = vec![self.event_line(event)];
         let data = data(&event.event);
         if !data.is_empty() {
-            lines.push(self.style.paint(Tone::Quiet, &cut(&data)));
+            lines.push(self.style.paint(Tone::Quiet, &cut(&data, depth)));
         }
         if below.is_empty() {
             lines.push(self.style.paint(Tone::Quiet, "(nobody subscribes)"));
@@ -152,7 +163,13 @@ impl<'a> Tree<'a> {
         format!("{place}{subject}  {}", gap(&self.flow.started, &event.recorded))
     }
 
-    fn handling(&self, event: &FlowEvent, handling: &Handling, effects: Vec<&FlowEvent>) -> Branch {
+    fn handling(
+        &self,
+        event: &FlowEvent,
+        handling: &Handling,
+        effects: Vec<&FlowEvent>,
+        depth: usize,
+    ) -> Branch {
         let processor = &handling.processor;
         let (word, tone) = match handling.status {
             HandlingStatus::Handled => ("handled", Tone::Good),
@@ -167,11 +184,10 @@ impl<'a> Tree<'a> {
         let version = handling.digest.as_ref().map(|digest| format!("  by {}", clean(digest)));
         let tail = self.style.paint(Tone::Quiet, &(after.unwrap_or_default() + &version.unwrap_or_default()));
         let mut lines = vec![format!("{processor} {}{tail}", self.style.paint(tone, word))];
-        lines.extend(
-            handling.reply.as_ref().map(|reply| format!("replied {}", cut(&clean(&reply.to_string())))),
-        );
+        let reply = handling.reply.as_ref().map(|reply| format!("replied {}", clean(&reply.to_string())));
+        lines.extend(reply.map(|reply| cut(&reply, depth)));
         lines.extend(self.fault_lines(handling));
-        Branch { lines, below: effects.into_iter().map(|effect| self.event(effect)).collect() }
+        Branch { lines, below: effects.into_iter().map(|effect| self.event(effect, depth + 1)).collect() }
     }
 
     fn fault_lines(&self, handling: &Handling) -> Vec<String> {
@@ -193,7 +209,7 @@ impl<'a> Tree<'a> {
 }
 
 /// The source of an emitted event ends with the name of the processor that emitted it.
-fn emitted_by(event: &FlowEvent, processor: &str) -> bool {
+pub fn emitted_by(event: &FlowEvent, processor: &str) -> bool {
     let source = event.event.get("source").and_then(Value::as_str);
     source.and_then(|source| source.rsplit('/').next()) == Some(processor)
 }

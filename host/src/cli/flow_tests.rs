@@ -99,6 +99,10 @@ fn a_cause_that_is_not_shown_makes_a_root() {
 }
 
 #[test]
-fn long_data_is_cut() {
-    assert_eq!(cut(&"é".repeat(80)).chars().count(), DATA_CHARS_MAX + 3);
+fn long_data_is_cut_at_the_width_of_the_tree() {
+    let text = "é".repeat(WIDTH);
+    for depth in [0, 3, 10] {
+        assert_eq!(INDENT * (depth + 1) + cut(&text, depth).chars().count(), WIDTH);
+    }
+    assert_eq!(cut("short", 0), "short");
 }

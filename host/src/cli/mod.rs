@@ -5,6 +5,7 @@ mod bench;
 mod build;
 mod channel;
 mod client;
+mod demo;
 mod deploy;
 mod deployment;
 mod failure;
@@ -72,6 +73,8 @@ impl Shared {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Show what Baton does: a bookshop's orders, from the build to a processor dropped in while it runs.
+    Demo(demo::DemoArgs),
     /// Run a host on a folder until SIGTERM or Ctrl-C.
     Serve(serve::ServeArgs),
     /// Write the crate of a new processor.
@@ -122,6 +125,7 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command, shared: &Shared) -> Result<(), Failure> {
     match command {
+        Command::Demo(args) => demo::run(args, shared),
         Command::Serve(args) => serve::run(args, shared),
         Command::New(args) => new::run(args, shared),
         Command::Build(args) => build::run(args, shared),

@@ -4,18 +4,21 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// What takes less than this shows nothing.
 const PATIENCE: Duration = Duration::from_secs(1);
 const TICK: Duration = Duration::from_millis(100);
 
-/// Does `work`; while it takes long, says so.
+/// Does `work`; while it takes long, says so and for how long already.
 pub fn during<T>(message: String, work: impl FnOnce() -> T) -> T {
     let (done, finished) = channel::<()>();
     let sign = thread::spawn(move || {
         if finished.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
             let bar = ProgressBar::new_spinner().with_message(message);
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}  {elapsed_precise}") {
+                bar.set_style(style);
+            }
             bar.enable_steady_tick(TICK);
             // It ends when `done` is dropped, whatever happened to the work.
             let _ = finished.recv();

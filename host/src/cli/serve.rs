@@ -47,7 +47,7 @@ struct Started {
 
 /// Runs the host.
 pub fn run(args: ServeArgs, shared: &Shared) -> Result<(), Failure> {
-    telemetry::start_log();
+    telemetry::start_log("info");
     let mut config = Config::load(&args.dir).map_err(|error| Failure::failed(error.to_string()))?;
     config.listen = args.listen.unwrap_or(config.listen);
     config.data_dir = args.data.unwrap_or(config.data_dir);
@@ -80,7 +80,8 @@ fn absolute(path: PathBuf) -> PathBuf {
     std::path::absolute(&path).unwrap_or(path)
 }
 
-fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Failure {
+/// Why no host can be at an address, and what to do.
+pub fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Failure {
     Failure::failed(format!(
         "cannot listen on {address}: {error}\nAnother host may be there already (`baton status`); \
          --listen ADDRESS takes another address."
@@ -99,7 +100,7 @@ fn render_started(started: &Started, style: Style) -> String {
 }
 
 /// Resolves at the first signal; the second ends the process at once.
-fn shutdown_signal() -> Result<impl Future<Output = ()> + Send + 'static, Failure> {
+pub fn shutdown_signal() -> Result<impl Future<Output = ()> + Send + 'static, Failure> {
     let mut signals =
         Signals::new().map_err(|error| Failure::failed(format!("cannot listen for signals: {error}")))?;
     Ok(async move {

@@ -2,7 +2,7 @@
 //! events of a held key back in order. It holds a bounded number of events and runs nothing.
 
 use std::borrow::Cow;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::channel::{Domain, Item, ReadError, Reader};
 use crate::model::change::{ProcessorId, SubscriptionId};
 use crate::model::descriptor::{Descriptor, KeyChoice, SubscriptionAsk};
 use crate::model::key::key_of;
-use crate::model::record::Record;
+use crate::model::record::{Record, default_key_place};
 use crate::view::decided::{AHEAD_MAX, Decided};
 
 /// The most events of one call.
@@ -86,12 +86,15 @@ enum Key {
 impl Work {
     /// The key of the event.
     pub fn key(&self) -> &str {
-        match &self.key {
-            Key::Owned(text) => text,
-            Key::InRecord { start, len } => {
-                let bytes = self.item.record.get(*start..start + len).unwrap_or_default();
-                std::str::from_utf8(bytes).unwrap_or_default()
-            }
+        std::str::from_utf8(self.key.bytes(&self.item)).unwrap_or_default()
+    }
+}
+
+impl Key {
+    fn bytes<'a>(&'a self, item: &'a Item) -> &'a [u8] {
+        match self {
+            Key::Owned(text) => text.as_bytes(),
+            Key::InRecord { start, len } => item.record.get(*start..start + len).unwrap_or_default(),
         }
     }
 }
@@ -122,6 +125,8 @@ pub struct Feeder {
     lanes: Vec<Lane>,
     held: HashMap<Box<str>, HeldKey>,
     waiting: usize,
+    /// Attempts so far of events that failed before.
+    attempts: BTreeMap<(SubscriptionId, u64), u32>,
     hasher: DefaultHashBuilder,
 }
 
@@ -170,6 +175,9 @@ impl Feeder {
             lanes: (0..descriptor.concurrency).map(|_| Lane::default()).collect(),
             held: HashMap::new(),
             waiting: 0,
+            attempts: domain.look(|world| {
+                world.processors().get(processor as usize).map(|p| p.released.clone()).unwrap_or_default()
+            }),
             hasher: DefaultHashBuilder::default(),
         }
     }
@@ -227,16 +235,15 @@ impl Feeder {
             return Ok(Fed::Blocked);
         }
         let key = key_in(&source.choice, item)?;
-        let mut work = Work { source: index, item: item.clone(), key, hash: 0 };
-        work.hash = self.hasher.hash_one(work.key());
-        let lane = (work.hash >> 32) as usize % self.lanes.len().max(1);
+        let hash = self.hasher.hash_one(key.bytes(item));
+        let lane = (hash >> 32) as usize % self.lanes.len().max(1);
         let Some(lane) = self.lanes.get_mut(lane) else { return Ok(Fed::All) };
         if lane.queue.len() >= LANE_EVENTS_MAX || lane.bytes >= LANE_BYTES_MAX {
             return Ok(Fed::LaneFull);
         }
-        lane.bytes += work.item.record.len();
-        lane.queue.push_back(work);
-        source.reader.take()?;
+        let Some(item) = source.reader.take()? else { return Ok(Fed::All) };
+        lane.bytes += item.record.len();
+        lane.queue.push_back(Work { source: index, item, key, hash });
         Ok(Fed::All)
     }
 
@@ -259,6 +266,11 @@ impl Feeder {
             None => batch.push(work),
         }
         true
+    }
+
+    /// Which attempt at an event comes now, counted from 1.
+    pub fn attempt(&self, subscription: SubscriptionId, offset: u64) -> u32 {
+        1 + self.attempts.get(&(subscription, offset)).copied().unwrap_or(0)
     }
 
     /// Notes that an event is done with.
@@ -285,6 +297,9 @@ impl Feeder {
 }
 
 fn key_in(choice: &KeyChoice, item: &Item) -> Result<Key, ReadError> {
+    if let (KeyChoice::Default, Some(place)) = (choice, default_key_place(&item.record)) {
+        return Ok(Key::InRecord { start: place.start, len: place.len() });
+    }
     let record =
         Record::parse(&item.record).map_err(|error| ReadError::Journal { why: error.to_string() })?;
     Ok(match key_of(choice, &record) {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use crate::channel::{Domain, Refused};
-use crate::model::change::{Control, Draft, ProcessorId, SubscriptionId};
+use crate::model::change::{Control, Draft, ProcessorId};
 use crate::model::deployment::Deployment;
 use crate::model::fault::{Fault, FaultKind};
 use crate::model::record::Record;
@@ -22,6 +22,9 @@ use super::version::Version;
 
 /// How many characters of a digest tell versions apart for people.
 const SHORT_DIGEST: usize = 12;
+
+/// About how many bytes of a frame an event takes beside what its handler returned for it.
+const CAUSE_BYTES: usize = 256;
 
 /// What a processor has done since the host started, whatever its version.
 #[derive(Default)]
@@ -242,53 +245,42 @@ impl Running {
         let mut batch = std::mem::replace(&mut hands.batch, Batch::new(0, 0));
         let time_ms = self.domain.now_ms();
         let handled = match self.fill(&mut batch, works, time_ms) {
-            Ok(sources) => self.attempt(hands, works, &sources, &batch),
+            Ok(causes) => self.attempt(hands, &causes, &batch),
             Err(why) => Handled::Failed(why),
         };
         hands.batch = batch;
         handled
     }
 
-    fn fill(&self, batch: &mut Batch, works: &[Work], time_ms: u64) -> Result<Vec<SubscriptionId>, String> {
+    fn fill<'a>(&self, batch: &mut Batch, works: &'a [Work], time_ms: u64) -> Result<Vec<Cause<'a>>, String> {
         batch.clear(time_ms, works.first().map_or(0, |work| work.item.position));
         let feeding = self.feeding.lock();
-        let mut subscriptions = Vec::with_capacity(works.len());
+        let mut causes = Vec::with_capacity(works.len());
         for work in works {
             let record = Record::parse(&work.item.record).map_err(|error| error.to_string())?;
             let source = feeding.feeder.sources.get(work.source).ok_or("a source is gone")?;
             let item = &work.item;
-            batch.push(&source.channel, work.key(), item.offset, 1, item.time_ms, &record);
-            subscriptions.push(source.subscription);
+            let attempt = feeding.feeder.attempt(source.subscription, item.offset);
+            batch.push(&source.channel, work.key(), item.offset, attempt, item.time_ms, &record);
+            causes.push(Cause { work, record, subscription: source.subscription });
         }
-        Ok(subscriptions)
+        Ok(causes)
     }
 
     /// All events in one call; if anything goes wrong with that, each alone, so that only the one to blame is blamed.
-    fn attempt(
-        &self,
-        hands: &mut Hands,
-        works: &[Work],
-        sources: &[SubscriptionId],
-        batch: &Batch,
-    ) -> Handled {
+    fn attempt(&self, hands: &mut Hands, causes: &[Cause<'_>], batch: &Batch) -> Handled {
         match self.call(hands, batch) {
-            Ok(outcomes) => self.commit(works, sources, batch, Ok(&outcomes)),
-            Err(error) if works.len() == 1 => self.commit(works, sources, batch, Err(&error)),
-            Err(_) => self.attempt_each(hands, works, sources, batch),
+            Ok(outcomes) => self.commit(causes, batch, Ok(&outcomes)),
+            Err(error) if causes.len() == 1 => self.commit(causes, batch, Err(&error)),
+            Err(_) => self.attempt_each(hands, causes, batch),
         }
     }
 
-    fn attempt_each(
-        &self,
-        hands: &mut Hands,
-        works: &[Work],
-        sources: &[SubscriptionId],
-        batch: &Batch,
-    ) -> Handled {
+    fn attempt_each(&self, hands: &mut Hands, causes: &[Cause<'_>], batch: &Batch) -> Handled {
         let mut all_held = Vec::new();
-        for (index, (work, source)) in works.iter().zip(sources).enumerate() {
+        for (index, cause) in causes.iter().enumerate() {
             let Some(alone) = batch.only(index) else { continue };
-            match self.attempt(hands, std::slice::from_ref(work), std::slice::from_ref(source), &alone) {
+            match self.attempt(hands, std::slice::from_ref(cause), &alone) {
                 Handled::Committed(held) if held.is_empty() => {}
                 Handled::Committed(_) => all_held.push(index),
                 other => return other,
@@ -318,26 +310,26 @@ impl Running {
     /// Makes one frame of what came back: effects of what was handled, faults of what was not.
     fn commit(
         &self,
-        works: &[Work],
-        sources: &[SubscriptionId],
+        causes: &[Cause<'_>],
         batch: &Batch,
         outcomes: Result<&Outcomes, &CallError>,
     ) -> Handled {
         let mut draft = Draft::default();
+        draft.reserve(causes.len() * CAUSE_BYTES + outcomes.map_or(0, Outcomes::bytes));
         let mut held = Vec::new();
         let time = rfc3339(batch.time_ms());
         let mut outcomes = outcomes.map(Outcomes::iter);
-        for (index, (work, subscription)) in works.iter().zip(sources).enumerate() {
+        for (index, cause) in causes.iter().enumerate() {
             let added = match &mut outcomes {
                 Err(error) => Err(Refusal { kind: kind_of(error), message: error.to_string() }),
-                Ok(outcomes) => self.effects_of(&mut draft, work, *subscription, &time, outcomes.next()),
+                Ok(outcomes) => self.effects_of(&mut draft, cause, &time, outcomes.next()),
             };
             if let Err(refusal) = added {
-                self.hold(&mut draft, work, *subscription, refusal);
+                self.hold(&mut draft, cause, refusal);
                 held.push(index);
             }
         }
-        let (failed, handled) = (held.len() as u64, (works.len() - held.len()) as u64);
+        let (failed, handled) = (held.len() as u64, (causes.len() - held.len()) as u64);
         match self.domain.commit(self.id, self.deployment.generation, draft) {
             Ok(_) => {
                 self.stats.handled.fetch_add(handled, Ordering::Relaxed);
@@ -352,22 +344,21 @@ impl Running {
     fn effects_of(
         &self,
         draft: &mut Draft,
-        work: &Work,
-        subscription: SubscriptionId,
+        cause: &Cause<'_>,
         time: &str,
         outcome: Option<crate::runtime::Outcome<'_>>,
     ) -> Result<(), Refusal> {
-        let host = |message: String| Refusal { kind: FaultKind::Host, message };
-        let record = Record::parse(&work.item.record).map_err(|error| host(error.to_string()))?;
-        let outcome = outcome.ok_or_else(|| host("the call gave no outcome for the event".to_owned()))?;
-        self.effects.add(draft, &Cause { work, record, subscription, time }, &outcome)
+        let message = "the call gave no outcome for the event".to_owned();
+        let outcome = outcome.ok_or(Refusal { kind: FaultKind::Host, message })?;
+        self.effects.add(draft, cause, time, &outcome)
     }
 
-    fn hold(&self, draft: &mut Draft, work: &Work, subscription: SubscriptionId, refusal: Refusal) {
+    fn hold(&self, draft: &mut Draft, cause: &Cause<'_>, refusal: Refusal) {
+        let &Cause { work, subscription, .. } = cause;
+        let flow = cause.record.stamp.flow;
         let time_ms = self.domain.now_ms();
         let digest = self.deployment.digest.chars().take(SHORT_DIGEST).collect();
         let fault = Fault { kind: refusal.kind, message: refusal.message, time_ms, digest };
-        let flow = Record::parse(&work.item.record).map(|record| record.stamp.flow).unwrap_or_default();
         let line = format!("{} at offset {}: {}", fault.kind.as_str(), work.item.offset, fault.message);
         self.logs.write(time_ms, &self.name, "error", Some(&flow.to_string()), &line);
         draft.control(&Control::Held {

@@ -155,6 +155,16 @@ pub struct Draft {
     body: Vec<u8>,
     /// Where each event's change starts, and its channel.
     events: Vec<(u32, ChannelId)>,
+    /// Subscription and offset of each decision.
+    decided: Vec<(SubscriptionId, u64)>,
+}
+
+/// A moment in the making of a [`Draft`].
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    bytes: usize,
+    events: usize,
+    decided: usize,
 }
 
 const EVENT: u8 = 1;
@@ -182,15 +192,21 @@ impl Draft {
         self.events.len() as u32
     }
 
-    /// Its size so far, in bytes.
-    pub fn len(&self) -> usize {
-        self.body.len()
+    /// How far it is.
+    pub fn mark(&self) -> Mark {
+        Mark { bytes: self.body.len(), events: self.events.len(), decided: self.decided.len() }
     }
 
-    /// Takes back everything that came after it had `len` bytes and `events` events.
-    pub fn rewind(&mut self, len: usize, events: u32) {
-        self.body.truncate(len);
-        self.events.truncate(events as usize);
+    /// Takes back everything that came after the mark.
+    pub fn rewind(&mut self, mark: Mark) {
+        self.body.truncate(mark.bytes);
+        self.events.truncate(mark.events);
+        self.decided.truncate(mark.decided);
+    }
+
+    /// Makes room for about so many bytes more.
+    pub fn reserve(&mut self, bytes: usize) {
+        self.body.reserve(bytes);
     }
 
     /// Adds an event; `encode` writes its record.
@@ -204,6 +220,7 @@ impl Draft {
 
     /// Adds a decided offset.
     pub fn decided(&mut self, subscription: SubscriptionId, offset: u64, flow: Uuid) {
+        self.decided.push((subscription, offset));
         self.body.push(DECIDED);
         self.number(subscription);
         self.body.extend_from_slice(&offset.to_le_bytes());
@@ -260,9 +277,9 @@ impl Draft {
         self.body.extend_from_slice(bytes);
     }
 
-    /// The changes so far; the events' offsets are not given yet.
-    pub fn changes(&self) -> Changes<'_> {
-        Changes::new(&self.body)
+    /// Subscription and offset of everything that it decides.
+    pub fn decisions(&self) -> &[(SubscriptionId, u64)] {
+        &self.decided
     }
 
     /// Gives every event the next offset of its channel and hands out the finished body.
@@ -423,9 +440,11 @@ mod tests {
     fn a_rewound_draft_forgets_what_came_after() {
         let mut draft = Draft::default();
         draft.decided(1, 1, Uuid::nil());
-        let (len, events) = (draft.len(), draft.events());
+        let mark = draft.mark();
         draft.event(1, |out| out.extend_from_slice(&record()));
-        draft.rewind(len, events);
+        draft.decided(1, 2, Uuid::nil());
+        draft.rewind(mark);
+        assert_eq!(draft.decisions(), [(1, 1)]);
         assert_eq!(Changes::new(&draft.finish(|_| 0)).count(), 1);
     }
 

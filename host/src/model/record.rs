@@ -3,6 +3,8 @@
 //! Layout, little endian: a fixed head, the text fields one after the other, the extensions (name
 //! length, kind, value length, name, value), the data. A reader needs one pass over the head.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use uuid::Uuid;
 
@@ -78,17 +80,7 @@ pub fn encode<'a>(
         parts.time,
         stamp.causationid,
     ];
-    out.extend_from_slice(&[0; 4]);
-    out.extend_from_slice(&stamp.hops.to_le_bytes());
-    out.extend_from_slice(&[0; 2]);
-    out.extend_from_slice(stamp.flow.as_bytes());
-    out.extend_from_slice(&stamp.cause.unwrap_or(NO_CAUSE).to_le_bytes());
-    let data_len = parts.data.map_or(NO_DATA, |data| data.len() as u32);
-    out.extend_from_slice(&data_len.to_le_bytes());
-    for text in texts {
-        out.extend_from_slice(&text.map_or(NONE, |text| text.len() as u16).to_le_bytes());
-    }
-    out.extend_from_slice(&[0; 2]);
+    out.extend_from_slice(&head(parts, stamp, &texts));
     for text in texts.into_iter().flatten() {
         out.extend_from_slice(text.as_bytes());
     }
@@ -113,6 +105,21 @@ fn overwrite(out: &mut [u8], at: usize, bytes: &[u8]) {
     if let Some(place) = out.get_mut(at..at + bytes.len()) {
         place.copy_from_slice(bytes);
     }
+}
+
+/// The fixed head; its length and its number of extensions come last.
+fn head(parts: &Parts<'_>, stamp: &Stamp<'_>, texts: &[Option<&str>; TEXTS]) -> [u8; HEAD] {
+    let mut head = [0; HEAD];
+    let data_len = parts.data.map_or(NO_DATA, |data| data.len() as u32);
+    let cause = stamp.cause.unwrap_or(NO_CAUSE);
+    head[4..6].copy_from_slice(&stamp.hops.to_le_bytes());
+    head[FLOW_AT..FLOW_AT + 16].copy_from_slice(stamp.flow.as_bytes());
+    head[FLOW_AT + 16..FLOW_AT + 24].copy_from_slice(&cause.to_le_bytes());
+    head[FLOW_AT + 24..LENS_AT].copy_from_slice(&data_len.to_le_bytes());
+    for (place, text) in head[LENS_AT..].chunks_exact_mut(2).zip(texts) {
+        place.copy_from_slice(&text.map_or(NONE, |text| text.len() as u16).to_le_bytes());
+    }
+    head
 }
 
 /// Records an owned event; `partitionkey` may stand among its extensions.
@@ -141,11 +148,26 @@ pub fn encode_event(out: &mut Vec<u8>, event: &Event, stamp: &Stamp<'_>) {
     encode(out, &parts, stamp, texts.iter().map(|(name, kind, text)| (*name, *kind, text.as_str())));
 }
 
-/// Gives a record that was made without one its flow.
-pub fn set_flow(record: &mut [u8], flow: Uuid) {
-    if let Some(place) = record.get_mut(8..24) {
-        place.copy_from_slice(flow.as_bytes());
+/// Where the key that an event has by default stands in the record that `bytes` holds, read without looking at the rest:
+/// `partitionkey`, else `subject`, else `id`.
+pub fn default_key_place(bytes: &[u8]) -> Option<Range<usize>> {
+    let lens = bytes.get(LENS_AT..HEAD)?.as_chunks().0;
+    let mut start = HEAD;
+    let mut places = [None; TEXTS];
+    for (place, len) in places.iter_mut().zip(lens.iter().copied().map(u16::from_le_bytes)) {
+        if len != NONE {
+            *place = Some((start, usize::from(len)));
+            start += usize::from(len);
+        }
     }
+    let [id, _, _, subject, partitionkey, ..] = places;
+    let (start, len) = partitionkey.or(subject).or(id)?;
+    (start + len <= bytes.len()).then_some(start..start + len)
+}
+
+/// The flow of the record that `bytes` holds, read without looking at the rest.
+pub fn flow_of(bytes: &[u8]) -> Option<Uuid> {
+    Some(Uuid::from_bytes(*bytes.get(FLOW_AT..)?.first_chunk()?))
 }
 
 /// How the text of an extension is meant.
@@ -417,6 +439,8 @@ mod tests {
         let record = Record::parse(&bytes).unwrap();
         let identity = Identity { flow: stamp().flow, source: b"/shop", id: b"1" };
         assert_eq!(Identity::of(&bytes), Ok(identity));
+        assert_eq!(flow_of(&bytes), Some(stamp().flow));
+        assert_eq!(default_key_place(&bytes).map(|place| &bytes[place]), Some(&b"k"[..]));
         assert_eq!(record.stamp, stamp());
         assert_eq!(record.parts.partitionkey, Some("k"));
         assert_eq!(record.attribute("count").as_deref(), Some("-5"));
@@ -433,6 +457,7 @@ mod tests {
         encode_event(&mut bytes, &bare, &Stamp { cause: None, causationid: None, hops: 0, ..stamp() });
         let record = Record::parse(&bytes).unwrap();
         assert_eq!((record.parts.subject, record.parts.data, record.stamp.cause), (None, None, None));
+        assert_eq!(default_key_place(&bytes).map(|place| &bytes[place]), Some(&b"1"[..]));
     }
 
     #[test]
@@ -442,6 +467,7 @@ mod tests {
         for len in 0..HEAD {
             assert!(Record::parse(&bytes[..len]).is_err(), "{len}");
             assert!(Identity::of(&bytes[..len]).is_err(), "{len}");
+            assert_eq!(default_key_place(&bytes[..len]), None, "{len}");
         }
     }
 }

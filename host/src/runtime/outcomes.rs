@@ -23,6 +23,11 @@ impl Outcomes {
         self.rows.outcomes.len()
     }
 
+    /// How many bytes their arena has.
+    pub fn bytes(&self) -> usize {
+        self.rows.arena.len()
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.rows.outcomes.is_empty()
