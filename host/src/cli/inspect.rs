@@ -38,8 +38,10 @@ pub fn read_component(file: &Path) -> Result<(Vec<u8>, Inspected), Failure> {
         let exit = if error.kind() == std::io::ErrorKind::NotFound { Exit::NotFound } else { Exit::Failed };
         Failure::new(exit, format!("cannot read {}: {error}", file.display()))
     })?;
-    let inspected = runtime::inspect(&bytes)
-        .map_err(|error| Failure::failed(format!("{} is no processor: {error}", file.display())))?;
+    let inspected = runtime::inspect(&bytes).map_err(|error| Failure {
+        code: Some(error.code().to_owned()),
+        ..Failure::failed(format!("{} is no processor: {error}", file.display()))
+    })?;
     Ok((bytes, inspected))
 }
 

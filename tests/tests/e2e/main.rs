@@ -2,7 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod bookshop;
+mod command_line;
+mod crash;
+mod faults;
+mod files;
+mod http_api;
 mod layout;
+mod swap;
 
 use baton_tests::host::Shop;
 

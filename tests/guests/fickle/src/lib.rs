@@ -1,10 +1,14 @@
 //! Does what each task says: well, badly, or for ever.
 
+use std::time::SystemTime;
+
 use baton_sdk::prelude::*;
 
 #[derive(Deserialize)]
 struct Task {
     way: String,
+    #[serde(default)]
+    not_before_ms: u64,
 }
 
 #[processor(
@@ -19,11 +23,17 @@ fn work(event: Event<Task>, cx: &mut Context) -> Handled {
     cx.state().set("done", &done)?;
     match event.data().way.as_str() {
         "reject" => Err(Fault::reject("this task can never be done")),
-        "once" if event.attempt() == 1 => Err(Fault::retry("the first attempt is never enough")),
+        "later" if now_ms(cx) < event.data().not_before_ms => {
+            Err(Fault::retry("it is too early for this task"))
+        }
         "trap" => trap(),
         "loop" => spin(),
         _ => cx.emit("tasks-done").no_data(),
     }
+}
+
+fn now_ms(cx: &Context<'_>) -> u64 {
+    cx.now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
 
 #[allow(clippy::panic)]
