@@ -164,3 +164,57 @@ impl Domain {
         Ok(items)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::super::{Limits, Parts, Window};
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::journal::storage::Memory;
+    use crate::journal::{Options, SegmentJournal};
+    use crate::model::event::Event;
+    use crate::model::name::ChannelName;
+
+    const CHANNELS: u64 = 200;
+
+    fn parts() -> Parts {
+        let journal = SegmentJournal::open(Arc::new(Memory::new()), Options::default()).unwrap();
+        let limits = Limits {
+            hops_max: 6,
+            flow_events_max: 100,
+            undurable_bytes_max: 8 << 20,
+            tail_bytes_max: 1 << 20,
+            dedupe: Window { ms_max: 60_000, ids_max: 1000 },
+        };
+        Parts { journal: Arc::new(journal), views: None, clock: Arc::new(ManualClock::at(1)), limits }
+    }
+
+    fn name(channel: u64) -> ChannelName {
+        ChannelName::new(format!("c{channel}")).unwrap()
+    }
+
+    /// The first event of a channel comes between the look into the tail and the look at the channel's end.
+    #[test]
+    fn an_event_that_comes_while_one_looks_is_read_before_it_is_on_the_disk() {
+        let (domain, _keeper) = Domain::open(parts()).unwrap();
+        (0..CHANNELS).for_each(|channel| domain.create_channel(&name(channel)).unwrap());
+        let reading = AtomicU64::new(0);
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                for channel in 0..CHANNELS {
+                    reading.store(channel + 1, Ordering::SeqCst);
+                    while Reader::new(domain.clone(), channel as ChannelId, 0).peek().unwrap().is_none() {}
+                }
+            });
+            for channel in 0..CHANNELS {
+                while reading.load(Ordering::SeqCst) <= channel && !reader.is_finished() {}
+                let event = Event { id: "1".into(), source: "/".into(), ty: "t".into(), ..Event::default() };
+                domain.publish(&name(channel), &[event]).unwrap();
+            }
+        });
+    }
+}

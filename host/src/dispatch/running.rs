@@ -179,10 +179,15 @@ impl Running {
         }
         drop(hands);
         lane.scheduled.store(false, Ordering::SeqCst);
-        // A wake between the pick and the line above found the lane scheduled and left it alone.
-        self.wakes.load(Ordering::SeqCst) != seen
+        // A wake, or another lane that dealt it something, between the pick and the line above found the lane scheduled and
+        // left it alone.
+        (self.wakes.load(Ordering::SeqCst) != seen || self.has_work(index))
             && !self.is_stopped()
             && !lane.scheduled.swap(true, Ordering::SeqCst)
+    }
+
+    fn has_work(&self, lane: usize) -> bool {
+        self.lanes.len() > 1 && self.feeding.lock().feeder.lanes_with_work().any(|other| other == lane)
     }
 
     /// Takes the lane's next batch, and wakes the lanes that got something on the way.

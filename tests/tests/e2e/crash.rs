@@ -1,7 +1,7 @@
 //! What survives: a kill in the middle of everything, lost views, a second host, damaged files.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use baton_tests::guests::{BOOKSHOP, component};
 use baton_tests::host::{Host, Shop};
@@ -130,16 +130,7 @@ fn with_events(end: impl FnOnce(Host)) -> (Shop, PathBuf) {
     host.await_running(&["relay"]);
     for number in 0..20 {
         let tick = event(&number.to_string(), "tick", "k", json!({"number": number}));
-        let began = std::time::Instant::now();
-        let answer = host.publish("ticks", "?wait=tocks", &tick);
-        assert_eq!(
-            answer.status,
-            200,
-            "DEBUG {:?} {} {}",
-            began.elapsed(),
-            host.processor("relay"),
-            shop.log()
-        );
+        host.publish("ticks", "?wait=tocks", &tick).expect(200);
     }
     end(host);
     let mut segments: Vec<PathBuf> = std::fs::read_dir(shop.data().join("journal"))
@@ -151,7 +142,7 @@ fn with_events(end: impl FnOnce(Host)) -> (Shop, PathBuf) {
     (shop, segments.remove(0))
 }
 
-fn flip_a_byte(segment: &PathBuf) -> u64 {
+fn flip_a_byte(segment: &Path) -> u64 {
     let mut bytes = std::fs::read(segment).unwrap();
     let used = bytes.iter().rposition(|byte| *byte != 0).unwrap();
     bytes[used / 2] ^= 1;
@@ -160,7 +151,7 @@ fn flip_a_byte(segment: &PathBuf) -> u64 {
 }
 
 /// `verify` names the place, and a start is refused with the same one.
-fn damage_is_named_and_refused(shop: &Shop, segment: &PathBuf, flipped: u64) {
+fn damage_is_named_and_refused(shop: &Shop, segment: &Path, flipped: u64) {
     let name = segment.file_name().unwrap().to_string_lossy().into_owned();
     let dir = shop.dir().display().to_string();
     let output = shop.run(&["journal", "verify", "--json", &dir]);
