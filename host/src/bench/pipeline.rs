@@ -14,15 +14,18 @@ pub const HOW: &str = "256 B events that wait on a channel, one lane, one worker
 
 const EVENT_BYTES: usize = 256;
 const PUBLISH_EVENTS: usize = 1024;
+/// As much as the host keeps in memory, in and out together.
+const BATCHES: usize = 32;
+const ROUNDS_PER_PAIR: usize = 5;
 
 pub fn run(bench: &Bench) -> Result<Vec<Figure>, Error> {
-    let batches = if bench.quick { 50 } else { 150 };
+    let rounds = ROUNDS_PER_PAIR * bench.rounds();
     let wasm = Version::wasm(bench.program.clone(), "bench.wasm", 0);
     let native = native(bench.program.descriptor().clone());
     let (mut wasm_ns, mut native_ns) = (Timings::default(), Timings::default());
-    for _ in 0..bench.rounds() {
-        wasm_ns.add(&wasm, batches)?;
-        native_ns.add(&native, batches)?;
+    for _ in 0..rounds {
+        wasm_ns.add(&wasm)?;
+        native_ns.add(&native)?;
     }
     let ratio = 100.0 * native_ns.wall.lowest() / wasm_ns.wall.lowest();
     let class = Durability::Memory;
@@ -46,15 +49,14 @@ struct Timings {
 }
 
 impl Timings {
-    fn add(&mut self, version: &Version, batches: usize) -> Result<(), Error> {
-        let setting = Setting { workers: 1, tail_bytes_max: 512 << 20, ..Setting::new(Durability::Memory) };
-        let rig = Rig::start(setting)?;
+    fn add(&mut self, version: &Version) -> Result<(), Error> {
+        let rig = Rig::start(Setting { workers: 1, ..Setting::new(Durability::Memory) })?;
         let (channel, mut source) = (channel(LAST_HOP)?, Source::new(PUBLISH_EVENTS, EVENT_BYTES));
-        for _ in 0..batches {
+        for _ in 0..BATCHES {
             rig.publish(&channel, source.batch())?;
         }
         rig.wait_durable()?;
-        let events = (batches * PUBLISH_EVENTS) as u64;
+        let events = (BATCHES * PUBLISH_EVENTS) as u64;
         let (cpu, began) = (cpu_time(), Instant::now());
         rig.deploy(version)?;
         rig.wait_for(END, events)?;

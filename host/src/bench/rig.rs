@@ -65,15 +65,13 @@ pub struct Setting {
     pub durability: Durability,
     /// How many threads run guests.
     pub workers: usize,
-    /// How much of the latest events stays in memory.
-    pub tail_bytes_max: usize,
 }
 
 impl Setting {
     /// The host's defaults.
     pub fn new(durability: Durability) -> Self {
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { durability, workers, tail_bytes_max: 32 << 20 }
+        Self { durability, workers }
     }
 }
 
@@ -94,7 +92,7 @@ impl Rig {
             journal: Arc::new(SegmentJournal::open(storage, options)?),
             views: scratch.as_ref().map(|scratch| scratch.path().join("views")),
             clock: Arc::new(SystemClock),
-            limits: limits(setting.tail_bytes_max),
+            limits: limits(),
         })?;
         let dispatcher = Dispatcher::start(&domain, dispatch_config(setting.workers))?;
         Ok(Self { domain, dispatcher, keeper: Some(keeper), _scratch: scratch })
@@ -173,12 +171,12 @@ impl Drop for Rig {
     }
 }
 
-fn limits(tail_bytes_max: usize) -> Limits {
+fn limits() -> Limits {
     Limits {
         hops_max: 64,
         flow_events_max: 100_000,
         undurable_bytes_max: 32 << 20,
-        tail_bytes_max,
+        tail_bytes_max: 32 << 20,
         dedupe: Window { ms_max: 600_000, ids_max: 1_000_000 },
     }
 }

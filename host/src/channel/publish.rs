@@ -1,12 +1,14 @@
 //! Admission: what is accepted from outside, and what is answered when it comes twice.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use uuid::Uuid;
 
 use crate::model::change::Draft;
 use crate::model::event::{Event, EventError};
 use crate::model::name::ChannelName;
-use crate::model::record::{Record, Stamp, encode_event, set_flow};
+use crate::model::record::{Record, Stamp, encode_event};
 
 use super::Domain;
 use super::dedupe::Fingerprint;
@@ -17,6 +19,10 @@ use super::print::{fingerprint, says_the_same};
 pub const PUBLISH_EVENTS_MAX: usize = 10_000;
 /// The most bytes of one publish; a frame has 16 MiB.
 pub const PUBLISH_BYTES_MAX: usize = 15 << 20;
+/// About how many bytes of a record are not its data.
+const RECORD_BYTES: usize = 256;
+/// About how many bytes of a change are not its record.
+const EVENT_CHANGE_BYTES: usize = 16;
 /// How long a publisher is asked to stay away when too much waits for the disk.
 const RETRY_AFTER_S: u64 = 1;
 
@@ -98,10 +104,12 @@ enum Tried {
     },
 }
 
-/// An event that is ready to be recorded.
+/// Events that are ready to be recorded.
+#[derive(Default)]
 struct Prepared {
-    record: Vec<u8>,
-    print: Fingerprint,
+    records: Vec<u8>,
+    /// Where each record is.
+    events: Vec<(Range<usize>, Fingerprint)>,
 }
 
 impl Domain {
@@ -123,7 +131,7 @@ impl Domain {
         }
     }
 
-    fn try_publish(&self, channel: &ChannelName, prepared: &[Prepared]) -> Result<Tried, PublishError> {
+    fn try_publish(&self, channel: &ChannelName, prepared: &Prepared) -> Result<Tried, PublishError> {
         let inner = &self.0;
         if inner.journal.undurable_bytes() >= inner.limits.undurable_bytes_max {
             return Err(PublishError::Busy { retry_after_s: RETRY_AFTER_S });
@@ -133,13 +141,15 @@ impl Domain {
             Ok(admitted) => admitted,
             Err((index, offset)) => return Ok(Tried::Differs { index, offset }),
         };
-        let fresh = admitted.iter().zip(prepared).filter(|(admitted, _)| !admitted.duplicate);
+        let fresh = admitted.iter().zip(&prepared.events).filter(|(admitted, _)| !admitted.duplicate);
         let mut draft = Draft::default();
+        draft.reserve(prepared.records.len() + prepared.events.len() * EVENT_CHANGE_BYTES);
         let id = owner.channel(channel, &mut draft, &mut Vec::new());
         let now_ms = inner.clock.now_ms();
-        for (admitted, prepared) in fresh {
-            draft.event(id, |out| out.extend_from_slice(&prepared.record));
-            owner.dedupe.insert(prepared.print, admitted.offset, now_ms);
+        for (admitted, (place, print)) in fresh {
+            let record = prepared.records.get(place.clone()).unwrap_or_default();
+            draft.event(id, |out| out.extend_from_slice(record));
+            owner.dedupe.insert(*print, admitted.offset, now_ms);
         }
         if draft.events() == 0 {
             return Ok(Tried::Published(admitted, inner.journal.next().0));
@@ -158,11 +168,11 @@ impl Domain {
         &self,
         channel: &ChannelName,
         events: &[Event],
-        prepared: &mut [Prepared],
+        prepared: &mut Prepared,
         index: usize,
         offset: u64,
     ) -> Result<(), PublishError> {
-        let (Some(event), Some(prepared)) = (events.get(index), prepared.get_mut(index)) else {
+        let (Some(event), Some((_, print))) = (events.get(index), prepared.events.get_mut(index)) else {
             return Ok(());
         };
         let id = self.look(|world| world.channel_id(channel.as_str())).unwrap_or_default();
@@ -170,7 +180,7 @@ impl Domain {
             self.event_at(id, offset).map_err(|error| PublishError::Closed { reason: error.to_string() })?;
         let record = stored.as_ref().and_then(|item| Record::parse(&item.record).ok());
         match record.filter(|record| says_the_same(record, event)) {
-            Some(record) => prepared.print = fingerprint(channel.as_str(), &record),
+            Some(record) => *print = fingerprint(channel.as_str(), &record),
             None => {
                 return Err(PublishError::Conflict {
                     id: event.id.clone(),
@@ -181,18 +191,20 @@ impl Domain {
         Ok(())
     }
 
-    fn prepare(&self, channel: &ChannelName, events: &[Event]) -> Result<Vec<Prepared>, PublishError> {
+    fn prepare(&self, channel: &ChannelName, events: &[Event]) -> Result<Prepared, PublishError> {
         let bytes = events.iter().map(|event| event.data.as_ref().map_or(0, Bytes::len)).sum();
         if events.len() > PUBLISH_EVENTS_MAX || bytes > PUBLISH_BYTES_MAX {
             return Err(PublishError::TooLarge { count: events.len(), bytes });
         }
         let now_ms = self.0.clock.now_ms();
         let first_flow = new_flow(now_ms);
-        let indexed = events.iter().enumerate();
-        let prepared: Vec<_> = indexed
-            .map(|(index, event)| prepare(channel, index, event, nth_flow(first_flow, index)))
-            .collect::<Result<_, _>>()?;
-        let bytes = prepared.iter().map(|prepared| prepared.record.len()).sum();
+        let mut prepared = Prepared::default();
+        prepared.records.reserve(bytes + events.len() * RECORD_BYTES);
+        prepared.events.reserve(events.len());
+        for (index, event) in events.iter().enumerate() {
+            prepared.add(channel, index, event, nth_flow(first_flow, index))?;
+        }
+        let bytes = prepared.records.len();
         if bytes > PUBLISH_BYTES_MAX {
             return Err(PublishError::TooLarge { count: events.len(), bytes });
         }
@@ -200,18 +212,29 @@ impl Domain {
     }
 }
 
-fn prepare(channel: &ChannelName, index: usize, event: &Event, flow: Uuid) -> Result<Prepared, PublishError> {
-    event.check().map_err(|error| PublishError::BadEvent { index, error })?;
-    let stamp = Stamp { flow: Uuid::nil(), cause: None, causationid: None, hops: 0 };
-    let mut record = Vec::with_capacity(256 + event.data.as_ref().map_or(0, Bytes::len));
-    encode_event(&mut record, event, &stamp);
-    let malformed = |error: crate::model::record::Malformed| PublishError::BadEvent {
-        index,
-        error: EventError { attribute: ".".to_owned(), why: error.to_string() },
-    };
-    let print = fingerprint(channel.as_str(), &Record::parse(&record).map_err(malformed)?);
-    set_flow(&mut record, flow);
-    Ok(Prepared { record, print })
+impl Prepared {
+    /// Adds the record of an event.
+    fn add(
+        &mut self,
+        channel: &ChannelName,
+        index: usize,
+        event: &Event,
+        flow: Uuid,
+    ) -> Result<(), PublishError> {
+        event.check().map_err(|error| PublishError::BadEvent { index, error })?;
+        let start = self.records.len();
+        let stamp = Stamp { flow, cause: None, causationid: None, hops: 0 };
+        encode_event(&mut self.records, event, &stamp);
+        let malformed = |error: crate::model::record::Malformed| PublishError::BadEvent {
+            index,
+            error: EventError { attribute: ".".to_owned(), why: error.to_string() },
+        };
+        let place = start..self.records.len();
+        let record = Record::parse(self.records.get(place.clone()).unwrap_or_default()).map_err(malformed)?;
+        let print = fingerprint(channel.as_str(), &record);
+        self.events.push((place, print));
+        Ok(())
+    }
 }
 
 fn new_flow(now_ms: u64) -> Uuid {
@@ -230,14 +253,14 @@ fn nth_flow(first: Uuid, index: usize) -> Uuid {
 impl Owner {
     /// Finds out which events are new, without changing anything. An event with a known id and another fingerprint
     /// ends it: its index, and the offset that the id has.
-    fn admit(&self, channel: &ChannelName, prepared: &[Prepared]) -> Result<Vec<Admitted>, (usize, u64)> {
+    fn admit(&self, channel: &ChannelName, prepared: &Prepared) -> Result<Vec<Admitted>, (usize, u64)> {
         let id = self.world.channel_id(channel.as_str());
         let mut next =
             id.and_then(|id| self.world.channels().get(id as usize)).map_or(0, |channel| channel.next);
-        let mut admitted: Vec<Admitted> = Vec::with_capacity(prepared.len());
-        let mut batch =
-            hashbrown::HashMap::with_capacity(if prepared.len() > 1 { prepared.len() } else { 0 });
-        for (index, Prepared { print, .. }) in prepared.iter().enumerate() {
+        let count = prepared.events.len();
+        let mut admitted: Vec<Admitted> = Vec::with_capacity(count);
+        let mut batch = hashbrown::HashMap::with_capacity(if count > 1 { count } else { 0 });
+        for (index, (_, print)) in prepared.events.iter().enumerate() {
             let before = self.dedupe.find(*print).map(|known| (known.same, known.offset)).or_else(|| {
                 batch.get(&print.identity).map(|(content, offset)| (*content == print.content, *offset))
             });
@@ -252,5 +275,22 @@ impl Owner {
             }
         }
         Ok(admitted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flows_of_one_publish_differ_and_keep_time_and_version() {
+        let first = Uuid::from_u128(new_flow(1_700_000_000_123).as_u128() | ((1 << 62) - 1));
+        for index in [1, PUBLISH_EVENTS_MAX] {
+            let flow = nth_flow(first, index);
+            assert_ne!(flow, first);
+            assert_eq!((flow.get_version_num(), flow.get_variant()), (7, uuid::Variant::RFC4122));
+            assert_eq!(flow.as_u128() >> 64, first.as_u128() >> 64);
+        }
+        assert_eq!(nth_flow(first, 0), first);
     }
 }

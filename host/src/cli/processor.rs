@@ -158,7 +158,9 @@ pub fn render_held(held: &[HeldReport], style: Style) -> String {
         let place = style.paint(Tone::Name, &format!("{}@{}", one.channel, one.offset));
         let since = rfc3339(one.fault.time_ms);
         let waiting = counted(one.waiting, "more event");
-        text.push_str(&format!("  {place}  key {}  since {since}, {waiting} behind it\n", clean(&one.key)));
+        let attempts = counted(u64::from(one.attempts), "attempt");
+        let key = clean(&one.key);
+        text.push_str(&format!("  {place}  key {key}  since {since}, {attempts}, {waiting} behind it\n"));
         for line in fault_lines(&one.fault, 4) {
             text.push_str(&format!("    {}\n", style.paint(Tone::Bad, &line)));
         }

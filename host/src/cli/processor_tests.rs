@@ -43,6 +43,7 @@ fn held() -> HeldReport {
         offset: 17,
         flow: "f-1".into(),
         key: "card-4".into(),
+        attempts: 1,
         waiting: 3,
         fault: Fault {
             kind: FaultKind::Trap,
@@ -69,7 +70,7 @@ payment    HELD       4     1        3       40       1  0.1.0    abababababab
 fn a_held_event_shows_its_fault_and_what_helps() {
     let text = render_processor(&report("payment", ProcessorStatus::Held), Style::default());
     for part in [
-        "  order-created@17  key card-4  since 2023-11-14T22:13:20.123Z, 3 more events behind it\n",
+        "  order-created@17  key card-4  since 2023-11-14T22:13:20.123Z, 1 attempt, 3 more events behind it\n",
         "    trap: panicked at src/lib.rs:41:18:\n      attempt to subtract with overflow\n",
         "    look: baton flow show f-1\n",
         "baton processor resume payment",

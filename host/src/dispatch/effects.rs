@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use crate::channel::Domain;
 use crate::model::change::{ChannelId, Draft, ProcessorId, SubscriptionId};
 use crate::model::event::{ATTRIBUTE_BYTES_MAX, EVENT_BYTES_MAX, check_extension_name};
@@ -151,10 +153,10 @@ impl Effects {
         check_emit(emit)?;
         let attribute =
             |name: &str| emit.attributes().find(|(given, _)| *given == name).map(|(_, value)| value);
-        let id = emitted_id(&cause.record, &self.name, index);
         let record = &cause.record;
+        let id = EmittedId::new(record.stamp.flow, cause.work.item.position, index);
         let parts = Parts {
-            id: id_text(&id),
+            id: id.as_str(),
             source: &self.source,
             ty: emit.ty().unwrap_or(name),
             subject: emit.subject().or(record.parts.subject),
@@ -193,25 +195,45 @@ impl Effects {
     }
 }
 
-/// The host gives the id, so that the same handling of the same event always emits the same ids.
-fn emitted_id(cause: &Record<'_>, processor: &str, index: usize) -> [u8; 32] {
-    let Parts { source, id, .. } = cause.parts;
-    let index = (index as u64).to_le_bytes();
-    let parts: [&[u8]; 6] = [source.as_bytes(), b"\0", id.as_bytes(), b"\0", processor.as_bytes(), &index];
-    let hash = blake3::hash(&parts.concat());
-    let mut text = [0; 32];
-    for (pair, byte) in text.as_chunks_mut().0.iter_mut().zip(hash.as_bytes()) {
-        *pair = [digit(byte >> 4), digit(byte & 15)];
+/// The id of an emitted event: the host gives it, so that the same handling of the same event always emits the same
+/// ids. Flow, cause and index make it unique in its source, which names the processor.
+struct EmittedId {
+    text: [u8; Self::LEN_MAX],
+    len: usize,
+}
+
+impl EmittedId {
+    const LEN_MAX: usize = 32 + 2 * 17;
+
+    fn new(flow: Uuid, cause: u64, index: usize) -> Self {
+        let mut id = Self { text: [0; Self::LEN_MAX], len: 32 };
+        flow.simple().encode_lower(&mut id.text);
+        for number in [cause, index as u64] {
+            id.push(b'-');
+            id.hexadecimal(number);
+        }
+        id
     }
-    text
-}
 
-fn digit(half_byte: u8) -> u8 {
-    if half_byte < 10 { b'0' + half_byte } else { b'a' - 10 + half_byte }
-}
+    fn hexadecimal(&mut self, number: u64) {
+        let digits = (u64::BITS - number.leading_zeros()).div_ceil(4).max(1);
+        for place in (0..digits).rev() {
+            let digit = (number >> (4 * place) & 15) as u8;
+            self.push(if digit < 10 { b'0' + digit } else { b'a' + digit - 10 });
+        }
+    }
 
-fn id_text(id: &[u8; 32]) -> &str {
-    std::str::from_utf8(id).unwrap_or_default()
+    fn push(&mut self, byte: u8) {
+        if let Some(place) = self.text.get_mut(self.len) {
+            *place = byte;
+            self.len += 1;
+        }
+    }
+
+    fn as_str(&self) -> &str {
+        let text = self.text.get(..self.len).unwrap_or_default();
+        std::str::from_utf8(text).unwrap_or_default()
+    }
 }
 
 fn check_emit(emit: &Emit<'_>) -> Result<(), Refusal> {
@@ -258,7 +280,6 @@ fn shortest_ring(way: &[String]) -> &[String] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use uuid::Uuid;
 
     #[test]
     fn a_ring_is_its_last_turn() {
@@ -269,21 +290,12 @@ mod tests {
     }
 
     #[test]
-    fn ids_come_from_cause_processor_and_index() {
-        let record = |id: &'static str| {
-            let mut bytes = Vec::new();
-            let stamp = Stamp { flow: Uuid::nil(), cause: None, causationid: None, hops: 0 };
-            let parts = Parts { id, source: "/s", ty: "t", ..Parts::default() };
-            encode(&mut bytes, &parts, &stamp, std::iter::empty());
-            bytes
-        };
-        let id = |cause: &str, processor: &str, index| {
-            let bytes = record(if cause == "1" { "1" } else { "2" });
-            Record::parse(&bytes).map(|record| emitted_id(&record, processor, index))
-        };
-        assert_eq!(id("1", "p", 0), id("1", "p", 0));
-        assert_ne!(id("1", "p", 0), id("2", "p", 0));
-        assert_ne!(id("1", "p", 0), id("1", "q", 0));
-        assert_ne!(id("1", "p", 0), id("1", "p", 1));
+    fn ids_come_from_flow_cause_and_index() {
+        let id = |flow, cause, index| EmittedId::new(Uuid::from_u128(flow), cause, index).as_str().to_owned();
+        assert_eq!(id(0xab, 0x41a, 0), "000000000000000000000000000000ab-41a-0");
+        assert_eq!(id(1, u64::MAX, usize::MAX).len(), EmittedId::LEN_MAX);
+        let all = [id(1, 2, 3), id(2, 2, 3), id(1, 3, 3), id(1, 2, 4), id(1, 0x23, 4), id(1, 2, 0x34)];
+        let unique: std::collections::BTreeSet<_> = all.iter().collect();
+        assert_eq!(unique.len(), all.len());
     }
 }

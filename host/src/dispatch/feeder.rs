@@ -2,7 +2,7 @@
 //! events of a held key back in order. It holds a bounded number of events and runs nothing.
 
 use std::borrow::Cow;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::channel::{Domain, Item, ReadError, Reader};
 use crate::model::change::{ProcessorId, SubscriptionId};
 use crate::model::descriptor::{Descriptor, KeyChoice, SubscriptionAsk};
 use crate::model::key::key_of;
-use crate::model::record::Record;
+use crate::model::record::{Record, default_key_place};
 use crate::view::decided::{AHEAD_MAX, Decided};
 
 /// The most events of one call.
@@ -86,18 +86,15 @@ enum Key {
 impl Work {
     /// The key of the event.
     pub fn key(&self) -> &str {
-        self.key.text(&self.item)
+        std::str::from_utf8(self.key.bytes(&self.item)).unwrap_or_default()
     }
 }
 
 impl Key {
-    fn text<'a>(&'a self, item: &'a Item) -> &'a str {
+    fn bytes<'a>(&'a self, item: &'a Item) -> &'a [u8] {
         match self {
-            Key::Owned(text) => text,
-            Key::InRecord { start, len } => {
-                let bytes = item.record.get(*start..start + len).unwrap_or_default();
-                std::str::from_utf8(bytes).unwrap_or_default()
-            }
+            Key::Owned(text) => text.as_bytes(),
+            Key::InRecord { start, len } => item.record.get(*start..start + len).unwrap_or_default(),
         }
     }
 }
@@ -128,6 +125,8 @@ pub struct Feeder {
     lanes: Vec<Lane>,
     held: HashMap<Box<str>, HeldKey>,
     waiting: usize,
+    /// Attempts so far of events that failed before.
+    attempts: BTreeMap<(SubscriptionId, u64), u32>,
     hasher: DefaultHashBuilder,
 }
 
@@ -176,6 +175,9 @@ impl Feeder {
             lanes: (0..descriptor.concurrency).map(|_| Lane::default()).collect(),
             held: HashMap::new(),
             waiting: 0,
+            attempts: domain.look(|world| {
+                world.processors().get(processor as usize).map(|p| p.released.clone()).unwrap_or_default()
+            }),
             hasher: DefaultHashBuilder::default(),
         }
     }
@@ -233,7 +235,7 @@ impl Feeder {
             return Ok(Fed::Blocked);
         }
         let key = key_in(&source.choice, item)?;
-        let hash = self.hasher.hash_one(key.text(item));
+        let hash = self.hasher.hash_one(key.bytes(item));
         let lane = (hash >> 32) as usize % self.lanes.len().max(1);
         let Some(lane) = self.lanes.get_mut(lane) else { return Ok(Fed::All) };
         if lane.queue.len() >= LANE_EVENTS_MAX || lane.bytes >= LANE_BYTES_MAX {
@@ -266,6 +268,11 @@ impl Feeder {
         true
     }
 
+    /// Which attempt at an event comes now, counted from 1.
+    pub fn attempt(&self, subscription: SubscriptionId, offset: u64) -> u32 {
+        1 + self.attempts.get(&(subscription, offset)).copied().unwrap_or(0)
+    }
+
     /// Notes that an event is done with.
     pub fn decided(&mut self, work: &Work) {
         if let Some(source) = self.sources.get_mut(work.source) {
@@ -290,6 +297,9 @@ impl Feeder {
 }
 
 fn key_in(choice: &KeyChoice, item: &Item) -> Result<Key, ReadError> {
+    if let (KeyChoice::Default, Some(place)) = (choice, default_key_place(&item.record)) {
+        return Ok(Key::InRecord { start: place.start, len: place.len() });
+    }
     let record =
         Record::parse(&item.record).map_err(|error| ReadError::Journal { why: error.to_string() })?;
     Ok(match key_of(choice, &record) {

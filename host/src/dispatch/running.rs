@@ -260,7 +260,8 @@ impl Running {
             let record = Record::parse(&work.item.record).map_err(|error| error.to_string())?;
             let source = feeding.feeder.sources.get(work.source).ok_or("a source is gone")?;
             let item = &work.item;
-            batch.push(&source.channel, work.key(), item.offset, 1, item.time_ms, &record);
+            let attempt = feeding.feeder.attempt(source.subscription, item.offset);
+            batch.push(&source.channel, work.key(), item.offset, attempt, item.time_ms, &record);
             causes.push(Cause { work, record, subscription: source.subscription });
         }
         Ok(causes)

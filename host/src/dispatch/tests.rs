@@ -249,9 +249,12 @@ fn a_fault_holds_its_key_and_only_its_key_until_it_is_tried_again() {
     let mended = Arc::new(AtomicBool::new(false));
     let seen = Arc::new(Mutex::new(Vec::new()));
     let (fixed, count) = (mended.clone(), counting(&seen));
+    let attempts = Arc::new(Mutex::new(Vec::new()));
+    let tries = attempts.clone();
     let handle = move |call: &NativeCall<'_>, index: usize, out: &mut OutcomesBuilder| {
         let event = call.batch.event(index).unwrap();
         if event.key() == "bad" && !fixed.load(Ordering::SeqCst) {
+            tries.lock().push(event.attempt());
             out.note("the shelf is broken");
             return Verdict::Retry;
         }
@@ -266,8 +269,15 @@ fn a_fault_holds_its_key_and_only_its_key_until_it_is_tried_again() {
     host.settle("p", 3);
     assert_eq!((host.count("p", "good"), host.count("p", "fine"), host.count("p", "bad")), (2, 1, 0));
     assert_eq!(host.held("p"), BTreeMap::from([(1, ("bad".into(), "the shelf is broken".into()))]));
+    let again = || host.dispatcher.retry_held(&ProcessorName::new("p").unwrap()).unwrap();
+    again();
+    let until = std::time::Instant::now() + Duration::from_secs(20);
+    while attempts.lock().len() < 2 && std::time::Instant::now() < until {
+        std::thread::yield_now();
+    }
+    assert_eq!(*attempts.lock(), [1, 2]);
     mended.store(true, Ordering::SeqCst);
-    host.dispatcher.retry_held(&ProcessorName::new("p").unwrap()).unwrap();
+    again();
     host.settle("p", 0);
     assert!(host.held("p").is_empty());
     let bad: Vec<_> = seen.lock().iter().filter(|(key, _)| key == "bad").map(|(_, offset)| *offset).collect();

@@ -3,6 +3,8 @@
 //! Layout, little endian: a fixed head, the text fields one after the other, the extensions (name
 //! length, kind, value length, name, value), the data. A reader needs one pass over the head.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use uuid::Uuid;
 
@@ -146,11 +148,21 @@ pub fn encode_event(out: &mut Vec<u8>, event: &Event, stamp: &Stamp<'_>) {
     encode(out, &parts, stamp, texts.iter().map(|(name, kind, text)| (*name, *kind, text.as_str())));
 }
 
-/// Gives a record that was made without one its flow.
-pub fn set_flow(record: &mut [u8], flow: Uuid) {
-    if let Some(place) = record.get_mut(FLOW_AT..FLOW_AT + 16) {
-        place.copy_from_slice(flow.as_bytes());
+/// Where the key that an event has by default stands in the record that `bytes` holds, read without looking at the rest:
+/// `partitionkey`, else `subject`, else `id`.
+pub fn default_key_place(bytes: &[u8]) -> Option<Range<usize>> {
+    let lens = bytes.get(LENS_AT..HEAD)?.as_chunks().0;
+    let mut start = HEAD;
+    let mut places = [None; TEXTS];
+    for (place, len) in places.iter_mut().zip(lens.iter().copied().map(u16::from_le_bytes)) {
+        if len != NONE {
+            *place = Some((start, usize::from(len)));
+            start += usize::from(len);
+        }
     }
+    let [id, _, _, subject, partitionkey, ..] = places;
+    let (start, len) = partitionkey.or(subject).or(id)?;
+    (start + len <= bytes.len()).then_some(start..start + len)
 }
 
 /// The flow of the record that `bytes` holds, read without looking at the rest.
@@ -428,6 +440,7 @@ mod tests {
         let identity = Identity { flow: stamp().flow, source: b"/shop", id: b"1" };
         assert_eq!(Identity::of(&bytes), Ok(identity));
         assert_eq!(flow_of(&bytes), Some(stamp().flow));
+        assert_eq!(default_key_place(&bytes).map(|place| &bytes[place]), Some(&b"k"[..]));
         assert_eq!(record.stamp, stamp());
         assert_eq!(record.parts.partitionkey, Some("k"));
         assert_eq!(record.attribute("count").as_deref(), Some("-5"));
@@ -444,6 +457,7 @@ mod tests {
         encode_event(&mut bytes, &bare, &Stamp { cause: None, causationid: None, hops: 0, ..stamp() });
         let record = Record::parse(&bytes).unwrap();
         assert_eq!((record.parts.subject, record.parts.data, record.stamp.cause), (None, None, None));
+        assert_eq!(default_key_place(&bytes).map(|place| &bytes[place]), Some(&b"1"[..]));
     }
 
     #[test]
@@ -453,6 +467,7 @@ mod tests {
         for len in 0..HEAD {
             assert!(Record::parse(&bytes[..len]).is_err(), "{len}");
             assert!(Identity::of(&bytes[..len]).is_err(), "{len}");
+            assert_eq!(default_key_place(&bytes[..len]), None, "{len}");
         }
     }
 }

@@ -194,6 +194,8 @@ pub struct HeldReport {
     pub key: String,
     /// How many events of the key wait behind it.
     pub waiting: u64,
+    /// How many attempts there were.
+    pub attempts: u32,
     /// What went wrong.
     pub fault: Fault,
 }

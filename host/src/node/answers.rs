@@ -273,6 +273,7 @@ impl LaneSide {
             flow: held.flow.to_string(),
             key: held.key.clone(),
             waiting: self.waiting.iter().filter(|(key, ..)| *key == held.key).count() as u64,
+            attempts: held.attempts,
             fault: held.fault.clone(),
         };
         held.into_iter().take(HELD_SHOWN_MAX).map(report).collect()

@@ -39,6 +39,8 @@ pub struct Processor {
     pub subscriptions: Vec<SubscriptionId>,
     /// The events that failed and hold their keys.
     pub held: BTreeMap<(SubscriptionId, u64), Held>,
+    /// The events that failed, are tried again and are not decided yet, with the number of attempts so far.
+    pub released: BTreeMap<(SubscriptionId, u64), u32>,
     /// Its keyed state.
     pub state: Arc<ProcessorState>,
 }
@@ -54,6 +56,15 @@ pub struct Held {
     pub key: String,
     /// What went wrong.
     pub fault: Fault,
+    /// How many attempts there were.
+    pub attempts: u32,
+}
+
+impl Processor {
+    fn release(&mut self) {
+        let held = std::mem::take(&mut self.held);
+        self.released.extend(held.into_iter().map(|(event, held)| (event, held.attempts)));
+    }
 }
 
 /// A processor's durable position on one channel.
@@ -134,9 +145,10 @@ impl World {
         self.dirty.subscriptions.insert(id);
         let processor = subscription.processor;
         if let Some(state) = self.processors.get_mut(processor as usize)
-            && !state.held.is_empty()
-            && state.held.remove(&(id, offset)).is_some()
+            && !(state.held.is_empty() && state.released.is_empty())
         {
+            state.held.remove(&(id, offset));
+            state.released.remove(&(id, offset));
             self.dirty.processors.insert(processor);
         }
     }
@@ -161,6 +173,7 @@ impl World {
                     deployed: false,
                     subscriptions: Vec::new(),
                     held: BTreeMap::new(),
+                    released: BTreeMap::new(),
                     state: Arc::default(),
                 };
                 self.load_processor(*processor, named);
@@ -185,10 +198,11 @@ impl World {
             }
             Control::Undeployed { processor, forget } => self.undeployed(*processor, *forget),
             Control::Held { subscription, offset, position, flow, key, fault } => {
-                let held = Held { position: *position, flow: *flow, key: key.clone(), fault: fault.clone() };
+                let (key, fault) = (key.clone(), fault.clone());
+                let held = Held { position: *position, flow: *flow, key, fault, attempts: 1 };
                 self.held(*subscription, *offset, held);
             }
-            Control::Released { processor } => self.with_processor(*processor, |p| p.held.clear()),
+            Control::Released { processor } => self.with_processor(*processor, Processor::release),
         }
     }
 
@@ -227,8 +241,9 @@ impl World {
         let mut forgotten = Vec::new();
         self.with_processor(id, |processor| {
             processor.deployed = false;
-            processor.held.clear();
+            processor.release();
             if forget {
+                processor.released.clear();
                 forgotten = std::mem::take(&mut processor.subscriptions);
                 processor.state.clear();
             }
@@ -250,6 +265,8 @@ impl World {
             return;
         };
         self.with_processor(processor, |processor| {
+            let before = processor.released.remove(&(subscription, offset)).unwrap_or(0);
+            let held = Held { attempts: before + held.attempts, ..held };
             processor.held.insert((subscription, offset), held);
         });
     }

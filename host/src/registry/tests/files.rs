@@ -111,11 +111,11 @@ fn bad_files_leave_what_runs_running_and_say_why() {
     let impossible =
         component("mail", r#"1\",\"concurrency\":0,\"description\":\""#.replace('\\', "").as_str());
     let bad: [(&[u8], &str); 5] = [
-        (b"", "component_not_wasm"),
-        (b"#!/bin/sh", "component_not_wasm"),
-        (b"\0asm\x01\0\0\0", "component_core_module"),
-        (b"\0asm\x0d\0\x01\0", "descriptor_missing"),
-        (&impossible, "descriptor_invalid"),
+        (b"", "component-not-wasm"),
+        (b"#!/bin/sh", "component-not-wasm"),
+        (b"\0asm\x01\0\0\0", "component-core-module"),
+        (b"\0asm\x0d\0\x01\0", "descriptor-missing"),
+        (&impossible, "descriptor-invalid"),
     ];
     for (bytes, code) in bad {
         bench.write("mail.wasm", bytes);
@@ -157,10 +157,10 @@ fn bytes_that_were_refused_are_tried_again_only_on_purpose() {
     let mut bench = Bench::new();
     bench.write("mail.wasm", &component("mail", "1"));
     bench.settle();
-    bench.offered().unwrap().done(Err(fault("guest_trap")));
+    bench.offered().unwrap().done(Err(fault("guest-trap")));
     bench.settle();
     assert!(bench.offered().is_none());
-    assert_eq!(bench.codes(), [problem("mail.wasm", "guest_trap")]);
+    assert_eq!(bench.codes(), [problem("mail.wasm", "guest-trap")]);
     bench.worker.take(crate::registry::worker::Message::Rescan);
     bench.settle();
     drop(bench.offered().unwrap());
@@ -190,7 +190,7 @@ fn a_huge_file_is_refused_unread() {
     let file = std::fs::File::create(bench.path("huge.wasm")).unwrap();
     file.set_len(COMPONENT_BYTES_MAX + 1).unwrap();
     bench.settle();
-    assert_eq!(bench.codes(), [problem("huge.wasm", "component_too_large")]);
+    assert_eq!(bench.codes(), [problem("huge.wasm", "component-too-large")]);
 }
 
 #[test]

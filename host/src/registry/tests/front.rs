@@ -88,7 +88,7 @@ async fn a_put_answers_with_the_receipt_and_a_second_one_changes_nothing() {
 async fn a_bad_put_leaves_the_folder_as_it_was() {
     let front = Front::obeyed();
     let error = front.registry.put(&name("mail"), Bytes::from_static(b"x")).await.unwrap_err();
-    assert_eq!(error.code(), "component_not_wasm");
+    assert_eq!(error.code(), "component-not-wasm");
     let error = front.registry.put(&name("mail"), bytes("post", "1")).await.unwrap_err();
     assert_eq!(error, PutError::NameMismatch { asked: "mail".to_owned(), found: "post".to_owned() });
     assert_eq!(front.names(), [""; 0]);
@@ -120,11 +120,11 @@ async fn a_put_does_not_take_the_file_of_another() {
 async fn a_version_that_does_not_run_is_the_answer_of_its_put() {
     let (front, wanted) = Front::new();
     std::thread::spawn(move || match wanted.recv() {
-        Ok(Wanted::Deploy(candidate)) => candidate.done(Err(fault("guest_trap"))),
+        Ok(Wanted::Deploy(candidate)) => candidate.done(Err(fault("guest-trap"))),
         other => panic!("{other:?}"),
     });
     let error = front.registry.put(&name("mail"), bytes("mail", "1")).await.unwrap_err();
-    assert_eq!(error.code(), "guest_trap");
+    assert_eq!(error.code(), "guest-trap");
 }
 
 #[tokio::test]

@@ -30,9 +30,9 @@ fn what_runs_is_unchanged_when_the_version_between_fails() {
     let mut second = put(&mut bench, "2");
     let mut third = put(&mut bench, "1");
     assert!(third.try_recv().is_err(), "the second is not answered yet");
-    bench.offered().unwrap().done(Err(fault("guest_trap")));
+    bench.offered().unwrap().done(Err(fault("guest-trap")));
     bench.settle();
-    assert_eq!(second.try_recv().unwrap().unwrap_err().code(), "guest_trap");
+    assert_eq!(second.try_recv().unwrap().unwrap_err().code(), "guest-trap");
     assert_eq!(third.try_recv().unwrap(), Ok(Answer::Unchanged(digest(&component("mail", "1")))));
     assert!(bench.offered().is_none());
 }

@@ -1,7 +1,5 @@
 //! The views out of the store, each row in the place that it had.
 
-use std::collections::BTreeMap;
-
 use rusqlite::{Connection, Row};
 
 use crate::model::change::SubscriptionId;
@@ -11,7 +9,7 @@ use crate::view::state::StateValue;
 use crate::view::world::{Channel, Held, Processor, Subscription, World};
 
 use super::Fault;
-use super::write::HeldRow;
+use super::write::{Failed, HeldRow};
 
 impl From<NameError> for Fault {
     fn from(error: NameError) -> Self {
@@ -73,24 +71,23 @@ fn channel(world: &mut World, row: &Row<'_>) -> Result<(), Fault> {
 
 fn processor(world: &mut World, row: &Row<'_>) -> Result<(), Fault> {
     let id = number(row, world.processors().len())?;
+    let failed: Failed = serde_json::from_str(&row.get::<_, String>(3)?)?;
     let processor = Processor {
         name: ProcessorName::new(row.get::<_, String>(1)?)?,
         deployment: None,
         deployed: row.get(2)?,
         subscriptions: Vec::new(),
-        held: held(&row.get::<_, String>(3)?)?,
+        held: failed.held.into_iter().map(held).collect(),
+        released: failed.released.into_iter().map(|(s, offset, attempts)| ((s, offset), attempts)).collect(),
         state: Default::default(),
     };
     world.load_processor(id, processor);
     Ok(())
 }
 
-fn held(json: &str) -> Result<BTreeMap<(SubscriptionId, u64), Held>, Fault> {
-    let rows: Vec<HeldRow> = serde_json::from_str(json)?;
-    let entry = |HeldRow { subscription, offset, position, flow, key, fault }| {
-        ((subscription, offset), Held { position, flow, key, fault })
-    };
-    Ok(rows.into_iter().map(entry).collect())
+fn held(row: HeldRow) -> ((SubscriptionId, u64), Held) {
+    let HeldRow { subscription, offset, position, flow, key, fault, attempts } = row;
+    ((subscription, offset), Held { position, flow, key, fault, attempts })
 }
 
 fn subscription(world: &mut World, row: &Row<'_>) -> Result<(), Fault> {

@@ -85,7 +85,7 @@ fn rows(world: &mut World) -> Rows {
 fn told(world: &World) -> String {
     let processors = world.processors().iter().map(|p| {
         let rows = p.state.rows(None, 0, usize::MAX);
-        let told = (&p.name, p.deployed, &p.deployment, &p.subscriptions, &p.held);
+        let told = (&p.name, p.deployed, &p.deployment, &p.subscriptions, &p.held, &p.released);
         format!("{told:?} {rows:?} {}\n", p.state.bytes())
     });
     let subscriptions = world.subscriptions().iter().map(|s| {

@@ -13,6 +13,14 @@ use crate::view::decided::Decided;
 use crate::view::state::StateRow;
 use crate::view::world::{Channel, Held, Processor, Rows, Subscription};
 
+/// The events of a processor that failed.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Failed {
+    pub held: Vec<HeldRow>,
+    /// Subscription, offset, attempts.
+    pub released: Vec<(SubscriptionId, u64, u32)>,
+}
+
 /// A held event in the JSON of its processor.
 #[derive(Serialize, Deserialize)]
 pub(super) struct HeldRow {
@@ -22,6 +30,7 @@ pub(super) struct HeldRow {
     pub flow: Uuid,
     pub key: String,
     pub fault: Fault,
+    pub attempts: u32,
 }
 
 /// Writes everything, or nothing.
@@ -57,18 +66,21 @@ fn channel(to: &Transaction<'_>, id: u32, row: &Channel) -> rusqlite::Result<usi
 }
 
 fn processor(to: &Transaction<'_>, id: ProcessorId, row: &Processor) -> rusqlite::Result<usize> {
-    let held: Vec<HeldRow> = row.held.iter().map(|(event, held)| held_row(*event, held)).collect();
+    let failed = Failed {
+        held: row.held.iter().map(|(event, held)| held_row(*event, held)).collect(),
+        released: row.released.iter().map(|((s, offset), attempts)| (*s, *offset, *attempts)).collect(),
+    };
     to.prepare_cached("REPLACE INTO processor VALUES (?1, ?2, ?3, ?4)")?.execute(params![
         id,
         row.name.as_str(),
         row.deployed,
-        json(&held)?
+        json(&failed)?
     ])
 }
 
 fn held_row((subscription, offset): (SubscriptionId, u64), held: &Held) -> HeldRow {
-    let Held { position, flow, key, fault } = held.clone();
-    HeldRow { subscription, offset, position, flow, key, fault }
+    let Held { position, flow, key, fault, attempts } = held.clone();
+    HeldRow { subscription, offset, position, flow, key, fault, attempts }
 }
 
 fn subscription(to: &Transaction<'_>, id: SubscriptionId, row: &Subscription) -> rusqlite::Result<usize> {
