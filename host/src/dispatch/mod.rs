@@ -1,12 +1,13 @@
 //! Lanes: batches to guests, outcomes to frames, and the switch from one version to the next. It joins the channels
 //! with the runtime; it watches no folder and knows no HTTP.
 //!
-//! A batch's way: `feeder` (merge by position, deal by key) -> `running` (one lane, one call, alone again if it
-//! breaks) -> `effects` (outcome to draft) -> [`crate::channel::Domain::commit`].
+//! A batch's way: `feeder` (merge by position, deal by key) -> `running` (a lane takes it) -> `handling` (one call, each
+//! event alone if it breaks) -> `effects` (outcome to draft) -> [`crate::channel::Domain::commit`].
 
 mod calls;
 mod effects;
 mod feeder;
+mod handling;
 mod logs;
 mod pool;
 mod running;
@@ -33,9 +34,9 @@ use pool::Pool;
 use running::{Made, Running};
 
 pub use feeder::{BATCH_EVENTS_MAX, WAITING_MAX};
+pub use handling::Stats;
 pub use logs::{LogBook, LogFilter};
 pub use pool::PoolLimits;
-pub use running::Stats;
 pub use version::{NativeFactory, Version};
 
 /// Settings for guests, by processor.

@@ -1,4 +1,5 @@
-//! A processor that runs: its feeder, its lanes, and the way of one batch through a lane.
+//! A processor that runs: its feeder and its lanes, when a lane stands in the row of the pool, and how all of them come to
+//! rest. What happens to one batch is `handling`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -6,38 +7,17 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::channel::{Domain, Refused};
-use crate::model::change::{Control, Draft, ProcessorId};
+use crate::channel::Domain;
 use crate::model::deployment::Deployment;
-use crate::model::fault::{Fault, FaultKind};
 use crate::model::record::Record;
-use crate::model::time::rfc3339;
-use crate::runtime::{Batch, CallError, Executor, HostCalls, Outcomes};
+use crate::runtime::{Batch, Executor, HostCalls};
 
-use super::effects::{Cause, Effects, Refusal};
+use super::effects::{Cause, Effects};
 use super::feeder::{Feeder, Picked, Work};
+use super::handling::{Handled, Handling, Stats};
 use super::logs::LogBook;
 use super::pool::{Job, Pool};
 use super::version::Version;
-
-/// How many characters of a digest tell versions apart for people.
-const SHORT_DIGEST: usize = 12;
-
-/// About how many bytes of a frame an event takes beside what its handler returned for it.
-const CAUSE_BYTES: usize = 256;
-
-/// What a processor has done since the host started, whatever its version.
-#[derive(Default)]
-pub struct Stats {
-    /// Events that were handled.
-    pub handled: AtomicU64,
-    /// Handlings that failed.
-    pub failed: AtomicU64,
-    /// Calls of guests.
-    pub calls: AtomicU64,
-    /// Time in guests, in microseconds.
-    pub busy_us: AtomicU64,
-}
 
 /// What a running processor is made of.
 pub struct Made {
@@ -61,16 +41,8 @@ pub struct Made {
 
 /// One deployment of a processor at work.
 pub struct Running {
-    domain: Domain,
     pool: Arc<Pool>,
-    id: ProcessorId,
-    name: Arc<str>,
-    version: Version,
-    deployment: Arc<Deployment>,
-    effects: Effects,
-    calls: Arc<dyn HostCalls>,
-    logs: Arc<LogBook>,
-    stats: Arc<Stats>,
+    handling: Handling,
     wakes: AtomicU64,
     feeding: Mutex<Feeding>,
     settled: Condvar,
@@ -133,21 +105,16 @@ impl Running {
                 rested: None,
             }),
         });
+        let lanes = lanes.collect();
+        let effects = Effects::new(&domain, deployment.processor, &name, channels);
+        let handling = Handling { domain, name, version, deployment, effects, calls, logs, stats };
         Arc::new(Self {
-            effects: Effects::new(&domain, deployment.processor, &name, channels),
-            id: deployment.processor,
-            lanes: lanes.collect(),
+            lanes,
+            handling,
             wakes: AtomicU64::new(0),
             feeding: Mutex::new(Feeding { feeder, in_flight: 0, stopped: false, failure: None }),
             settled: Condvar::new(),
-            domain,
             pool,
-            name,
-            version,
-            deployment,
-            calls,
-            logs,
-            stats,
         })
     }
 
@@ -212,8 +179,7 @@ impl Running {
     }
 
     fn fail(&self, feeding: &mut Feeding, why: String) {
-        self.logs.write(self.domain.now_ms(), &self.name, "error", None, &format!("it stopped: {why}"));
-        tracing::error!(processor = &*self.name, why, "a processor stopped");
+        self.handling.tell_stopped(&why);
         feeding.failure = Some(why);
     }
 
@@ -248,9 +214,9 @@ impl Running {
 
     fn handle_works(&self, hands: &mut Hands, works: &[Work]) -> Handled {
         let mut batch = std::mem::replace(&mut hands.batch, Batch::new(0, 0));
-        let time_ms = self.domain.now_ms();
+        let time_ms = self.handling.domain.now_ms();
         let handled = match self.fill(&mut batch, works, time_ms) {
-            Ok(causes) => self.attempt(hands, &causes, &batch),
+            Ok(causes) => self.handling.attempt(&mut hands.executor, &causes, &batch),
             Err(why) => Handled::Failed(why),
         };
         hands.batch = batch;
@@ -270,110 +236,6 @@ impl Running {
             causes.push(Cause { work, record, subscription: source.subscription });
         }
         Ok(causes)
-    }
-
-    /// All events in one call; if anything goes wrong with that, each alone, so that only the one to blame is blamed.
-    fn attempt(&self, hands: &mut Hands, causes: &[Cause<'_>], batch: &Batch) -> Handled {
-        match self.call(hands, batch) {
-            Ok(outcomes) => self.commit(causes, batch, Ok(&outcomes)),
-            Err(error) if causes.len() == 1 => self.commit(causes, batch, Err(&error)),
-            Err(_) => self.attempt_each(hands, causes, batch),
-        }
-    }
-
-    fn attempt_each(&self, hands: &mut Hands, causes: &[Cause<'_>], batch: &Batch) -> Handled {
-        let mut all_held = Vec::new();
-        for (index, cause) in causes.iter().enumerate() {
-            let Some(alone) = batch.only(index) else { continue };
-            match self.attempt(hands, std::slice::from_ref(cause), &alone) {
-                Handled::Committed(held) if held.is_empty() => {}
-                Handled::Committed(_) => all_held.push(index),
-                other => return other,
-            }
-        }
-        Handled::Committed(all_held)
-    }
-
-    fn call(&self, hands: &mut Hands, batch: &Batch) -> Result<Outcomes, CallError> {
-        let executor = match &mut hands.executor {
-            Some(executor) if !executor.is_spent() => executor,
-            slot => {
-                let made = self.version.executor(self.calls.clone());
-                slot.insert(made.map_err(|error| CallError::Host(error.to_string()))?)
-            }
-        };
-        let began = Instant::now();
-        let outcomes = executor.call(batch);
-        self.stats.calls.fetch_add(1, Ordering::Relaxed);
-        self.stats.busy_us.fetch_add(began.elapsed().as_micros() as u64, Ordering::Relaxed);
-        if self.version.is_fresh() {
-            hands.executor = None;
-        }
-        outcomes
-    }
-
-    /// Makes one frame of what came back: effects of what was handled, faults of what was not.
-    fn commit(
-        &self,
-        causes: &[Cause<'_>],
-        batch: &Batch,
-        outcomes: Result<&Outcomes, &CallError>,
-    ) -> Handled {
-        let mut draft = Draft::default();
-        draft.reserve(causes.len() * CAUSE_BYTES + outcomes.map_or(0, Outcomes::bytes));
-        let mut held = Vec::new();
-        let time = rfc3339(batch.time_ms());
-        let mut outcomes = outcomes.map(Outcomes::iter);
-        for (index, cause) in causes.iter().enumerate() {
-            let added = match &mut outcomes {
-                Err(error) => Err(Refusal { kind: kind_of(error), message: error.to_string() }),
-                Ok(outcomes) => self.effects_of(&mut draft, cause, &time, outcomes.next()),
-            };
-            if let Err(refusal) = added {
-                self.hold(&mut draft, cause, refusal);
-                held.push(index);
-            }
-        }
-        let (failed, handled) = (held.len() as u64, (causes.len() - held.len()) as u64);
-        match self.domain.commit(self.id, self.deployment.generation, draft) {
-            Ok(_) => {
-                self.stats.handled.fetch_add(handled, Ordering::Relaxed);
-                self.stats.failed.fetch_add(failed, Ordering::Relaxed);
-                Handled::Committed(held)
-            }
-            Err(Refused::Fenced) => Handled::Fenced,
-            Err(refused) => Handled::Failed(refused.to_string()),
-        }
-    }
-
-    fn effects_of(
-        &self,
-        draft: &mut Draft,
-        cause: &Cause<'_>,
-        time: &str,
-        outcome: Option<crate::runtime::Outcome<'_>>,
-    ) -> Result<(), Refusal> {
-        let message = "the call gave no outcome for the event".to_owned();
-        let outcome = outcome.ok_or(Refusal { kind: FaultKind::Host, message })?;
-        self.effects.add(draft, cause, time, &outcome)
-    }
-
-    fn hold(&self, draft: &mut Draft, cause: &Cause<'_>, refusal: Refusal) {
-        let &Cause { work, subscription, .. } = cause;
-        let flow = cause.record.stamp.flow;
-        let time_ms = self.domain.now_ms();
-        let digest = self.deployment.digest.chars().take(SHORT_DIGEST).collect();
-        let fault = Fault { kind: refusal.kind, message: refusal.message, time_ms, digest };
-        let line = format!("{} at offset {}: {}", fault.kind.as_str(), work.item.offset, fault.message);
-        self.logs.write(time_ms, &self.name, "error", Some(&flow.to_string()), &line);
-        draft.control(&Control::Held {
-            subscription,
-            offset: work.item.offset,
-            position: work.item.position,
-            flow,
-            key: work.key().to_owned(),
-            fault,
-        });
     }
 
     /// Lets no further batch begin.
@@ -417,37 +279,17 @@ impl Running {
 
     /// The receipt of what runs.
     pub fn deployment(&self) -> &Arc<Deployment> {
-        &self.deployment
+        &self.handling.deployment
     }
 
     /// What runs.
     pub fn version(&self) -> &Version {
-        &self.version
+        &self.handling.version
     }
 
     /// The memory of its instances, in bytes; those in a call are left out.
     pub fn memory_bytes(&self) -> u64 {
         let bytes = |lane: &Lane| lane.hands.try_lock()?.executor.as_ref().map(Executor::memory_bytes);
         self.lanes.iter().filter_map(bytes).sum()
-    }
-}
-
-/// What became of a batch.
-enum Handled {
-    /// It is sequenced; these of its events are held.
-    Committed(Vec<usize>),
-    /// A newer deployment came first: nothing of it happened.
-    Fenced,
-    /// It could not be committed.
-    Failed(String),
-}
-
-fn kind_of(error: &CallError) -> FaultKind {
-    match error {
-        CallError::Trap { .. } => FaultKind::Trap,
-        CallError::Deadline { .. } => FaultKind::Deadline,
-        CallError::Memory { .. } => FaultKind::Memory,
-        CallError::Malformed { .. } | CallError::Output { .. } => FaultKind::Malformed,
-        _ => FaultKind::Host,
     }
 }

@@ -1,0 +1,186 @@
+//! What happens to one batch of a processor: one guest call, one frame. If the call breaks, each event is tried alone, so that
+//! only the one to blame is blamed. It knows no lanes and no queue.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use crate::channel::{Domain, Refused};
+use crate::model::change::{Control, Draft};
+use crate::model::deployment::Deployment;
+use crate::model::fault::{Fault, FaultKind};
+use crate::model::time::rfc3339;
+use crate::runtime::{Batch, CallError, Executor, HostCalls, Outcomes};
+
+use super::effects::{Cause, Effects, Refusal};
+use super::logs::LogBook;
+use super::version::Version;
+
+/// How many characters of a digest tell versions apart for people.
+const SHORT_DIGEST: usize = 12;
+
+/// About how many bytes of a frame an event takes beside what its handler returned for it.
+const CAUSE_BYTES: usize = 256;
+
+/// What a processor has done since the host started, whatever its version.
+#[derive(Default)]
+pub struct Stats {
+    /// Events that were handled.
+    pub handled: AtomicU64,
+    /// Handlings that failed.
+    pub failed: AtomicU64,
+    /// Calls of guests.
+    pub calls: AtomicU64,
+    /// Time in guests, in microseconds.
+    pub busy_us: AtomicU64,
+}
+
+/// What every batch of one deployment is handled with.
+pub struct Handling {
+    /// The domain that it works in.
+    pub domain: Domain,
+    /// The processor's name.
+    pub name: Arc<str>,
+    /// What runs.
+    pub version: Version,
+    /// Its receipt.
+    pub deployment: Arc<Deployment>,
+    /// What makes outcomes changes.
+    pub effects: Effects,
+    /// What its guests may ask.
+    pub calls: Arc<dyn HostCalls>,
+    /// Where its faults are told.
+    pub logs: Arc<LogBook>,
+    /// What it has done.
+    pub stats: Arc<Stats>,
+}
+
+/// What became of a batch.
+pub enum Handled {
+    /// It is sequenced; these of its events are held.
+    Committed(Vec<usize>),
+    /// A newer deployment came first: nothing of it happened.
+    Fenced,
+    /// It could not be committed.
+    Failed(String),
+}
+
+impl Handling {
+    /// All events in one call; if anything goes wrong with that, each alone, so that only the one to blame is blamed.
+    pub fn attempt(&self, executor: &mut Option<Executor>, causes: &[Cause<'_>], batch: &Batch) -> Handled {
+        match self.call(executor, batch) {
+            Ok(outcomes) => self.commit(causes, batch, Ok(&outcomes)),
+            Err(error) if causes.len() == 1 => self.commit(causes, batch, Err(&error)),
+            Err(_) => self.attempt_each(executor, causes, batch),
+        }
+    }
+
+    fn attempt_each(&self, executor: &mut Option<Executor>, causes: &[Cause<'_>], batch: &Batch) -> Handled {
+        let mut all_held = Vec::new();
+        for (index, cause) in causes.iter().enumerate() {
+            let Some(alone) = batch.only(index) else { continue };
+            match self.attempt(executor, std::slice::from_ref(cause), &alone) {
+                Handled::Committed(held) if held.is_empty() => {}
+                Handled::Committed(_) => all_held.push(index),
+                other => return other,
+            }
+        }
+        Handled::Committed(all_held)
+    }
+
+    fn call(&self, executor: &mut Option<Executor>, batch: &Batch) -> Result<Outcomes, CallError> {
+        if executor.as_ref().is_none_or(Executor::is_spent) {
+            let made = self.version.executor(self.calls.clone());
+            *executor = Some(made.map_err(|error| CallError::Host(error.to_string()))?);
+        }
+        let Some(warm) = executor else { return Err(CallError::Spent) };
+        let began = Instant::now();
+        let outcomes = warm.call(batch);
+        self.stats.calls.fetch_add(1, Ordering::Relaxed);
+        self.stats.busy_us.fetch_add(began.elapsed().as_micros() as u64, Ordering::Relaxed);
+        if self.version.is_fresh() {
+            *executor = None;
+        }
+        outcomes
+    }
+
+    /// Makes one frame of what came back: effects of what was handled, faults of what was not.
+    fn commit(
+        &self,
+        causes: &[Cause<'_>],
+        batch: &Batch,
+        outcomes: Result<&Outcomes, &CallError>,
+    ) -> Handled {
+        let mut draft = Draft::default();
+        draft.reserve(causes.len() * CAUSE_BYTES + outcomes.map_or(0, Outcomes::bytes));
+        let mut held = Vec::new();
+        let time = rfc3339(batch.time_ms());
+        let mut outcomes = outcomes.map(Outcomes::iter);
+        for (index, cause) in causes.iter().enumerate() {
+            let added = match &mut outcomes {
+                Err(error) => Err(Refusal { kind: kind_of(error), message: error.to_string() }),
+                Ok(outcomes) => self.effects_of(&mut draft, cause, &time, outcomes.next()),
+            };
+            if let Err(refusal) = added {
+                self.hold(&mut draft, cause, refusal);
+                held.push(index);
+            }
+        }
+        let (failed, handled) = (held.len() as u64, (causes.len() - held.len()) as u64);
+        match self.domain.commit(self.deployment.processor, self.deployment.generation, draft) {
+            Ok(_) => {
+                self.stats.handled.fetch_add(handled, Ordering::Relaxed);
+                self.stats.failed.fetch_add(failed, Ordering::Relaxed);
+                Handled::Committed(held)
+            }
+            Err(Refused::Fenced) => Handled::Fenced,
+            Err(refused) => Handled::Failed(refused.to_string()),
+        }
+    }
+
+    fn effects_of(
+        &self,
+        draft: &mut Draft,
+        cause: &Cause<'_>,
+        time: &str,
+        outcome: Option<crate::runtime::Outcome<'_>>,
+    ) -> Result<(), Refusal> {
+        let message = "the call gave no outcome for the event".to_owned();
+        let outcome = outcome.ok_or(Refusal { kind: FaultKind::Host, message })?;
+        self.effects.add(draft, cause, time, &outcome)
+    }
+
+    fn hold(&self, draft: &mut Draft, cause: &Cause<'_>, refusal: Refusal) {
+        let &Cause { work, subscription, .. } = cause;
+        let flow = cause.record.stamp.flow;
+        let time_ms = self.domain.now_ms();
+        let digest = self.deployment.digest.chars().take(SHORT_DIGEST).collect();
+        let fault = Fault { kind: refusal.kind, message: refusal.message, time_ms, digest };
+        let line = format!("{} at offset {}: {}", fault.kind.as_str(), work.item.offset, fault.message);
+        self.logs.write(time_ms, &self.name, "error", Some(&flow.to_string()), &line);
+        draft.control(&Control::Held {
+            subscription,
+            offset: work.item.offset,
+            position: work.item.position,
+            flow,
+            key: work.key().to_owned(),
+            fault,
+        });
+    }
+
+    /// Tells that the processor runs no more, and why.
+    pub fn tell_stopped(&self, why: &str) {
+        self.logs.write(self.domain.now_ms(), &self.name, "error", None, &format!("it stopped: {why}"));
+        tracing::error!(processor = &*self.name, why, "a processor stopped");
+    }
+}
+
+fn kind_of(error: &CallError) -> FaultKind {
+    match error {
+        CallError::Trap { .. } => FaultKind::Trap,
+        CallError::Deadline { .. } => FaultKind::Deadline,
+        CallError::Memory { .. } => FaultKind::Memory,
+        CallError::Malformed { .. } | CallError::Output { .. } => FaultKind::Malformed,
+        _ => FaultKind::Host,
+    }
+}
