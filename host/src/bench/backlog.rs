@@ -11,7 +11,7 @@ use super::{Bench, Error};
 use crate::dispatch::Version;
 
 pub const HOW: &str =
-    "a guest is deployed on a channel with a million 256 B events (200,000 with --quick) and copies them all";
+    "a guest is deployed on a channel with a million 256 B events (200,000 when quick) and copies them all";
 
 const PUBLISH_EVENTS: usize = 1024;
 const LOOK_EVERY: Duration = Duration::from_millis(5);

@@ -1,6 +1,7 @@
 //! Many measurements of one thing, and what they come to. Timings on a shared machine err to one side only, so a
 //! comparison takes the lowest or the middle, never the mean.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Measurements of one thing.
@@ -44,14 +45,21 @@ pub fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
     (result, began.elapsed())
 }
 
-/// How long all threads of this process have been on a processor together.
+/// How long all threads that this process has now have been on a processor together.
 pub fn cpu_time() -> Duration {
     let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
-    let spent = tasks.filter_map(|task| {
-        let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
-        text.split_whitespace().next()?.parse::<u64>().ok()
-    });
-    Duration::from_nanos(spent.sum())
+    tasks.map(|task| cpu_time_of(&task.path())).sum()
+}
+
+/// How long this thread has been on a processor.
+pub fn own_cpu_time() -> Duration {
+    cpu_time_of(Path::new("/proc/thread-self"))
+}
+
+fn cpu_time_of(task: &Path) -> Duration {
+    let text = std::fs::read_to_string(task.join("schedstat")).unwrap_or_default();
+    let ns = text.split_whitespace().next().and_then(|ns| ns.parse().ok());
+    Duration::from_nanos(ns.unwrap_or_default())
 }
 
 /// How much memory of its own this process holds, in bytes.

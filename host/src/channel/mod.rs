@@ -18,6 +18,7 @@ mod tail;
 mod waiting;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
@@ -70,6 +71,8 @@ pub struct Domain(Arc<Inner>);
 
 struct Inner {
     owner: Mutex<Owner>,
+    /// How many wait for the owner to look or to control.
+    in_line: AtomicUsize,
     journal: Arc<dyn Journal>,
     index: Index,
     tail: Tail,
@@ -105,8 +108,21 @@ impl Domain {
         look(&self.owner().world)
     }
 
+    /// The owner, for those who look or control: publishers and lanes let them pass.
     fn owner(&self) -> MutexGuard<'_, Owner> {
-        self.0.owner.lock()
+        self.0.in_line.fetch_add(1, Ordering::SeqCst);
+        let owner = self.0.owner.lock();
+        self.0.in_line.fetch_sub(1, Ordering::SeqCst);
+        owner
+    }
+
+    /// Gives the owner back after a frame. A thread that takes the lock again at once would keep it for good; it is
+    /// handed over if somebody is in line, and only then, because that costs a wake-up.
+    fn give_back(&self, owner: MutexGuard<'_, Owner>) {
+        match self.0.in_line.load(Ordering::SeqCst) {
+            0 => drop(owner),
+            _ => MutexGuard::unlock_fair(owner),
+        }
     }
 
     /// How far the journal is durable.

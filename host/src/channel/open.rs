@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use parking_lot::{Mutex, RwLock};
 
@@ -63,6 +64,7 @@ impl Domain {
         let owner = Owner { world, dedupe: Dedupe::new(limits.dedupe) };
         let inner = Inner {
             owner: Mutex::new(owner),
+            in_line: AtomicUsize::new(0),
             journal,
             index,
             tail: Tail::new(limits.tail_bytes_max),

@@ -65,7 +65,7 @@ impl Domain {
         owner.check(processor, generation, &draft)?;
         let (sequenced, runs) = self.0.sequence(&mut owner, draft)?;
         let woken = owner.readers_of(&runs);
-        drop(owner);
+        self.give_back(owner);
         self.wake(woken);
         Ok(sequenced)
     }

@@ -157,7 +157,7 @@ impl Domain {
         let closed = |error: super::Refused| PublishError::Closed { reason: error.to_string() };
         let (sequenced, runs) = inner.sequence(&mut owner, draft).map_err(closed)?;
         let woken = owner.readers_of(&runs);
-        drop(owner);
+        self.give_back(owner);
         self.wake(woken);
         Ok(Tried::Published(admitted, sequenced.end))
     }

@@ -90,11 +90,10 @@ impl Reader {
     }
 
     fn read_on(&mut self) -> Result<(), ReadError> {
-        // What came after the first look into the tail is not on the disk yet: only a second look finds it.
-        if !self.fill_from_tail()
-            && self.next < self.domain.channel_end(self.channel)
-            && !self.fill_from_tail()
-        {
+        // The first frame after a long silence may come between the two questions: then the tail has it by now, and
+        // the journal perhaps not yet.
+        let is_behind = |this: &Self| this.next < this.domain.channel_end(this.channel);
+        if !self.fill_from_tail() && is_behind(self) && !self.fill_from_tail() {
             self.fill_from_journal()?;
         }
         if let Some(last) = self.ready.back() {
@@ -103,13 +102,13 @@ impl Reader {
         Ok(())
     }
 
-    /// Says whether the tail reaches back to the next event.
+    /// Says whether the tail reaches back far enough.
     fn fill_from_tail(&mut self) -> bool {
-        let Some(frames) = self.domain.0.tail.frames_from(self.channel, self.next, READ_EVENTS) else {
-            return false;
-        };
-        frames.iter().for_each(|frame| items_of(frame, self.channel, self.next, &mut self.ready));
-        true
+        let frames = self.domain.0.tail.frames_from(self.channel, self.next, READ_EVENTS);
+        for frame in frames.iter().flatten() {
+            items_of(frame, self.channel, self.next, &mut self.ready);
+        }
+        frames.is_some()
     }
 
     fn fill_from_journal(&mut self) -> Result<(), ReadError> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::*;
-use crate::channel::{Keeper, Limits, Parts, Window};
+use crate::channel::{Keeper, Limits, Parts, Reader, Window};
 use crate::clock::ManualClock;
 use crate::journal::storage::Memory;
 use crate::journal::{Options, Position, SegmentJournal};
@@ -299,6 +299,23 @@ fn a_new_channel_that_a_processor_reads_and_writes_is_one_channel() {
     host.publish("a", &[event(1, "k")]);
     host.settle("echo", 0);
     assert_eq!(host.events("a").len(), 2);
+}
+
+#[test]
+fn a_reader_that_waits_for_the_first_event_of_a_channel_gets_it() {
+    let host = host();
+    for n in 0..500 {
+        let name = format!("c{n}");
+        host.domain.create_channel(&channel(&name)).unwrap();
+        let id = host.domain.look(|world| world.channel_id(&name)).unwrap();
+        let mut reader = Reader::new(host.domain.clone(), id, 0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| host.publish(&name, &[event(n, "k")]));
+            while reader.take().unwrap().is_none() {
+                std::thread::yield_now();
+            }
+        });
+    }
 }
 
 #[test]
