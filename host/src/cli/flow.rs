@@ -12,7 +12,7 @@ use super::failure::Failure;
 use super::output::{Style, Tone, clean, counted, fault_lines};
 use super::tail::data;
 use crate::model::report::{FlowEvent, FlowReport, FlowStatus, Handling, HandlingStatus};
-use crate::model::time::{between, for_people};
+use crate::model::time::{between, whole};
 
 /// How wide the tree is: an event's data and replies are cut there.
 const WIDTH: usize = 100;
@@ -61,7 +61,7 @@ pub fn render_flow(flow: &FlowReport, style: Style) -> String {
 }
 
 fn gap(from: &str, to: &str) -> String {
-    format!("+{}", for_people(between(from, to).unwrap_or(Duration::ZERO)))
+    format!("+{}", whole(between(from, to).unwrap_or(Duration::ZERO)))
 }
 
 /// What of a text fits beside the tree's lines at a depth.

@@ -60,20 +60,20 @@ fn a_flow_is_a_tree_of_causes() {
     );
     let expected = "\
 flow f-1  STUCK: an event is held after a fault
-started 2026-01-31T12:00:00.000Z, 3 events, the latest +9.0 ms
+started 2026-01-31T12:00:00.000Z, 3 events, the latest +9 ms
 
-place-order@3  o-1  +0 us
+place-order@3  o-1  +0 ms
 │  {\"n\":0}
-└─ order-placement handled  after 9.0 ms  by abababab
+└─ order-placement handled  after 9 ms  by abababab
    │  replied {\"order\":\"o-1\"}
-   └─ order-created@3  o-1  +2.0 ms
+   └─ order-created@3  o-1  +2 ms
       │  {\"n\":2}
       ├─ payment HELD
       │     trap: overflow
       │     mend: deploy a fixed version, or try again as it is:
       │           baton processor resume payment
-      └─ inventory handled  after 7.0 ms  by abababab
-         └─ inventory-updated@3  o-1  +4.0 ms
+      └─ inventory handled  after 7 ms  by abababab
+         └─ inventory-updated@3  o-1  +4 ms
                {\"n\":4}
                (nobody subscribes)
 ";

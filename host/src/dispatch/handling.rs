@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 
 use crate::channel::{Domain, Refused};
 use crate::model::change::{Control, Draft};
@@ -29,10 +28,6 @@ pub struct Stats {
     pub handled: AtomicU64,
     /// Handlings that failed.
     pub failed: AtomicU64,
-    /// Calls of guests.
-    pub calls: AtomicU64,
-    /// Time in guests, in microseconds.
-    pub busy_us: AtomicU64,
 }
 
 /// What every batch of one deployment is handled with.
@@ -94,10 +89,7 @@ impl Handling {
             *executor = Some(made.map_err(|error| CallError::Host(error.to_string()))?);
         }
         let Some(warm) = executor else { return Err(CallError::Spent) };
-        let began = Instant::now();
         let outcomes = warm.call(batch);
-        self.stats.calls.fetch_add(1, Ordering::Relaxed);
-        self.stats.busy_us.fetch_add(began.elapsed().as_micros() as u64, Ordering::Relaxed);
         if self.version.is_fresh() {
             *executor = None;
         }

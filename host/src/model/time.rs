@@ -44,6 +44,14 @@ pub fn for_people(duration: Duration) -> String {
     }
 }
 
+/// The same for a duration between two times of the journal, which has whole milliseconds: nothing finer is claimed.
+pub fn whole(duration: Duration) -> String {
+    match duration.as_millis() {
+        ms @ 0..1_000 => format!("{ms} ms"),
+        _ => for_people(duration),
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {

@@ -6,9 +6,8 @@ use serde_json::Value;
 use super::super::flow::{Tree, emitted_by};
 use super::super::output::{Style, Tone};
 use super::super::table::{Cell, table, text, toned};
-use super::story::whole;
 use crate::model::report::{FlowEvent, FlowReport, Handling, HandlingStatus};
-use crate::model::time::between;
+use crate::model::time::{between, whole};
 
 type Row = [Cell; 4];
 

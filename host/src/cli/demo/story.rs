@@ -9,7 +9,7 @@ use super::facts::{Facts, Latecomer, Next, Opening, Placed, Stock, StockAround};
 use super::relay;
 use crate::model::deployment::Deployment;
 use crate::model::report::FlowStatus;
-use crate::model::time::for_people;
+use crate::model::time::{for_people, whole};
 
 /// The shop, open.
 pub fn opening(opening: &Opening, style: Style) -> String {
@@ -185,14 +185,6 @@ fn heading(title: &str, style: Style) -> String {
 
 fn time(ms: u64) -> String {
     whole(Duration::from_millis(ms))
-}
-
-/// A duration without parts of milliseconds, which nobody measured.
-pub fn whole(duration: Duration) -> String {
-    match duration.as_millis() {
-        ms @ 0..1_000 => format!("{ms} ms"),
-        _ => for_people(duration),
-    }
 }
 
 #[cfg(test)]
