@@ -1,5 +1,6 @@
 //! Answers about flows: what belongs to one, and the way back from an event to its first cause.
 
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::journal::{Frame, Position};
@@ -8,7 +9,7 @@ use crate::model::record::Record;
 
 use super::Domain;
 use super::reader::ReadError;
-use super::waiting::{Arrival, Signal};
+use super::waiting::Signal;
 
 /// The most frames of a flow that are read for one answer.
 pub const FLOW_FRAMES_MAX: usize = 100_000;
@@ -54,14 +55,31 @@ impl Domain {
         Ok(channels)
     }
 
-    /// Begins to wait for something in a flow.
-    pub fn wait_in_flow(&self, flow: Uuid, signal: Signal) -> (u64, Arrival) {
-        self.0.waiting.register(flow, signal)
+    /// Begins to wait for something in a flow; the wait ends when it is dropped.
+    pub fn wait_in_flow(&self, flow: Uuid, signal: Signal) -> FlowWait {
+        let (number, arrival) = self.0.waiting.register(flow, signal);
+        FlowWait { domain: self.clone(), flow, number, arrival }
     }
+}
 
-    /// Ends a wait.
-    pub fn end_wait(&self, flow: Uuid, number: u64) {
-        self.0.waiting.forget(flow, number);
+/// Somebody who waits for something in a flow.
+pub struct FlowWait {
+    domain: Domain,
+    flow: Uuid,
+    number: u64,
+    arrival: oneshot::Receiver<u64>,
+}
+
+impl FlowWait {
+    /// The position of the frame that brought it.
+    pub async fn arrival(&mut self) -> Option<u64> {
+        (&mut self.arrival).await.ok()
+    }
+}
+
+impl Drop for FlowWait {
+    fn drop(&mut self) {
+        self.domain.0.waiting.forget(self.flow, self.number);
     }
 }
 

@@ -35,6 +35,7 @@ use waiting::Waiting;
 
 pub use control::Deployable;
 pub use dedupe::Window;
+pub use flows::FlowWait;
 pub use keeper::Keeper;
 pub use open::{OpenError, Parts};
 pub use owner::{Refused, Sequenced};

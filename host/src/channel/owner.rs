@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use parking_lot::MutexGuard;
 
 use crate::journal::{Frame, Position};
 use crate::model::change::{Change, Changes, ChannelId, Control, Draft, ProcessorId};
@@ -60,8 +61,7 @@ impl Domain {
         generation: u64,
         draft: Draft,
     ) -> Result<Sequenced, Refused> {
-        self.wait_for_room()?;
-        let mut owner = self.0.owner.lock();
+        let mut owner = self.owner_with_room(draft.len())?;
         owner.check(processor, generation, &draft)?;
         let (sequenced, runs) = self.0.sequence(&mut owner, draft)?;
         let woken = owner.readers_of(&runs);
@@ -70,19 +70,29 @@ impl Domain {
         Ok(sequenced)
     }
 
-    /// Lanes that are faster than the disk wait here, without the lock.
-    fn wait_for_room(&self) -> Result<(), Refused> {
-        let inner = &self.0;
-        if inner.journal.undurable_bytes() < inner.limits.undurable_bytes_max {
-            return Ok(());
+    /// Lanes that are faster than the disk wait here, without the lock, until so many bytes have room behind what waits.
+    fn owner_with_room(&self, bytes: usize) -> Result<MutexGuard<'_, Owner>, Refused> {
+        let journal = &self.0.journal;
+        loop {
+            let durable = journal.durable().current();
+            let owner = self.0.owner.lock();
+            if self.0.has_room(bytes) {
+                return Ok(owner);
+            }
+            drop(owner);
+            let next = Position(durable.0 + 1);
+            journal.durable().wait_blocking(next).map_err(|error| Refused::Closed(error.to_string()))?;
         }
-        let durable = inner.journal.durable();
-        let next = Position(durable.current().0 + 1);
-        durable.wait_blocking(next).map_err(|error| Refused::Closed(error.to_string()))
     }
 }
 
 impl Inner {
+    /// Whether so many bytes may be queued behind what waits for the disk.
+    pub(super) fn has_room(&self, bytes: usize) -> bool {
+        let waits = self.journal.undurable_bytes();
+        waits == 0 || waits + bytes as u64 <= self.limits.undurable_bytes_max
+    }
+
     /// Gives a frame its position, folds it and makes it visible. `Refused` means that nothing happened.
     pub(super) fn sequence(&self, owner: &mut Owner, draft: Draft) -> Result<(Sequenced, Runs), Refused> {
         let width = draft.events().max(1);

@@ -133,10 +133,10 @@ impl Domain {
 
     fn try_publish(&self, channel: &ChannelName, prepared: &Prepared) -> Result<Tried, PublishError> {
         let inner = &self.0;
-        if inner.journal.undurable_bytes() >= inner.limits.undurable_bytes_max {
+        let mut owner = inner.owner.lock();
+        if !inner.has_room(prepared.records.len()) {
             return Err(PublishError::Busy { retry_after_s: RETRY_AFTER_S });
         }
-        let mut owner = inner.owner.lock();
         let admitted = match owner.admit(channel, prepared) {
             Ok(admitted) => admitted,
             Err((index, offset)) => return Ok(Tried::Differs { index, offset }),

@@ -18,9 +18,6 @@ pub enum Signal {
     Reply,
 }
 
-/// The position of the frame that brought what was waited for.
-pub type Arrival = oneshot::Receiver<u64>;
-
 struct Waiter {
     number: u64,
     signal: Signal,
@@ -37,7 +34,7 @@ pub struct Waiting {
 
 impl Waiting {
     /// Begins to wait. The number ends it again with [`Waiting::forget`].
-    pub fn register(&self, flow: Uuid, signal: Signal) -> (u64, Arrival) {
+    pub fn register(&self, flow: Uuid, signal: Signal) -> (u64, oneshot::Receiver<u64>) {
         let (sender, arrival) = oneshot::channel();
         let number = self.numbers.fetch_add(1, Ordering::Relaxed) as u64;
         let mut flows = self.flows.lock();
@@ -46,7 +43,7 @@ impl Waiting {
         (number, arrival)
     }
 
-    /// Ends a wait that nobody needs any more.
+    /// Ends a wait.
     pub fn forget(&self, flow: Uuid, number: u64) {
         self.remove(flow, |waiter| waiter.number == number);
     }

@@ -7,12 +7,15 @@ use uuid::Uuid;
 
 use crate::channel::Domain;
 use crate::model::change::{ChannelId, Draft, ProcessorId, SubscriptionId};
-use crate::model::event::{ATTRIBUTE_BYTES_MAX, EVENT_BYTES_MAX, check_extension_name};
+use crate::model::event::{ATTRIBUTE_BYTES_MAX, EVENT_BYTES_MAX, EXTENSIONS_MAX, check_extension_name};
 use crate::model::fault::FaultKind;
 use crate::model::record::{ExtensionKind, Parts, Record, Stamp, encode};
 use crate::runtime::{Emit, Outcome, Verdict};
 
 use super::feeder::Work;
+
+/// The most bytes of a frame that one event's events and state may take.
+pub const EFFECTS_BYTES_MAX: usize = 8 << 20;
 
 /// Attributes that an emit inherits from its cause unless it sets them.
 const TRACE: [&str; 2] = ["traceparent", "tracestate"];
@@ -92,8 +95,10 @@ impl Effects {
         let flow = cause.record.stamp.flow;
         draft.decided(cause.subscription, cause.work.item.offset, flow);
         self.check_flow(cause, outcome.emits().len())?;
+        let before = draft.len();
         for (index, emit) in outcome.emits().enumerate() {
             self.emit(draft, cause, time, index, &emit)?;
+            check_bytes(draft, before)?;
         }
         let key = cause.work.key();
         for write in outcome.writes() {
@@ -101,6 +106,7 @@ impl Effects {
                 Some(value) => draft.state_set(self.processor, key, write.name, write.expires_ms, value),
                 None => draft.state_delete(self.processor, key, write.name),
             }
+            check_bytes(draft, before)?;
         }
         if let Some(reply) = outcome.reply() {
             draft.reply(self.processor, cause.work.item.position, flow, reply);
@@ -236,6 +242,17 @@ impl EmittedId {
     }
 }
 
+/// Spans may share bytes: what an outcome becomes in a frame can be far more than what the guest handed over.
+fn check_bytes(draft: &Draft, before: usize) -> Result<(), Refusal> {
+    if draft.len() - before <= EFFECTS_BYTES_MAX {
+        return Ok(());
+    }
+    let message = format!(
+        "its events and state have more than {EFFECTS_BYTES_MAX} bytes; emit less, or smaller events"
+    );
+    refuse(FaultKind::BadEvent, message)
+}
+
 fn check_emit(emit: &Emit<'_>) -> Result<(), Refusal> {
     let bytes = emit.data().map_or(0, <[u8]>::len);
     if bytes > EVENT_BYTES_MAX {
@@ -260,7 +277,13 @@ fn check_emit(emit: &Emit<'_>) -> Result<(), Refusal> {
             return refuse(FaultKind::BadEvent, message);
         }
     }
-    for (name, _) in emit.attributes() {
+    let count = emit.attributes().count();
+    if count > EXTENSIONS_MAX {
+        let message =
+            format!("an event for '{}' has {count} extensions; at most {EXTENSIONS_MAX}", emit.channel());
+        return refuse(FaultKind::BadEvent, message);
+    }
+    for (name, _) in emit.attributes().filter(|(name, _)| !matches!(*name, "time" | "dataschema")) {
         if let Err(error) = check_extension_name(name) {
             return refuse(FaultKind::BadEvent, error.to_string());
         }

@@ -5,18 +5,25 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::channel::{Domain, Refused};
+use crate::journal::FRAME_BYTES_MAX;
 use crate::model::change::{Control, Draft};
 use crate::model::deployment::Deployment;
 use crate::model::fault::{Fault, FaultKind};
 use crate::model::time::rfc3339;
 use crate::runtime::{Batch, CallError, Executor, HostCalls, Outcomes};
 
-use super::effects::{Cause, Effects, Refusal};
+use super::effects::{Cause, EFFECTS_BYTES_MAX, Effects, Refusal};
 use super::logs::LogBook;
 use super::version::Version;
 
 /// How many characters of a digest tell versions apart for people.
 const SHORT_DIGEST: usize = 12;
+
+/// The most characters of a fault's message that are kept.
+const FAULT_CHARS_MAX: usize = 2000;
+
+/// A frame with more bytes ends: with the effects of one more event it stays below the journal's bound.
+const FRAME_BYTES_FULL: usize = (FRAME_BYTES_MAX - EFFECTS_BYTES_MAX) - (1 << 20);
 
 /// About how many bytes of a frame an event takes beside what its handler returned for it.
 const CAUSE_BYTES: usize = 256;
@@ -96,7 +103,8 @@ impl Handling {
         outcomes
     }
 
-    /// Makes one frame of what came back: effects of what was handled, faults of what was not.
+    /// Makes a frame of what came back: effects of what was handled, faults of what was not. A frame that would grow too
+    /// large ends between two events, and another begins.
     fn commit(
         &self,
         causes: &[Cause<'_>],
@@ -117,16 +125,29 @@ impl Handling {
                 self.hold(&mut draft, cause, refusal);
                 held.push(index);
             }
+            if draft.len() > FRAME_BYTES_FULL
+                && let Err(ended) = self.sequence(std::mem::take(&mut draft))
+            {
+                return ended;
+            }
+        }
+        if let Err(ended) = self.sequence(draft) {
+            return ended;
         }
         let (failed, handled) = (held.len() as u64, (causes.len() - held.len()) as u64);
+        self.stats.handled.fetch_add(handled, Ordering::Relaxed);
+        self.stats.failed.fetch_add(failed, Ordering::Relaxed);
+        Handled::Committed(held)
+    }
+
+    fn sequence(&self, draft: Draft) -> Result<(), Handled> {
+        if draft.is_empty() {
+            return Ok(());
+        }
         match self.domain.commit(self.deployment.processor, self.deployment.generation, draft) {
-            Ok(_) => {
-                self.stats.handled.fetch_add(handled, Ordering::Relaxed);
-                self.stats.failed.fetch_add(failed, Ordering::Relaxed);
-                Handled::Committed(held)
-            }
-            Err(Refused::Fenced) => Handled::Fenced,
-            Err(refused) => Handled::Failed(refused.to_string()),
+            Ok(_) => Ok(()),
+            Err(Refused::Fenced) => Err(Handled::Fenced),
+            Err(refused) => Err(Handled::Failed(refused.to_string())),
         }
     }
 
@@ -147,7 +168,8 @@ impl Handling {
         let flow = cause.record.stamp.flow;
         let time_ms = self.domain.now_ms();
         let digest = self.deployment.digest.chars().take(SHORT_DIGEST).collect();
-        let fault = Fault { kind: refusal.kind, message: refusal.message, time_ms, digest };
+        let message = bounded(refusal.message);
+        let fault = Fault { kind: refusal.kind, message, time_ms, digest };
         let line = format!("{} at offset {}: {}", fault.kind.as_str(), work.item.offset, fault.message);
         self.logs.write(time_ms, &self.name, "error", Some(&flow.to_string()), &line);
         draft.control(&Control::Held {
@@ -164,6 +186,14 @@ impl Handling {
     pub fn tell_stopped(&self, why: &str) {
         self.logs.write(self.domain.now_ms(), &self.name, "error", None, &format!("it stopped: {why}"));
         tracing::error!(processor = &*self.name, why, "a processor stopped");
+    }
+}
+
+/// The beginning of a message; a guest may have written megabytes.
+fn bounded(message: String) -> String {
+    match message.char_indices().nth(FAULT_CHARS_MAX) {
+        Some((end, _)) => format!("{}...", message.get(..end).unwrap_or_default()),
+        None => message,
     }
 }
 

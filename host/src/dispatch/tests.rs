@@ -400,3 +400,58 @@ fn expired_state_is_gone_for_readers_at_once_and_from_the_journal_after_a_sweep(
     host.domain.sweep_expired().unwrap();
     assert_eq!(bytes(), 0);
 }
+
+#[test]
+fn an_outcome_that_becomes_far_more_than_it_is_is_refused() {
+    let host = host();
+    let flood = |_: &NativeCall<'_>, _: usize, out: &mut OutcomesBuilder| {
+        let data = vec![b'x'; 1 << 19];
+        (0..17).for_each(|_| out.emit(&NewEmit { channel: "b", data: Some(&data), ..NewEmit::default() }));
+        Verdict::Handled
+    };
+    host.dispatcher.deploy(&version(descriptor("p", r#"{"channel":"a"}"#, r#""b""#, 1), "d", flood)).unwrap();
+    host.publish("a", &[event(1, "k")]);
+    let message = host.first_fault("p");
+    assert!(message.contains("more than 8388608 bytes"), "{message}");
+    assert!(host.events("b").is_empty());
+}
+
+#[test]
+fn a_batch_whose_effects_fill_more_than_a_frame_is_committed_in_several() {
+    let host = host();
+    let large = |_: &NativeCall<'_>, _: usize, out: &mut OutcomesBuilder| {
+        let data = vec![b'x'; 1 << 20];
+        (0..3).for_each(|_| out.emit(&NewEmit { channel: "b", data: Some(&data), ..NewEmit::default() }));
+        Verdict::Handled
+    };
+    let events: Vec<_> = (0..8).map(|n| event(n, &format!("k{n}"))).collect();
+    host.publish("a", &events);
+    host.dispatcher.deploy(&version(descriptor("p", r#"{"channel":"a"}"#, r#""b""#, 1), "d", large)).unwrap();
+    host.settle("p", 0);
+    assert_eq!(host.events("b").len(), 24);
+}
+
+#[test]
+fn an_emit_cannot_pass_for_what_the_host_says() {
+    let host = host();
+    let forge = |_: &NativeCall<'_>, _: usize, out: &mut OutcomesBuilder| {
+        let attributes = &[("correlationid", "mine")];
+        out.emit(&NewEmit { channel: "b", attributes, ..NewEmit::default() });
+        Verdict::Handled
+    };
+    host.dispatcher.deploy(&version(descriptor("p", r#"{"channel":"a"}"#, r#""b""#, 1), "d", forge)).unwrap();
+    host.publish("a", &[event(1, "k")]);
+    assert!(host.first_fault("p").contains("'correlationid'"));
+}
+
+#[test]
+fn what_a_guest_says_of_its_fault_is_kept_within_bounds() {
+    let host = host();
+    let talk = |_: &NativeCall<'_>, _: usize, out: &mut OutcomesBuilder| {
+        out.note(&"é".repeat(100_000));
+        Verdict::Reject
+    };
+    host.dispatcher.deploy(&version(descriptor("p", r#"{"channel":"a"}"#, "", 1), "d", talk)).unwrap();
+    host.publish("a", &[event(1, "k")]);
+    assert_eq!(host.first_fault("p").chars().count(), 2003);
+}

@@ -182,6 +182,11 @@ impl Draft {
         draft
     }
 
+    /// Its size so far, in bytes.
+    pub fn len(&self) -> usize {
+        self.body.len()
+    }
+
     /// Whether it changes nothing.
     pub fn is_empty(&self) -> bool {
         self.body.is_empty()

@@ -132,7 +132,9 @@ impl Event {
             return refuse("extensions", format!("{count} of them; at most {EXTENSIONS_MAX}"));
         }
         for (name, value) in &self.extensions {
-            check_extension_name(name)?;
+            if name != "partitionkey" {
+                check_extension_name(name)?;
+            }
             if let Extension::Text(text) = value {
                 check_text(name, text)?;
             }
@@ -251,8 +253,25 @@ pub fn is_json(media_type: Option<&str>) -> bool {
     essence == "application/json" || essence == "text/json" || essence.ends_with("+json")
 }
 
-/// Checks that a text may be the name of an extension attribute.
+/// Attributes that are no extensions.
+const CORE_ATTRIBUTES: [&str; 10] = [
+    "specversion",
+    "id",
+    "source",
+    "type",
+    "subject",
+    "time",
+    "datacontenttype",
+    "dataschema",
+    "data",
+    "partitionkey",
+];
+
+/// Checks that a text may be the name of an extension attribute that somebody else than the host gives.
 pub fn check_extension_name(name: &str) -> Result<(), EventError> {
+    if CORE_ATTRIBUTES.contains(&name) || HOST_ATTRIBUTES.contains(&name) {
+        return refuse(name, "is no extension: it has a place of its own, or the host alone gives it");
+    }
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     if name.is_empty() || name.len() > 64 || !name.chars().all(allowed) {
         return refuse(name, "attribute names are 1 to 64 lower-case letters and digits");
@@ -332,6 +351,7 @@ mod tests {
             (json!({"Upper": "x"}), "Upper"),
             (json!({"big": 4_000_000_000_u64}), "big"),
             (json!({"nested": {}}), "nested"),
+            (json!({"correlationid": "mine"}), "correlationid"),
             (json!({"subject": "a\u{0}b"}), "subject"),
             (json!({"data": 1, "data_base64": "AA=="}), "data"),
             (json!({"type": "x".repeat(ATTRIBUTE_BYTES_MAX + 1)}), "type"),
@@ -346,11 +366,13 @@ mod tests {
 
     #[test]
     fn attributes_of_the_host_are_not_taken_from_outside() {
-        let outside = read(
+        let outside = Event::from_json(
             json!({"specversion": "1.0", "id": "1", "source": "/", "type": "t", "correlationid": "c",
             "causationid": "x", "sequence": "4", "recordedtime": "2026-01-31T12:00:00Z", "traceparent": "00"}),
         );
-        let extensions = outside.unwrap().from_outside().extensions;
+        let outside = outside.unwrap().from_outside();
+        assert_eq!(outside.check(), Ok(()));
+        let extensions = outside.extensions;
         let names: Vec<_> = extensions.keys().map(String::as_str).collect();
         assert_eq!(names, ["traceparent", "upstreamcorrelation"]);
         assert_eq!(extensions["upstreamcorrelation"], Extension::Text("c".into()));

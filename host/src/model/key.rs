@@ -6,6 +6,9 @@ use super::descriptor::KeyChoice;
 use super::event::is_json;
 use super::record::Record;
 
+/// The longest key that stands as it is.
+pub const KEY_BYTES_MAX: usize = 4096;
+
 /// The key that all events of a `single` subscription have.
 pub const SINGLE: &str = "single";
 
@@ -31,10 +34,15 @@ fn pointed(pointer: &str, record: &Record<'_>) -> Option<String> {
     }
     let data: serde_json::Value = serde_json::from_slice(record.parts.data?).ok()?;
     match data.pointer(pointer)? {
-        serde_json::Value::String(text) => Some(text.clone()),
+        serde_json::Value::String(text) => Some(short(text.clone())),
         serde_json::Value::Null => None,
-        other => Some(other.to_string()),
+        other => Some(short(other.to_string())),
     }
+}
+
+/// Keys are written into frames and state: a long one is known by its hash.
+fn short(key: String) -> String {
+    if key.len() <= KEY_BYTES_MAX { key } else { format!("blake3:{}", blake3::hash(key.as_bytes())) }
 }
 
 #[cfg(test)]
@@ -70,5 +78,8 @@ mod tests {
         assert_eq!(key("/n", full), "5");
         assert_eq!(key("/missing", full), "p");
         assert_eq!(key("/n", Parts { data: Some(b"not json"), ..full }), "p");
+        let long = format!(r#"{{"n":"{}"}}"#, "x".repeat(KEY_BYTES_MAX + 1));
+        let hashed = key("/n", Parts { data: Some(long.as_bytes()), ..full });
+        assert!(hashed.starts_with("blake3:") && hashed.len() == 71, "{hashed}");
     }
 }

@@ -70,15 +70,14 @@ impl Node {
             Awaited::Channel(name) => Signal::Event(self.channel_to_await(name)?),
         };
         let deadline = tokio::time::Instant::now() + timeout;
-        let (number, arrival) = domain.wait_in_flow(flow, signal);
+        let mut wait = domain.wait_in_flow(flow, signal);
         // What was sequenced before the wait began is found by searching, once it is durable; what comes later arrives.
         let found = self.search(flow, signal, domain.visible()).await?;
         if found.is_none()
-            && let Ok(Ok(position)) = tokio::time::timeout_at(deadline, arrival).await
+            && let Ok(Some(position)) = tokio::time::timeout_at(deadline, wait.arrival()).await
         {
             return self.search(flow, signal, position + 1).await;
         }
-        domain.end_wait(flow, number);
         Ok(found)
     }
 

@@ -73,8 +73,8 @@ fn open_journal(config: &Config) -> Result<Arc<dyn Journal>, StartError> {
         },
         limits: journal::Limits {
             segment_bytes_max: settings.segment_bytes_max,
-            // Control frames still find room when publishers are sent away.
-            undurable_bytes_max: settings.undurable_bytes_max.saturating_mul(2),
+            // Control frames still find room when publishers are sent away, and so does one frame of any size.
+            undurable_bytes_max: settings.undurable_bytes_max + 2 * journal::FRAME_BYTES_MAX as u64,
         },
     };
     let journal = SegmentJournal::open(Arc::new(files), options);
