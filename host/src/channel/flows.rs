@@ -1,5 +1,6 @@
 //! Answers about flows: what belongs to one, and the way back from an event to its first cause.
 
+use bytes::Bytes;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -26,14 +27,22 @@ impl Domain {
             return Ok(Some(frame));
         }
         let frames = self.0.journal.read(Position(position), 1).map_err(ReadError::journal)?;
-        Ok(frames.into_iter().next())
+        // A body is a part of the chunk that was read: kept as it is, it would keep all of that.
+        let own = |frame: Frame| Frame { body: Bytes::copy_from_slice(&frame.body), ..frame };
+        Ok(frames.into_iter().next().map(own))
     }
 
     /// Whether `more` events would pass the flow's budget.
     pub fn flow_is_spent(&self, flow: Uuid, more: u64) -> Result<bool, ReadError> {
-        self.0.budget.is_spent(flow, more, || {
-            let frames = self.flow_frames(flow, FLOW_FRAMES_MAX)?;
-            Ok(frames.iter().map(|frame| events_of(frame, flow)).sum())
+        self.0.budget.is_spent(flow, more, |enough| {
+            let mut count = 0;
+            for position in self.0.index.flow(flow, FLOW_FRAMES_MAX).map_err(ReadError::journal)? {
+                count += self.frame_at(position)?.map_or(0, |frame| events_of(&frame, flow));
+                if count >= enough {
+                    break;
+                }
+            }
+            Ok(count)
         })
     }
 

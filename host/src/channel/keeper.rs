@@ -63,28 +63,43 @@ impl Drop for Keeper {
     }
 }
 
-fn run(domain: &Domain, mut store: Option<Store>, stop: &Stop) {
-    let mut written = None;
+fn run(domain: &Domain, store: Option<Store>, stop: &Stop) {
+    let mut behind = Behind { store, pending: None, written: None };
     loop {
         let last = stop.wait();
         if let Err(error) = domain.sweep_expired() {
             tracing::warn!(%error, "expired state was not swept");
         }
-        if written != Some(domain.journal().next()) {
-            match write(domain, store.as_mut()) {
-                Ok(position) => written = Some(position),
-                Err(why) => {
-                    tracing::error!(
-                        why,
-                        "views are not written any more; they are folded again at the next start"
-                    );
-                    return;
-                }
-            }
+        if let Err(why) = behind.write(domain) {
+            tracing::error!(why, "views were not written behind; it is tried again");
         }
-        if last {
+        if last || domain.durable().check().is_err() {
             return;
         }
+    }
+}
+
+/// What is written behind. Rows that could not be written come before any others.
+struct Behind {
+    store: Option<Store>,
+    pending: Option<(Rows, Position)>,
+    written: Option<Position>,
+}
+
+impl Behind {
+    fn write(&mut self, domain: &Domain) -> Result<(), String> {
+        let durable = domain.durable().current();
+        if self.pending.is_none() && self.written != Some(domain.journal().next()) {
+            self.pending = Some(take(domain)?);
+        }
+        if let Some((rows, position)) = &self.pending {
+            if let Some(store) = &mut self.store {
+                store.write(rows, position.0).map_err(|error| error.to_string())?;
+            }
+            self.written = Some(*position);
+            self.pending = None;
+        }
+        domain.0.index.write_closed(durable.0).map_err(|error| error.to_string())
     }
 }
 
@@ -99,25 +114,21 @@ impl Stop {
     }
 }
 
-/// Writes what changed, and says up to which position.
+/// Takes what changed, and waits until it is durable.
 ///
 /// Rows may be newer than the position that is written with them, never older, and all of them are durable: folding
 /// the frames from that position on again ends at the same values.
-fn write(domain: &Domain, store: Option<&mut Store>) -> Result<Position, String> {
-    let (mut rows, states, position) = take(domain);
+fn take(domain: &Domain) -> Result<(Rows, Position), String> {
+    let (mut rows, states, position) = rows(domain);
     for (processor, state) in (0..).zip(states) {
         rows.state.push((processor, state.take_dirty()));
     }
-    let behind = domain.journal().next();
-    domain.durable().wait_blocking(behind).map_err(|error| error.to_string())?;
-    if let Some(store) = store {
-        store.write(&rows, position.0).map_err(|error| error.to_string())?;
-    }
-    domain.0.index.write_closed(behind.0).map_err(|error| error.to_string())?;
-    Ok(position)
+    let end = domain.journal().next();
+    domain.durable().wait_blocking(end).map_err(|error| error.to_string())?;
+    Ok((rows, position))
 }
 
-fn take(domain: &Domain) -> (Rows, Vec<Arc<ProcessorState>>, Position) {
+fn rows(domain: &Domain) -> (Rows, Vec<Arc<ProcessorState>>, Position) {
     let mut owner = domain.owner();
     let rows = owner.world.take_dirty();
     let states = owner.world.processors().iter().map(|processor| processor.state.clone()).collect();

@@ -7,7 +7,7 @@ use crate::journal::Position;
 use crate::model::change::ChannelId;
 
 use super::Domain;
-use super::tail::{Item, items_of};
+use super::tail::{Item, items_of, own_if_sparse};
 
 /// About how many bytes of the journal a reader takes at once.
 const READ_BYTES: usize = 256 << 10;
@@ -121,6 +121,7 @@ impl Reader {
         };
         let frames = inner.journal.read(Position(position), READ_BYTES).map_err(ReadError::journal)?;
         frames.iter().for_each(|frame| items_of(frame, self.channel, self.next, &mut self.ready));
+        own_if_sparse(&mut self.ready, 0, frames.iter().map(|frame| frame.body.len()).sum());
         if self.ready.is_empty() {
             let why =
                 format!("offset {} of channel {} is not at position {position}", self.next, self.channel);
@@ -130,10 +131,32 @@ impl Reader {
     }
 }
 
+/// Looks up events by offset; the next one after the last costs next to nothing.
+pub struct Places {
+    reader: Reader,
+    at: Option<u64>,
+}
+
+impl Places {
+    /// The event at an offset.
+    pub fn at(&mut self, offset: u64) -> Result<Option<Item>, ReadError> {
+        if self.at != Some(offset) {
+            self.reader = Reader::new(self.reader.domain.clone(), self.reader.channel, offset);
+        }
+        self.at = Some(offset + 1);
+        Ok(self.reader.take()?.filter(|item| item.offset == offset))
+    }
+}
+
 impl Domain {
     /// The offset that the next event of a channel gets.
     pub fn channel_end(&self, channel: ChannelId) -> u64 {
         self.look(|world| world.channels().get(channel as usize).map_or(0, |channel| channel.next))
+    }
+
+    /// Looks up events of a channel, in order at best.
+    pub fn places(&self, channel: ChannelId) -> Places {
+        Places { reader: Reader::new(self.clone(), channel, 0), at: None }
     }
 
     /// One event of a channel.

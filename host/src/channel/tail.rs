@@ -11,6 +11,9 @@ use parking_lot::Mutex;
 use crate::journal::Frame;
 use crate::model::change::{Change, Changes, ChannelId};
 
+/// Items that are less than this part of their bytes are sparse.
+const SPARSE: usize = 4;
+
 /// An event as a reader gets it.
 #[derive(Clone, Debug)]
 pub struct Item {
@@ -137,6 +140,7 @@ impl Inner {
 
 /// Takes the events of one channel from `from` on out of a frame.
 pub fn items_of(frame: &Frame, channel: ChannelId, from: u64, out: &mut VecDeque<Item>) {
+    let first = out.len();
     let mut position = frame.position.0;
     for change in Changes::new(&frame.body).map_while(Result::ok) {
         let Change::Event { channel: of, offset, record } = change else { continue };
@@ -145,6 +149,18 @@ pub fn items_of(frame: &Frame, channel: ChannelId, from: u64, out: &mut VecDeque
             out.push_back(Item { offset, position, time_ms: frame.time_ms, record });
         }
         position += 1;
+    }
+    own_if_sparse(out, first, frame.body.len());
+}
+
+/// An item keeps all the bytes that it was read with. Where it and its like are a small part of them, from `first` on, they get
+/// bytes of their own: a reader of few events among many holds no more than a reader of all.
+pub fn own_if_sparse(items: &mut VecDeque<Item>, first: usize, bytes: usize) {
+    let own: usize = items.range(first..).map(|item| item.record.len()).sum();
+    if own * SPARSE < bytes {
+        for item in items.range_mut(first..) {
+            item.record = Bytes::copy_from_slice(&item.record);
+        }
     }
 }
 

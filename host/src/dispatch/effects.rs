@@ -111,7 +111,7 @@ impl Effects {
         if let Some(reply) = outcome.reply() {
             draft.reply(self.processor, cause.work.item.position, flow, reply);
         }
-        Ok(())
+        check_bytes(draft, before)
     }
 
     /// Stops what goes round or explodes.

@@ -23,6 +23,8 @@ pub const BATCH_BYTES_MAX: usize = 256 << 10;
 const LANE_EVENTS_MAX: usize = 512;
 /// The most bytes of events that stand before one lane.
 const LANE_BYTES_MAX: usize = 1 << 20;
+/// The most keys that one processor holds before it reads no more.
+pub const HELD_MAX: usize = 1_000;
 /// The most events that wait behind held keys of one processor before it reads no more.
 pub const WAITING_MAX: usize = 10_000;
 
@@ -125,6 +127,8 @@ pub struct Feeder {
     lanes: Vec<Lane>,
     held: HashMap<Box<str>, HeldKey>,
     waiting: usize,
+    /// Whether the bounds of what may be held, wait or be decided ahead let nothing more be read.
+    blocked: bool,
     /// Attempts so far of events that failed before.
     attempts: BTreeMap<(SubscriptionId, u64), u32>,
     hasher: DefaultHashBuilder,
@@ -175,6 +179,7 @@ impl Feeder {
             lanes: (0..descriptor.concurrency).map(|_| Lane::default()).collect(),
             held: HashMap::new(),
             waiting: 0,
+            blocked: false,
             attempts: domain.look(|world| {
                 world.processors().get(processor as usize).map(|p| p.released.clone()).unwrap_or_default()
             }),
@@ -185,11 +190,17 @@ impl Feeder {
     /// Reads on, and takes the next batch of a lane into `batch`: no key twice.
     pub fn next_batch(&mut self, lane: usize, batch: &mut Picked) -> Result<(), ReadError> {
         batch.clear();
-        if self.lanes.get(lane).is_some_and(|lane| lane.queue.len() < BATCH_EVENTS_MAX) {
-            self.feed()?;
+        loop {
+            if self.lanes.get(lane).is_some_and(|lane| lane.queue.len() < BATCH_EVENTS_MAX) {
+                self.blocked = self.feed()? == Fed::Blocked;
+            }
+            let waiting = self.waiting;
+            while self.take(lane, batch) {}
+            // Where all that was dealt went behind held keys, what comes after it may be free.
+            if !batch.works.is_empty() || self.waiting == waiting {
+                return Ok(());
+            }
         }
-        while self.take(lane, batch) {}
-        Ok(())
     }
 
     /// The lanes that have something to do.
@@ -201,7 +212,7 @@ impl Feeder {
         // Everything below the horizon is visible in every channel, so the lowest position there is the lowest.
         let horizon = self.domain.visible();
         loop {
-            if self.waiting >= WAITING_MAX {
+            if self.waiting >= WAITING_MAX || self.held.len() >= HELD_MAX {
                 return Ok(Fed::Blocked);
             }
             let Some(source) = self.lowest(horizon)? else { return Ok(Fed::All) };
@@ -285,9 +296,9 @@ impl Feeder {
         self.held.entry(work.key().into()).or_default();
     }
 
-    /// Whether so many events wait behind held keys that nothing more is read.
+    /// Whether so much is held, waits behind it or is decided ahead of it that nothing more is read.
     pub fn is_blocked(&self) -> bool {
-        self.waiting >= WAITING_MAX
+        self.blocked
     }
 
     /// The events that wait behind a held key, by key.

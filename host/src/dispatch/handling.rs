@@ -2,7 +2,7 @@
 //! only the one to blame is blamed. It knows no lanes and no queue.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::channel::{Domain, Refused};
 use crate::journal::FRAME_BYTES_MAX;
@@ -55,13 +55,15 @@ pub struct Handling {
     pub logs: Arc<LogBook>,
     /// What it has done.
     pub stats: Arc<Stats>,
+    /// Whether no further call is to begin.
+    pub stopping: AtomicBool,
 }
 
 /// What became of a batch.
 pub enum Handled {
     /// It is sequenced; these of its events are held.
     Committed(Vec<usize>),
-    /// A newer deployment came first: nothing of it happened.
+    /// A newer deployment or a stop came first: what of it did not happen is read again by whoever comes next.
     Fenced,
     /// It could not be committed.
     Failed(String),
@@ -81,6 +83,9 @@ impl Handling {
         let mut all_held = Vec::new();
         for (index, cause) in causes.iter().enumerate() {
             let Some(alone) = batch.only(index) else { continue };
+            if self.stopping.load(Ordering::SeqCst) {
+                return Handled::Fenced;
+            }
             match self.attempt(executor, std::slice::from_ref(cause), &alone) {
                 Handled::Committed(held) if held.is_empty() => {}
                 Handled::Committed(_) => all_held.push(index),

@@ -33,7 +33,7 @@ use calls::ProcessorCalls;
 use pool::Pool;
 use running::{Made, Running};
 
-pub use feeder::{BATCH_EVENTS_MAX, WAITING_MAX};
+pub use feeder::{BATCH_EVENTS_MAX, HELD_MAX, WAITING_MAX};
 pub use handling::Stats;
 pub use logs::{LogBook, LogFilter};
 pub use pool::PoolLimits;
@@ -127,25 +127,7 @@ impl Dispatcher {
     pub fn deploy(&self, version: &Version) -> Result<Deployment, DispatchError> {
         let shared = &self.0;
         let _switching = shared.switching.lock();
-        let executors = shared.warm(version)?;
-        let old = shared.running(version.descriptor().name.as_str());
-        let began = Instant::now();
-        if let Some(old) = &old {
-            shared.drain(old);
-        }
-        let deployed = shared.domain.deploy(version.deployable());
-        let mut deployment = match (deployed, &old) {
-            (Ok(deployment), _) => deployment,
-            (Err(error), old) => {
-                old.iter().for_each(|old| old.go_on());
-                return Err(error.into());
-            }
-        };
-        shared.release(deployment.processor)?;
-        shared.run(version, Arc::new(deployment.clone()), executors);
-        deployment.pauses_us = pauses(old.as_deref(), began, deployment.descriptor.concurrency);
-        shared.domain.switched(deployment.processor, deployment.generation, deployment.pauses_us.clone())?;
-        Ok(deployment)
+        shared.switch(version)
     }
 
     /// Runs a version that is deployed already: after a restart. What it held is tried again.
@@ -184,7 +166,10 @@ impl Dispatcher {
         let _switching = shared.switching.lock();
         let old = shared.running(name.as_str()).ok_or_else(|| DispatchError::Unknown(name.to_string()))?;
         let executors = shared.warm(old.version())?;
-        shared.drain(&old);
+        if !shared.drain(&old) {
+            // A batch is still in flight: only a new generation fences it off.
+            return shared.switch(old.version()).map(drop);
+        }
         shared.release(old.deployment().processor)?;
         shared.run(old.version(), old.deployment().clone(), executors);
         Ok(())
@@ -282,13 +267,39 @@ impl Shared {
         Ok((0..lanes).map(|_| version.executor(calls.clone())).collect::<Result<_, _>>()?)
     }
 
-    /// Past the deadline the generation of the next deployment fences off what is still in flight.
-    fn drain(&self, old: &Running) {
+    fn switch(&self, version: &Version) -> Result<Deployment, DispatchError> {
+        let executors = self.warm(version)?;
+        let old = self.running(version.descriptor().name.as_str());
+        let began = Instant::now();
+        if let Some(old) = &old {
+            self.drain(old);
+        }
+        let mut deployment = match self.domain.deploy(version.deployable()) {
+            Ok(deployment) => deployment,
+            Err(error) => {
+                if let Some(old) = old {
+                    self.run(old.version(), old.deployment().clone(), Vec::new());
+                }
+                return Err(error.into());
+            }
+        };
+        self.release(deployment.processor)?;
+        self.run(version, Arc::new(deployment.clone()), executors);
+        deployment.pauses_us = pauses(old.as_deref(), began, deployment.descriptor.concurrency);
+        self.domain.switched(deployment.processor, deployment.generation, deployment.pauses_us.clone())?;
+        Ok(deployment)
+    }
+
+    /// Says whether nothing is in flight any more. What is, past the deadline, the generation of the next deployment
+    /// fences off.
+    fn drain(&self, old: &Running) -> bool {
         old.stop();
-        if !old.settle(self.config.drain) {
+        let settled = old.settle(self.config.drain);
+        if !settled {
             let name = &old.version().descriptor().name;
             tracing::warn!(processor = %name, "a batch outlived the drain deadline; what it commits will be refused");
         }
+        settled
     }
 
     fn release(&self, processor: ProcessorId) -> Result<(), DispatchError> {
@@ -320,7 +331,7 @@ impl Shared {
         });
         slot.running = Some(running.clone());
         drop(processors);
-        running.go_on();
+        running.start();
     }
 }
 

@@ -107,7 +107,8 @@ impl Running {
         });
         let lanes = lanes.collect();
         let effects = Effects::new(&domain, deployment.processor, &name, channels);
-        let handling = Handling { domain, name, version, deployment, effects, calls, logs, stats };
+        let stopping = AtomicBool::new(false);
+        let handling = Handling { domain, name, version, deployment, effects, calls, logs, stats, stopping };
         Arc::new(Self {
             lanes,
             handling,
@@ -238,14 +239,14 @@ impl Running {
         Ok(causes)
     }
 
-    /// Lets no further batch begin.
+    /// Lets no further call begin, for good.
     pub fn stop(&self) {
+        self.handling.stopping.store(true, Ordering::SeqCst);
         self.feeding.lock().stopped = true;
     }
 
-    /// Takes [`Running::stop`] back.
-    pub fn go_on(self: &Arc<Self>) {
-        self.feeding.lock().stopped = false;
+    /// Begins.
+    pub fn start(self: &Arc<Self>) {
         (0..self.lanes.len()).for_each(|_| self.wake());
     }
 

@@ -455,3 +455,39 @@ fn what_a_guest_says_of_its_fault_is_kept_within_bounds() {
     host.publish("a", &[event(1, "k")]);
     assert_eq!(host.first_fault("p").chars().count(), 2003);
 }
+
+fn rejecting(which: &'static str) -> impl Fn(&NativeCall<'_>, usize, &mut OutcomesBuilder) -> Verdict {
+    move |call, index, _| match call.batch.event(index).is_some_and(|event| event.key().starts_with(which)) {
+        true => Verdict::Reject,
+        false => Verdict::Handled,
+    }
+}
+
+#[test]
+fn a_long_row_of_events_of_a_held_key_holds_up_nobody_behind_it() {
+    let host = host();
+    let row: Vec<_> = (0..2000).map(|n| event(n, "bad")).collect();
+    host.publish("a", &row);
+    host.publish("a", &[event(2000, "good")]);
+    let version = version(descriptor("p", r#"{"channel":"a"}"#, "", 1), "d", rejecting("bad"));
+    host.dispatcher.deploy(&version).unwrap();
+    host.settle("p", 2000);
+    assert_eq!(host.held("p").len(), 1);
+}
+
+#[test]
+fn a_processor_that_holds_too_many_keys_reads_no_more_and_says_so() {
+    let host = host();
+    let keys: Vec<_> = (0..3000).map(|n| event(n, &format!("bad-{n}"))).collect();
+    host.publish("a", &keys);
+    let version = version(descriptor("p", r#"{"channel":"a"}"#, "", 1), "d", rejecting("bad"));
+    let deployment = host.dispatcher.deploy(&version).unwrap();
+    let is_blocked = || host.dispatcher.look(deployment.processor, |running| running.unwrap().is_blocked());
+    let until = std::time::Instant::now() + Duration::from_secs(20);
+    while !is_blocked() {
+        assert!(std::time::Instant::now() < until, "it holds {}", host.held("p").len());
+        std::thread::yield_now();
+    }
+    let held = host.held("p").len();
+    assert!((HELD_MAX..HELD_MAX + 600).contains(&held), "{held}");
+}

@@ -83,7 +83,9 @@ impl Node {
             let events = self.page(id, from, limit).await?;
             let next = events.last().map_or(from, |event| event.offset + 1);
             let moved = self.0.domain.durable().wait(Position(durable.0 + 1));
-            if !events.is_empty() || tokio::time::timeout_at(deadline, moved).await.is_err() {
+            let goes_on =
+                events.is_empty() && matches!(tokio::time::timeout_at(deadline, moved).await, Ok(Ok(())));
+            if !goes_on {
                 return Ok(EventPage { channel: channel.to_string(), events, next });
             }
         }
@@ -249,7 +251,7 @@ impl LaneSide {
         match (self.blocked, held) {
             (true, _) => {
                 let reason =
-                    format!("{held} keys are held and {waiting} events wait behind them, which is the bound");
+                    format!("nothing more is read: {held} keys are held, {waiting} events wait behind them");
                 (ProcessorStatus::Blocked, Some(reason))
             }
             (false, 0) => (ProcessorStatus::Running, None),

@@ -77,9 +77,13 @@ impl Node {
             return Err(DeployError::UnknownProcessor { name: name.to_string() });
         }
         self.0.registry.remove(name).await.map_err(DeployError::from)?;
-        if forget {
+        let still_deployed = self.0.domain.look(|world| {
+            let id = world.processor_id(name.as_str());
+            id.and_then(|id| world.processors().get(id as usize)).is_some_and(|processor| processor.deployed)
+        });
+        if forget || still_deployed {
             let (dispatcher, name) = (self.0.dispatcher.clone(), name.clone());
-            self.blocking(move || dispatcher.undeploy(&name, true)).await?;
+            self.blocking(move || dispatcher.undeploy(&name, forget)).await?;
         }
         self.durable().await
     }

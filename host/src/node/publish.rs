@@ -49,8 +49,9 @@ impl Node {
         let closed = |reason: String| PublishError::Closed { reason };
         domain.durable().wait(Position(end)).await.map_err(|error| closed(error.to_string()))?;
         let id = domain.look(|world| world.channel_id(channel.as_str())).unwrap_or_default();
+        let mut places = domain.places(id);
         let accepted = events.into_iter().zip(admitted).map(|(event, admitted)| {
-            let item = domain.event_at(id, admitted.offset).map_err(|error| closed(error.to_string()))?;
+            let item = places.at(admitted.offset).map_err(|error| closed(error.to_string()))?;
             accepted(channel, event, admitted, item.as_ref())
                 .ok_or_else(|| closed("an event is missing".to_owned()))
         });
@@ -72,7 +73,9 @@ impl Node {
         let deadline = tokio::time::Instant::now() + timeout;
         let mut wait = domain.wait_in_flow(flow, signal);
         // What was sequenced before the wait began is found by searching, once it is durable; what comes later arrives.
-        let found = self.search(flow, signal, domain.visible()).await?;
+        // Through the owner's lock: a frame that is just being folded is one or the other.
+        let end = domain.look(|_| domain.visible());
+        let found = self.search(flow, signal, end).await?;
         if found.is_none()
             && let Ok(Some(position)) = tokio::time::timeout_at(deadline, wait.arrival()).await
         {

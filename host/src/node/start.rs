@@ -125,14 +125,23 @@ fn resume_deployed(
     let resume = |deployment: &Arc<Deployment>| {
         let name = &deployment.descriptor.name;
         match resume(dispatcher, engine, components_dir, deployment) {
-            Ok(()) => Some(Running::from(&**deployment)),
+            Ok(()) => Running::from(&**deployment),
             Err(why) => {
                 tracing::error!(processor = %name, why, "a deployed processor was not started");
-                None
+                not_running(deployment)
             }
         }
     };
-    deployed.iter().filter_map(resume).collect()
+    deployed.iter().map(resume).collect()
+}
+
+/// No bytes run: its file is a new version if it is there, and a removal if it is not; the bytes that ran stay kept.
+fn not_running(deployment: &Deployment) -> Running {
+    Running {
+        digest: String::new(),
+        previous_digest: Some(deployment.digest.clone()),
+        ..Running::from(deployment)
+    }
 }
 
 fn resume(
