@@ -140,6 +140,28 @@ pub enum ConfigError {
     },
 }
 
+impl Settings {
+    /// Refuses values with which nothing works.
+    fn check(&self) -> Result<(), String> {
+        const MIB: u64 = 1 << 20;
+        let Self { journal, limits, .. } = self;
+        let least = [
+            ("journal.segment_bytes_max", journal.segment_bytes_max, MIB),
+            ("journal.undurable_bytes_max", journal.undurable_bytes_max, MIB),
+            ("limits.hops_max", limits.hops_max.into(), 1),
+            ("limits.flow_events_max", limits.flow_events_max, 1),
+            ("limits.workers", limits.workers.map_or(1, |workers| workers as u64), 1),
+            ("limits.threads_max", limits.threads_max as u64, 1),
+        ];
+        match least.into_iter().find(|(_, value, least)| value < least) {
+            Some((key, value, least)) => {
+                Err(format!("{key} = {value} is too small; choose at least {least}"))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
 impl Config {
     /// Reads `baton.toml` in `dir`, if there is one.
     pub fn load(dir: &Path) -> Result<Self, ConfigError> {
@@ -148,8 +170,12 @@ impl Config {
         }
         let file = dir.join("baton.toml");
         let settings = match std::fs::read_to_string(&file) {
-            Ok(text) => toml::from_str(&text)
-                .map_err(|error| ConfigError::Invalid { file, message: error.to_string() })?,
+            Ok(text) => {
+                let invalid = |message: String| ConfigError::Invalid { file: file.clone(), message };
+                let settings: Settings = toml::from_str(&text).map_err(|error| invalid(error.to_string()))?;
+                settings.check().map_err(invalid)?;
+                settings
+            }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Settings::default(),
             Err(source) => return Err(ConfigError::Unreadable { file, source }),
         };
@@ -213,6 +239,16 @@ mod tests {
         assert_eq!(config.settings.journal.durability, Durability::Os);
         let name = ProcessorName::new("inventory").unwrap();
         assert_eq!(config.settings.processor[&name].config["level"], "5");
+    }
+
+    #[test]
+    fn a_value_with_which_nothing_works_is_refused_by_its_key() {
+        for text in ["[limits]\nhops_max = 0", "[limits]\nworkers = 0", "[journal]\nundurable_bytes_max = 0"]
+        {
+            let error = load(text).unwrap_err().to_string();
+            let key = text.split(['\n', ' ']).nth(1).unwrap();
+            assert!(error.contains(key) && error.contains("choose at least"), "{error}");
+        }
     }
 
     #[test]

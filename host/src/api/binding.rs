@@ -3,7 +3,8 @@
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use bytes::Bytes;
-use serde_json::Value;
+use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
 use super::header_text;
 use crate::model::event::{EVENT_BYTES_MAX, Event, EventError, Extension};
@@ -67,11 +68,8 @@ pub enum BindingError {
         bytes: usize,
     },
     /// A batch has too many events.
-    #[error("the batch has {count} events; at most {BATCH_EVENTS_MAX}; send the rest in a batch of its own")]
-    BatchTooLarge {
-        /// How many it has.
-        count: usize,
-    },
+    #[error("the batch has more than {BATCH_EVENTS_MAX} events; send the rest in a batch of its own")]
+    BatchTooLarge,
 }
 
 impl BindingError {
@@ -84,7 +82,7 @@ impl BindingError {
             Self::Header { .. } => "bad-header",
             Self::BadEvent { .. } => "bad-event",
             Self::EventTooLarge { .. } => "event-too-large",
-            Self::BatchTooLarge { .. } => "batch-too-large",
+            Self::BatchTooLarge => "batch-too-large",
         }
     }
 }
@@ -123,26 +121,63 @@ fn format_error(headers: &HeaderMap) -> BindingError {
     BindingError::Format { content_type: content_type(headers).unwrap_or_default().to_owned() }
 }
 
-fn json(body: &[u8]) -> Result<Value, BindingError> {
+fn json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, BindingError> {
     serde_json::from_slice(body).map_err(|error| BindingError::NotJson { why: error.to_string() })
 }
 
-fn event_from_json(index: usize, value: Value) -> Result<Event, BindingError> {
-    Event::from_json(value).map_err(|error| BindingError::BadEvent { index, error })
+fn event_from_json(index: usize, event: &RawValue) -> Result<Event, BindingError> {
+    Event::from_json(event.get()).map_err(|error| BindingError::BadEvent { index, error })
 }
 
 fn batch(body: &[u8]) -> Result<Vec<Event>, BindingError> {
-    let Value::Array(values) = json(body)? else {
+    if body.trim_ascii_start().first() != Some(&b'[') {
+        json::<&RawValue>(body)?;
         let why = "a batch is a JSON array of events".to_owned();
-        return Err(BindingError::BadEvent {
-            index: 0,
-            error: EventError { attribute: ".".to_owned(), why },
-        });
-    };
-    if values.len() > BATCH_EVENTS_MAX {
-        return Err(BindingError::BatchTooLarge { count: values.len() });
+        let error = EventError { attribute: ".".to_owned(), why };
+        return Err(BindingError::BadEvent { index: 0, error });
     }
-    values.into_iter().enumerate().map(|(index, value)| event_from_json(index, value)).collect()
+    let events: BatchEvents<'_> = json(body)?;
+    if events.more {
+        return Err(BindingError::BatchTooLarge);
+    }
+    events.first.into_iter().enumerate().map(|(index, event)| event_from_json(index, event)).collect()
+}
+
+/// The events of a batch up to the bound, as they are written: what is past it takes no memory.
+struct BatchEvents<'a> {
+    first: Vec<&'a RawValue>,
+    more: bool,
+}
+
+impl<'de> Deserialize<'de> for BatchEvents<'de> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_seq(BatchVisitor)
+    }
+}
+
+struct BatchVisitor;
+
+impl<'de> Visitor<'de> for BatchVisitor {
+    type Value = BatchEvents<'de>;
+
+    fn expecting(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        to.write_str("a JSON array of events")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut events: A) -> Result<Self::Value, A::Error> {
+        let mut first = Vec::new();
+        while first.len() < BATCH_EVENTS_MAX {
+            match events.next_element()? {
+                Some(event) => first.push(event),
+                None => return Ok(BatchEvents { first, more: false }),
+            }
+        }
+        let mut more = false;
+        while events.next_element::<IgnoredAny>()?.is_some() {
+            more = true;
+        }
+        Ok(BatchEvents { first, more })
+    }
 }
 
 fn binary(headers: &HeaderMap, body: Bytes) -> Result<Event, BindingError> {
@@ -159,7 +194,18 @@ fn binary(headers: &HeaderMap, body: Bytes) -> Result<Event, BindingError> {
             set_attribute(&mut event, attribute, header_value(headers, name, value)?)?;
         }
     }
+    take_trace(&mut event, headers);
     Ok(event)
+}
+
+/// The trace of the request (W3C) is the event's, unless the event says another.
+fn take_trace(event: &mut Event, headers: &HeaderMap) {
+    for name in ["traceparent", "tracestate"] {
+        if let Some(value) = headers.get(name).and_then(|value| value.to_str().ok()) {
+            let value = || Extension::Text(value.to_owned());
+            event.extensions.entry(name.to_owned()).or_insert_with(value);
+        }
+    }
 }
 
 fn header_value(headers: &HeaderMap, name: &HeaderName, value: &HeaderValue) -> Result<String, BindingError> {
@@ -191,7 +237,7 @@ fn set_attribute(event: &mut Event, attribute: &str, value: String) -> Result<()
 }
 
 fn not_an_event(headers: &HeaderMap, body: &[u8]) -> BindingError {
-    let members = serde_json::from_slice::<Value>(body).ok();
+    let members = serde_json::from_slice::<serde_json::Value>(body).ok();
     let found = if headers.keys().any(|name| name.as_str().starts_with("ce-")) {
         "there are ce- headers, and ce-specversion is not among them".to_owned()
     } else if members.is_some_and(|value| value.get("specversion").is_some()) {

@@ -11,7 +11,7 @@ fn read(headers: &[(&'static str, &str)], body: &str) -> Result<Vec<Event>, Bind
     read_events(&headers, Bytes::copy_from_slice(body.as_bytes()))
 }
 
-fn minimal(id: &str) -> Value {
+fn minimal(id: &str) -> serde_json::Value {
     json!({"specversion": "1.0", "id": id, "source": "/shop", "type": "order"})
 }
 
@@ -110,7 +110,7 @@ fn what_is_too_large_is_refused() {
     let error = read(&BINARY, &"x".repeat(EVENT_BYTES_MAX + 1)).unwrap_err();
     assert_eq!(error.code(), "event-too-large");
     assert!(read(&BINARY, &"x".repeat(EVENT_BYTES_MAX)).is_ok());
-    let body = Value::from(vec![minimal("1"); BATCH_EVENTS_MAX + 1]).to_string();
+    let body = serde_json::Value::from(vec![minimal("1"); BATCH_EVENTS_MAX + 1]).to_string();
     assert_eq!(read(&[("content-type", BATCH)], &body).unwrap_err().code(), "batch-too-large");
 }
 

@@ -21,8 +21,10 @@ const PAGE_EVENTS_MAX: usize = 1000;
 const PAGE_WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// `GET /v1/channels`
-pub async fn list(State(node): State<Node>, _: Params<NoParams>) -> Json<ChannelList> {
-    Json(ChannelList { channels: node.channels() })
+pub async fn list(State(node): State<Node>, _: Params<NoParams>) -> Result<Json<ChannelList>, Refusal> {
+    let channels = node.channels();
+    node.until_durable().await?;
+    Ok(Json(ChannelList { channels }))
 }
 
 /// `GET /v1/channels/{name}`
@@ -32,7 +34,9 @@ pub async fn show(
     _: Params<NoParams>,
 ) -> Result<Json<ChannelReport>, Refusal> {
     let unknown = || ReadError::UnknownChannel { name: name.to_string() };
-    Ok(Json(node.channel(&name).ok_or_else(unknown)?))
+    let channel = node.channel(&name).ok_or_else(unknown)?;
+    node.until_durable().await?;
+    Ok(Json(channel))
 }
 
 /// The query of a page.

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::problem::Refusal;
 use crate::model::time::parse_duration;
@@ -58,11 +59,29 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
 #[serde(deny_unknown_fields)]
 pub struct NoParams {}
 
-/// Reads the body within the bounds of its route.
-pub async fn read_body(request: Request, bytes_max: usize) -> Result<Bytes, Refusal> {
+/// The most bytes of bodies that are read at one time, in all requests together.
+const BODIES_KIB_MAX: usize = 256 << 10;
+
+static BODIES: Semaphore = Semaphore::const_new(BODIES_KIB_MAX);
+
+/// Room for one body; it is given back when this is dropped.
+pub type Room = SemaphorePermit<'static>;
+
+fn room(request: &Request, bytes_max: usize) -> Result<Room, Refusal> {
+    let length =
+        request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let bytes: usize = length.map_or(bytes_max, |length: usize| length.min(bytes_max));
+    BODIES
+        .try_acquire_many((bytes >> 10) as u32 + 1)
+        .map_err(|_| Refusal::unavailable("busy", "too many large requests come at one time").retry_after(1))
+}
+
+/// Reads the body within the bounds of its route. The room is to be kept as long as the body is.
+pub async fn read_body(request: Request, bytes_max: usize) -> Result<(Bytes, Room), Refusal> {
+    let room = room(&request, bytes_max)?;
     let body = tokio::time::timeout(BODY_TIME_MAX, Bytes::from_request(request, &())).await;
     match body {
-        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Ok(bytes)) => Ok((bytes, room)),
         Ok(Err(rejection)) => Err(body_refusal(&rejection, bytes_max)),
         Err(_) => {
             let detail = format!("the body did not arrive within {} s", BODY_TIME_MAX.as_secs());

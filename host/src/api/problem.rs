@@ -122,9 +122,7 @@ impl From<BindingError> for Refusal {
         let (code, detail) = (error.code(), error.to_string());
         match error {
             BindingError::Format { .. } => Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, code, detail),
-            BindingError::EventTooLarge { .. } | BindingError::BatchTooLarge { .. } => {
-                Self::too_large(code, detail)
-            }
+            BindingError::EventTooLarge { .. } | BindingError::BatchTooLarge => Self::too_large(code, detail),
             _ => Self::bad_request(code, detail),
         }
     }

@@ -24,7 +24,7 @@ fn unknown(name: &ProcessorName) -> Refusal {
 
 /// `GET /v1/processors`
 pub async fn list(State(node): State<Node>, _: Params<NoParams>) -> Json<ProcessorList> {
-    Json(ProcessorList { processors: node.processors() })
+    Json(ProcessorList { processors: node.processors(), problems: node.problems() })
 }
 
 /// `GET /v1/processors/{name}`
@@ -50,8 +50,9 @@ pub async fn deploy(
     Params(params): Params<DeployParams>,
     request: Request,
 ) -> Result<Response, Refusal> {
-    let component = read_body(request, COMPONENT_BYTES_MAX).await?;
+    let (component, _room) = read_body(request, COMPONENT_BYTES_MAX).await?;
     if params.wait == Some(false) {
+        node.check_component(&name, &component)?;
         tokio::spawn(async move {
             if let Err(error) = node.deploy(&name, component).await {
                 tracing::warn!(processor = %name, code = error.code(), "a component was not deployed: {error}");
@@ -105,6 +106,7 @@ pub async fn state(
 ) -> Result<Json<StateList>, Refusal> {
     let limit = at_most("limit", params.limit.unwrap_or(ROWS_DEFAULT), ROWS_MAX)?;
     let entries = node.state(&name, params.key.as_deref(), limit).ok_or_else(|| unknown(&name))?;
+    node.until_durable().await?;
     Ok(Json(StateList { processor: name.into(), entries }))
 }
 

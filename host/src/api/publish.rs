@@ -47,7 +47,10 @@ pub async fn publish(
 ) -> Result<Response, Refusal> {
     let wish = wish(params)?;
     let headers = request.headers().clone();
-    let events = read_events(&headers, read_body(request, PUBLISH_BYTES_MAX).await?)?;
+    let events = {
+        let (body, _room) = read_body(request, PUBLISH_BYTES_MAX).await?;
+        read_events(&headers, body)?
+    };
     if wish.is_some() && events.len() != 1 {
         let detail = format!("wait needs exactly one event; the request has {}", events.len());
         return Err(Refusal::bad_request("wait-needs-one-event", detail));

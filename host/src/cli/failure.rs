@@ -3,6 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
+use crate::config::ConfigError;
 use crate::model::report::Problem;
 
 /// What the exit code says; `baton --help` lists them.
@@ -43,6 +44,15 @@ impl Failure {
     /// A failure with exit code 1.
     pub fn failed(message: impl Into<String>) -> Self {
         Self::new(Exit::Failed, message)
+    }
+
+    /// A folder or `baton.toml` that cannot be used.
+    pub fn config(error: &ConfigError) -> Self {
+        let exit = match error {
+            ConfigError::NoFolder { .. } => Exit::NotFound,
+            _ => Exit::Failed,
+        };
+        Self::new(exit, error.to_string())
     }
 
     /// What the host refused.

@@ -42,7 +42,7 @@ pub struct VerifyArgs {
 /// Reads the journal.
 pub fn run(command: JournalCommand, shared: &Shared) -> Result<(), Failure> {
     let JournalCommand::Verify(args) = command;
-    let mut config = Config::load(&args.dir).map_err(|error| Failure::failed(error.to_string()))?;
+    let mut config = Config::load(&args.dir).map_err(|error| Failure::config(&error))?;
     config.data_dir = args.data.unwrap_or(config.data_dir);
     let folder = config.journal_dir();
     if !folder.is_dir() {

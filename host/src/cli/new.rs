@@ -63,8 +63,32 @@ fn crate_name(name: &ProcessorName) -> Result<&str, Failure> {
         let why = "it names a crate too: start with a letter and leave out '.'";
         return Err(Failure::new(Exit::Usage, format!("'{name}' cannot be used here: {why}")));
     }
+    if RESERVED.contains(&name) {
+        let why = "Rust or the processor's own dependencies have that name; choose another";
+        return Err(Failure::new(Exit::Usage, format!("'{name}' cannot be used here: {why}")));
+    }
     Ok(name)
 }
+
+/// Names that cargo would take and rustc would not, or that the template depends on.
+const RESERVED: [&str; 16] = [
+    "alloc",
+    "async",
+    "baton-sdk",
+    "core",
+    "crate",
+    "enum",
+    "fn",
+    "loop",
+    "match",
+    "proc-macro",
+    "self",
+    "serde",
+    "std",
+    "super",
+    "test",
+    "type",
+];
 
 /// The right-hand side of the dependency on the SDK in a manifest.
 fn sdk_dependency(given: Option<&str>) -> Result<String, Failure> {

@@ -7,6 +7,7 @@ use super::client::{Ask, query};
 use super::failure::Failure;
 use super::inspect::render_descriptor;
 use super::output::{Style, Tone, clean, counted, fault_lines, short, wrap};
+use super::status::file_trouble;
 use super::table::{number, table, text, toned, trouble};
 use crate::model::name::ProcessorName;
 use crate::model::report::{
@@ -48,7 +49,8 @@ pub fn run(command: ProcessorCommand, shared: &Shared) -> Result<(), Failure> {
     let path = |name: &ProcessorName| format!("/v1/processors/{name}");
     match command {
         ProcessorCommand::Ls => out.show(&client.get::<ProcessorList>("/v1/processors")?, |list, style| {
-            render_list(&list.processors, style)
+            let problems = list.problems.iter().map(|problem| format!("\n{}", file_trouble(problem, style)));
+            render_list(&list.processors, style) + &problems.collect::<String>()
         }),
         ProcessorCommand::Show { name } => {
             out.show(&client.get::<ProcessorReport>(path(&name))?, render_processor)

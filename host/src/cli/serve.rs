@@ -6,11 +6,13 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Shared;
 use super::failure::Failure;
 use super::output::{Style, Tone};
+use super::progress;
 use crate::config::Config;
 use crate::node::Node;
 use crate::{api, telemetry};
@@ -48,7 +50,7 @@ struct Started {
 /// Runs the host.
 pub fn run(args: ServeArgs, shared: &Shared) -> Result<(), Failure> {
     telemetry::start_log("info");
-    let mut config = Config::load(&args.dir).map_err(|error| Failure::failed(error.to_string()))?;
+    let mut config = Config::load(&args.dir).map_err(|error| Failure::config(&error))?;
     config.listen = args.listen.unwrap_or(config.listen);
     config.data_dir = args.data.unwrap_or(config.data_dir);
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -69,7 +71,10 @@ async fn serve(config: Config, shared: &Shared) -> Result<(), Failure> {
         processors: absolute(config.processors_dir()),
         data: absolute(config.data_dir.clone()),
     };
-    let node = Node::start(config).await.map_err(|error| Failure::failed(error.to_string()))?;
+    // A long journal is read again after a crash: somebody waits and should see why.
+    let start = || Handle::current().block_on(Node::start(config));
+    let node = tokio::task::block_in_place(|| progress::during("reading the journal".to_owned(), start));
+    let node = node.map_err(|error| Failure::failed(error.to_string()))?;
     shared.out().show(&started, render_started)?;
     api::serve(listener, node.clone(), shutdown).await;
     node.stop().await;

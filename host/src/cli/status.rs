@@ -76,7 +76,8 @@ fn processor_trouble(report: &ProcessorReport, style: Style) -> Option<String> {
     Some(text)
 }
 
-fn file_trouble(problem: &FileProblem, style: Style) -> String {
+/// A file that does not run.
+pub fn file_trouble(problem: &FileProblem, style: Style) -> String {
     let head = format!("{} ({}) does not run, since {}", clean(&problem.file), problem.code, problem.since);
     block("FILE", &head, &problem.message, style)
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 /// The largest event, attributes and data together.
@@ -165,14 +166,15 @@ impl Event {
         self
     }
 
-    /// Reads the CloudEvents JSON format. It is not yet checked: see [`Event::check`].
-    pub fn from_json(value: Value) -> Result<Self, EventError> {
-        let Value::Object(mut members) = value else {
+    /// Reads the CloudEvents JSON format. It is not yet checked: see [`Event::check`]. JSON data is taken over as it is
+    /// written: numbers keep all their digits.
+    pub fn from_json(text: &str) -> Result<Self, EventError> {
+        let Ok(mut members) = serde_json::from_str::<Members<'_>>(text) else {
             return refuse(".", "an event in JSON is an object");
         };
-        match members.remove("specversion") {
-            Some(Value::String(version)) if version == "1.0" => {}
-            Some(other) => return refuse("specversion", format!("{other} is not \"1.0\"")),
+        match take_text(&mut members, "specversion")?.as_deref() {
+            Some("1.0") => {}
+            Some(other) => return refuse("specversion", format!("\"{other}\" is not \"1.0\"")),
             None => return refuse("specversion", "is required: \"1.0\""),
         }
         let mut event = Self {
@@ -186,15 +188,15 @@ impl Event {
             ..Self::default()
         };
         event.take_data(&mut members)?;
-        for (name, value) in members {
-            if let Some(value) = extension_from_json(&name, value)? {
+        for (name, raw) in members {
+            if let Some(value) = extension_from_json(&name, value_of(raw))? {
                 event.extensions.insert(name, value);
             }
         }
         Ok(event)
     }
 
-    fn take_data(&mut self, members: &mut Map<String, Value>) -> Result<(), EventError> {
+    fn take_data(&mut self, members: &mut Members<'_>) -> Result<(), EventError> {
         let base64 = take_text(members, "data_base64")?;
         self.data = match (members.remove("data"), base64) {
             (Some(_), Some(_)) => return refuse("data", "both data and data_base64 are there; keep one"),
@@ -203,13 +205,19 @@ impl Event {
                 Ok(bytes) => Some(bytes.into()),
                 Err(error) => return refuse("data_base64", error.to_string()),
             },
-            (Some(Value::String(text)), None) if !self.data_is_json() => Some(text.into_bytes().into()),
-            (Some(value), None) => {
-                self.datacontenttype.get_or_insert_with(|| "application/json".to_owned());
-                Some(value.to_string().into_bytes().into())
-            }
+            (Some(raw), None) => Some(self.data_of(raw)),
         };
         Ok(())
+    }
+
+    fn data_of(&mut self, raw: &RawValue) -> Bytes {
+        if !self.data_is_json()
+            && let Value::String(text) = value_of(raw)
+        {
+            return text.into();
+        }
+        self.datacontenttype.get_or_insert_with(|| "application/json".to_owned());
+        raw.get().to_owned().into()
     }
 
     /// Writes the CloudEvents JSON format.
@@ -289,8 +297,15 @@ fn check_text(name: &str, value: &str) -> Result<(), EventError> {
     }
 }
 
-fn take_text(members: &mut Map<String, Value>, name: &str) -> Result<Option<String>, EventError> {
-    match members.remove(name) {
+/// The members of an event's JSON, as they are written.
+type Members<'a> = BTreeMap<String, &'a RawValue>;
+
+fn value_of(raw: &RawValue) -> Value {
+    serde_json::from_str(raw.get()).unwrap_or_default()
+}
+
+fn take_text(members: &mut Members<'_>, name: &str) -> Result<Option<String>, EventError> {
+    match members.remove(name).map(value_of) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
         Some(other) => refuse(name, format!("{other} is not a string")),
@@ -319,7 +334,7 @@ mod tests {
     use serde_json::json;
 
     fn read(value: Value) -> Result<Event, EventError> {
-        let event = Event::from_json(value)?;
+        let event = Event::from_json(&value.to_string())?;
         event.check()?;
         Ok(event)
     }
@@ -338,6 +353,13 @@ mod tests {
             event.as_object_mut().unwrap().extend(data.as_object().unwrap().clone());
             assert_eq!(read(event.clone()).unwrap().to_json(), event);
         }
+    }
+
+    #[test]
+    fn data_keeps_its_digits() {
+        let text = r#"{"specversion":"1.0","id":"1","source":"/","type":"t","data":{"n":12345678901234567890123,"x":0.10}}"#;
+        let event = Event::from_json(text).unwrap();
+        assert_eq!(event.data.unwrap(), r#"{"n":12345678901234567890123,"x":0.10}"#);
     }
 
     #[test]
@@ -367,8 +389,9 @@ mod tests {
     #[test]
     fn attributes_of_the_host_are_not_taken_from_outside() {
         let outside = Event::from_json(
-            json!({"specversion": "1.0", "id": "1", "source": "/", "type": "t", "correlationid": "c",
-            "causationid": "x", "sequence": "4", "recordedtime": "2026-01-31T12:00:00Z", "traceparent": "00"}),
+            &json!({"specversion": "1.0", "id": "1", "source": "/", "type": "t", "correlationid": "c",
+            "causationid": "x", "sequence": "4", "recordedtime": "2026-01-31T12:00:00Z", "traceparent": "00"})
+            .to_string(),
         );
         let outside = outside.unwrap().from_outside();
         assert_eq!(outside.check(), Ok(()));

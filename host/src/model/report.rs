@@ -59,6 +59,8 @@ pub struct ChannelList {
 pub struct ProcessorList {
     /// By name.
     pub processors: Vec<ProcessorReport>,
+    /// Files in the folder that do not run.
+    pub problems: Vec<FileProblem>,
 }
 
 /// All deployments.

@@ -14,8 +14,8 @@ use crate::model::deployment::Deployment;
 use crate::model::name::{ChannelName, ProcessorName};
 use crate::model::record::Record;
 use crate::model::report::{
-    ChannelReport, EventPage, FlowReport, HeldReport, LogLine, ProcessorReport, ProcessorStatus, Recorded,
-    StateEntry, StatusReport,
+    ChannelReport, EventPage, FileProblem, FlowReport, HeldReport, LogLine, ProcessorReport, ProcessorStatus,
+    Recorded, StateEntry, StatusReport,
 };
 use crate::model::time::rfc3339;
 use crate::telemetry::{Gauge, render_metrics};
@@ -98,12 +98,24 @@ impl Node {
         page.map_err(|error| ReadError::Journal { why: error.to_string() })?
     }
 
-    /// All processors, by name.
+    /// Waits until everything that is sequenced now is durable: what was seen before the call cannot be taken back after it.
+    pub async fn until_durable(&self) -> Result<(), ReadError> {
+        let end = Position(self.0.domain.visible());
+        let durable = self.0.domain.durable().wait(end).await;
+        durable.map_err(|error| ReadError::Journal { why: error.to_string() })
+    }
+
+    /// All processors, by name; those that were forgotten are left out.
     pub fn processors(&self) -> Vec<ProcessorReport> {
         let count = self.0.domain.look(|world| world.processors().len() as ProcessorId);
         let mut processors: Vec<_> = (0..count).filter_map(|id| self.processor_report(id)).collect();
         processors.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         processors
+    }
+
+    /// Files in the folder that do not run, and what to do.
+    pub fn problems(&self) -> Vec<FileProblem> {
+        self.0.registry.problems()
     }
 
     /// One processor.
@@ -167,7 +179,7 @@ impl Node {
             durable_position: domain.durable().current().0,
             channels: domain.look(|world| world.channels().len() as u64),
             processors: self.processors(),
-            problems: self.0.registry.problems(),
+            problems: self.problems(),
         }
     }
 
@@ -210,6 +222,9 @@ impl LaneSide {
     fn report(&self, world: &World, id: ProcessorId) -> Option<ProcessorReport> {
         let processor = world.processors().get(id as usize)?;
         let deployment = processor.deployment.as_ref()?;
+        if !processor.deployed && processor.subscriptions.is_empty() {
+            return None;
+        }
         let (status, reason) = self.status(processor);
         let waits = |s: SubscriptionId| self.waiting.iter().filter(|(_, of, _)| *of == s).count() as u64;
         let subscriptions =

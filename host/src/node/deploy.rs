@@ -10,6 +10,7 @@ use crate::model::deployment::Deployment;
 use crate::model::name::ProcessorName;
 use crate::model::report::{DeployReport, ProcessorReport};
 use crate::registry::{Answer, FileFault, PutError, Wanted};
+use crate::runtime;
 
 use super::{DeployError, Node};
 
@@ -60,6 +61,20 @@ impl Node {
         };
         self.durable().await?;
         Ok(report)
+    }
+
+    /// Says whether a component could be deployed under a name, without running or compiling it.
+    pub fn check_component(&self, name: &ProcessorName, component: &[u8]) -> Result<(), DeployError> {
+        let invalid = |error: runtime::Error| DeployError::Invalid {
+            code: error.code().to_owned(),
+            message: error.to_string(),
+        };
+        let inspected = runtime::inspect(component).map_err(invalid)?;
+        inspected.check_imports().map_err(invalid)?;
+        match inspected.descriptor.name {
+            found if found == *name => Ok(()),
+            found => Err(DeployError::NameMismatch { asked: name.to_string(), found: found.to_string() }),
+        }
     }
 
     fn receipt(&self, name: &ProcessorName, digest: &str) -> Result<Deployment, DeployError> {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use crate::channel::{Admitted, Domain, Item, Signal};
@@ -66,30 +67,40 @@ impl Node {
         timeout: Duration,
     ) -> Result<Option<Answer>, ReadError> {
         let domain = &self.0.domain;
+        let deadline = Instant::now() + timeout;
         let signal = match awaited {
             Awaited::Reply => Signal::Reply,
-            Awaited::Channel(name) => Signal::Event(self.channel_to_await(name)?),
+            Awaited::Channel(name) => match self.channel_to_await(name, deadline).await {
+                Some(id) => Signal::Event(id),
+                None => return Ok(None),
+            },
         };
-        let deadline = tokio::time::Instant::now() + timeout;
         let mut wait = domain.wait_in_flow(flow, signal);
         // What was sequenced before the wait began is found by searching, once it is durable; what comes later arrives.
         // Through the owner's lock: a frame that is just being folded is one or the other.
         let end = domain.look(|_| domain.visible());
         let found = self.search(flow, signal, end).await?;
         if found.is_none()
-            && let Ok(Some(position)) = tokio::time::timeout_at(deadline, wait.arrival()).await
+            && let Ok(Some(position)) = timeout_at(deadline, wait.arrival()).await
         {
             return self.search(flow, signal, position + 1).await;
         }
         Ok(found)
     }
 
-    /// A channel can be awaited before its first event.
-    fn channel_to_await(&self, name: &ChannelName) -> Result<ChannelId, ReadError> {
+    /// A channel can be awaited before it exists: it begins with its first event. `None` when the time is over.
+    async fn channel_to_await(&self, name: &ChannelName, deadline: Instant) -> Option<ChannelId> {
         let domain = &self.0.domain;
-        domain.create_channel(name).map_err(|error| ReadError::Journal { why: error.to_string() })?;
-        let id = domain.look(|world| world.channel_id(name.as_str()));
-        id.ok_or_else(|| ReadError::UnknownChannel { name: name.to_string() })
+        loop {
+            let durable = domain.durable().current();
+            if let Some(id) = domain.look(|world| world.channel_id(name.as_str())) {
+                return Some(id);
+            }
+            let moved = domain.durable().wait(durable.plus(1));
+            if !matches!(timeout_at(deadline, moved).await, Ok(Ok(()))) {
+                return None;
+            }
+        }
     }
 
     /// Searches a flow, once everything below `end` is durable.

@@ -2,7 +2,10 @@
 
 use super::bindings::{AttributeRow, EmitRow, OutcomeRow, OutcomeRows, Span, WriteRow};
 use super::error::CallError;
-use super::limits::STATE_NAME_BYTES_MAX;
+use super::limits::{OUTCOMES_BYTES_MAX, STATE_NAME_BYTES_MAX};
+
+/// The most bytes that the texts of one call's outcomes may have together.
+const TEXT_BYTES_MAX: u64 = 2 * OUTCOMES_BYTES_MAX as u64;
 
 /// Refuses rows that do not hold what the contract promises for a batch of `events`.
 pub(super) fn check(rows: &OutcomeRows, events: usize) -> Result<(), CallError> {
@@ -19,12 +22,46 @@ impl Check<'_> {
         if outcomes.len() != events {
             return Err(CallError::malformed(format!("{} outcomes for {events} events", outcomes.len())));
         }
+        self.volume()?;
         self.count("emits", outcomes.iter().map(|row| row.emits_count), emits.len())?;
         self.count("writes", outcomes.iter().map(|row| row.writes_count), writes.len())?;
         outcomes.iter().try_for_each(|row| self.outcome(row))?;
         emits.iter().try_for_each(|row| self.emit(row))?;
+        self.attribute_rows()?;
         writes.iter().try_for_each(|row| self.write(row))?;
         attributes.iter().try_for_each(|row| self.attribute(row))
+    }
+
+    /// Spans may share bytes: without this bound, looking at every text could take for ever, outside the guest's time.
+    fn volume(&self) -> Result<(), CallError> {
+        let OutcomeRows { outcomes, emits, writes, attributes, .. } = self.rows;
+        let lens =
+            outcomes
+                .iter()
+                .map(|row| row.note)
+                .chain(emits.iter().flat_map(|row| {
+                    [row.channel, row.ty, row.subject, row.partitionkey, row.datacontenttype]
+                }))
+                .chain(writes.iter().map(|row| row.name))
+                .chain(attributes.iter().flat_map(|row| [row.name, row.value]))
+                .map(|span| u64::from(span.len));
+        let texts: u64 = lens.sum();
+        if texts > TEXT_BYTES_MAX {
+            let why = format!("its texts have {texts} bytes, {TEXT_BYTES_MAX} are allowed");
+            return Err(CallError::malformed(why));
+        }
+        Ok(())
+    }
+
+    fn attribute_rows(&self) -> Result<(), CallError> {
+        let named: u64 = self.rows.emits.iter().map(|row| u64::from(row.attributes_count)).sum();
+        let there = self.rows.attributes.len();
+        if named > there as u64 {
+            return Err(CallError::malformed(format!(
+                "the emits have {named} attributes, there are {there}"
+            )));
+        }
+        Ok(())
     }
 
     fn count(&self, what: &str, counts: impl Iterator<Item = u32>, rows: usize) -> Result<(), CallError> {
@@ -153,7 +190,26 @@ mod tests {
             (&|rows| rows.emits.iter_mut().for_each(|row| row.attributes_start = 1), "up to row 1 of 0"),
             (&|rows| rows.emits.iter_mut().for_each(|row| row.attributes_count = u32::MAX), "of 0"),
         ];
-        for (change, words) in cases {
+        let shared: (Change<'_>, &str) = (
+            &|rows| {
+                rows.attributes
+                    .push(AttributeRow { name: Span { start: 0, len: 7 }, value: Span { start: 0, len: 7 } });
+                rows.emits.iter_mut().for_each(|row| row.attributes_count = 1);
+                rows.emits.extend_from_within(..);
+                rows.outcomes.iter_mut().for_each(|row| row.emits_count = 2);
+            },
+            "have 2 attributes, there are 1",
+        );
+        let large: (Change<'_>, &str) = (
+            &|rows| {
+                rows.arena = vec![b'x'; 1 << 20];
+                rows.emits.iter_mut().for_each(|row| row.ty = Span { start: 0, len: 1 << 20 });
+                (0..4).for_each(|_| rows.emits.extend_from_within(..));
+                rows.emits.extend_from_within(..1);
+            },
+            "texts have 17825",
+        );
+        for (change, words) in cases.into_iter().chain([shared, large]) {
             let why = why(change);
             assert!(why.contains(words), "{why}");
         }
