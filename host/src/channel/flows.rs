@@ -12,14 +12,27 @@ use super::Domain;
 use super::reader::ReadError;
 use super::waiting::Signal;
 
-/// The most frames of a flow that are read for one answer.
+/// The most frames of a flow that are counted.
 pub const FLOW_FRAMES_MAX: usize = 100_000;
+/// About the most bytes of a flow that are held for one answer.
+pub const FLOW_BYTES_MAX: usize = 64 << 20;
 
 impl Domain {
-    /// The frames that hold events, decisions or replies of a flow, oldest first, at most `limit`.
-    pub fn flow_frames(&self, flow: Uuid, limit: usize) -> Result<Vec<Frame>, ReadError> {
-        let positions = self.0.index.flow(flow, limit).map_err(ReadError::journal)?;
-        positions.into_iter().filter_map(|position| self.frame_at(position).transpose()).collect()
+    /// The frames that hold events, decisions or replies of a flow, oldest first, at most `limit` and about
+    /// [`FLOW_BYTES_MAX`]; and whether there are more.
+    pub fn flow_frames(&self, flow: Uuid, limit: usize) -> Result<(Vec<Frame>, bool), ReadError> {
+        let positions = self.0.index.flow(flow, limit + 1).map_err(ReadError::journal)?;
+        let (mut frames, mut bytes) = (Vec::new(), 0);
+        for position in positions {
+            if frames.len() == limit || bytes > FLOW_BYTES_MAX {
+                return Ok((frames, true));
+            }
+            if let Some(frame) = self.frame_at(position)? {
+                bytes += frame.body.len();
+                frames.push(frame);
+            }
+        }
+        Ok((frames, false))
     }
 
     fn frame_at(&self, position: u64) -> Result<Option<Frame>, ReadError> {

@@ -310,8 +310,7 @@ fn outward(item: &Item) -> Result<Recorded, ReadError> {
 
 fn report_flow(domain: &Domain, flow: Uuid, waiting: &Waiting) -> Result<Option<FlowReport>, ReadError> {
     let durable = domain.durable().current();
-    let mut frames = domain.flow_frames(flow, FLOW_FRAMES_MAX)?;
-    let cut = frames.len() == FLOW_FRAMES_MAX;
+    let (mut frames, cut) = domain.flow_frames(flow, FLOW_FRAMES_MAX)?;
     frames.retain(|frame| frame.end() <= durable);
     let frames: Vec<_> = frames
         .iter()

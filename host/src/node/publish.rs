@@ -133,7 +133,7 @@ fn accepted(
 
 fn search(domain: &Domain, flow: Uuid, signal: Signal) -> Result<Option<Answer>, ReadError> {
     let durable = domain.durable().current();
-    for frame in domain.flow_frames(flow, FRAMES_SEARCHED_MAX)? {
+    for frame in domain.flow_frames(flow, FRAMES_SEARCHED_MAX)?.0 {
         if frame.end() > durable {
             break;
         }

@@ -34,7 +34,8 @@ fn bad_files_leave_what_runs_running_and_are_named_with_what_to_do() {
     }
     let problems = eventually("all bad files are named", || {
         let problems = host.get("/v1/status").expect(200)["problems"].as_array()?.clone();
-        (problems.len() == bad.len()).then_some(problems)
+        let listed = host.get("/v1/processors").expect(200)["problems"].as_array()?.len();
+        (problems.len() == bad.len() && listed == bad.len()).then_some(problems)
     });
     for (name, _, code) in bad {
         let problem = problems.iter().find(|p| p["file"] == format!("{name}.wasm")).unwrap();
