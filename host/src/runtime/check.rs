@@ -34,18 +34,20 @@ impl Check<'_> {
 
     /// Spans may share bytes: without this bound, looking at every text could take for ever, outside the guest's time.
     fn volume(&self) -> Result<(), CallError> {
-        let OutcomeRows { outcomes, emits, writes, attributes, .. } = self.rows;
-        let lens =
-            outcomes
-                .iter()
-                .map(|row| row.note)
-                .chain(emits.iter().flat_map(|row| {
-                    [row.channel, row.ty, row.subject, row.partitionkey, row.datacontenttype]
-                }))
-                .chain(writes.iter().map(|row| row.name))
-                .chain(attributes.iter().flat_map(|row| [row.name, row.value]))
-                .map(|span| u64::from(span.len));
-        let texts: u64 = lens.sum();
+        let sum = |spans: &[Span]| spans.iter().map(|span| u64::from(span.len)).sum::<u64>();
+        let mut texts = 0;
+        for row in &self.rows.outcomes {
+            texts += u64::from(row.note.len);
+        }
+        for row in &self.rows.emits {
+            texts += sum(&[row.channel, row.ty, row.subject, row.partitionkey, row.datacontenttype]);
+        }
+        for row in &self.rows.writes {
+            texts += u64::from(row.name.len);
+        }
+        for row in &self.rows.attributes {
+            texts += sum(&[row.name, row.value]);
+        }
         if texts > TEXT_BYTES_MAX {
             let why = format!("its texts have {texts} bytes, {TEXT_BYTES_MAX} are allowed");
             return Err(CallError::malformed(why));

@@ -1,8 +1,6 @@
-//! Writes the rows of a batch into the guest's memory and reads the rows of its outcomes, a row at a time.
-//!
-//! The derived code goes field by field and looks the guest's memory up for each: measured, two thirds of a crossing.
-//! This is the one place that leans on the engine's hidden side of `Lower` and `Lift`; a new engine that changes it
-//! does not compile.
+//! How rows lie in a guest's memory. The engine's derived code walks a row field by field and looks the memory up for
+//! each; a row of the contract is made of words, so it is written and read as a whole. Names and types are still the
+//! engine's to compare: only the copying is ours.
 
 use std::mem::MaybeUninit;
 
@@ -11,55 +9,16 @@ use wasmtime::component::{ComponentType, Lift, Lower};
 
 use super::bindings::{AttributeRow, EmitRow, EventRow, OutcomeRow, Span, Verdict, WriteRow};
 
-const EVENT_BYTES: usize = 96;
-const ATTRIBUTE_BYTES: usize = 16;
-const _: () = assert!(<EventRow as ComponentType>::SIZE32 == EVENT_BYTES);
-const _: () = assert!(<AttributeRow as ComponentType>::SIZE32 == ATTRIBUTE_BYTES);
+/// Rows cross in lists only; the engine never asks for one in registers.
+const IN_LISTS_ONLY: &str = "a row crosses the sandbox in a list only";
 
-/// Fills a row from the front, in the order and with the widths of the canonical ABI.
-struct Row<const N: usize> {
-    bytes: [u8; N],
-    at: usize,
-}
+/// Makes a row of so many words one that the host hands to guests: `words` takes it apart.
+macro_rules! lower {
+    ($row:ty, $count:literal, $words:expr) => {
+        const _: () = assert!(<$row as ComponentType>::SIZE32 == $count * 4);
 
-impl<const N: usize> Row<N> {
-    fn new() -> Self {
-        Self { bytes: [0; N], at: 0 }
-    }
-
-    #[inline(always)]
-    fn put<const M: usize>(mut self, field: [u8; M]) -> Self {
-        if let Some(place) = self.bytes.get_mut(self.at..self.at + M) {
-            place.copy_from_slice(&field);
-        }
-        self.at += M;
-        self
-    }
-
-    #[inline(always)]
-    fn span(self, span: Span) -> Self {
-        self.put(span.start.to_le_bytes()).put(span.len.to_le_bytes())
-    }
-}
-
-fn event(row: &EventRow) -> [u8; EVENT_BYTES] {
-    let spans = Row::new().span(row.channel).span(row.id).span(row.source).span(row.ty);
-    let spans = spans.span(row.subject).span(row.partitionkey).span(row.datacontenttype);
-    let numbers = spans.span(row.data).span(row.key).put(row.offset.to_le_bytes());
-    let numbers = numbers.put(row.attempt.to_le_bytes()).put(row.attributes_start.to_le_bytes());
-    numbers.put(row.attributes_count.to_le_bytes()).bytes
-}
-
-fn attribute(row: &AttributeRow) -> [u8; ATTRIBUTE_BYTES] {
-    Row::new().span(row.name).span(row.value).bytes
-}
-
-macro_rules! lower_as_bytes {
-    ($row:ident, $bytes:ident, $len:ident) => {
-        // SAFETY: the size and alignment are those of the derived `ComponentType`, and the size is asserted above. The
-        // engine reserves that many bytes before it calls `linear_lower_to_memory`, which writes exactly them.
-        // Flat values are never written, so the engine reads none: rows are elements of lists only, which
-        // lie in memory.
+        // SAFETY: as many bytes as the type has are written at the offset that the engine gives, in the layout that
+        // the canonical ABI gives the type.
         #[allow(unsafe_code)]
         unsafe impl Lower for $row {
             fn linear_lower_to_flat<T>(
@@ -68,97 +27,42 @@ macro_rules! lower_as_bytes {
                 _: InterfaceType,
                 _: &mut MaybeUninit<Self::Lower>,
             ) -> wasmtime::Result<()> {
-                wasmtime::bail!("a row crosses as the element of a list only")
+                wasmtime::bail!(IN_LISTS_ONLY)
             }
 
             fn linear_lower_to_memory<T>(
                 &self,
                 cx: &mut LowerContext<'_, T>,
-                _: InterfaceType,
+                ty: InterfaceType,
                 offset: usize,
             ) -> wasmtime::Result<()> {
-                *cx.get::<$len>(offset) = $bytes(self);
+                Self::linear_store_list_to_memory(cx, ty, offset, std::slice::from_ref(self))
+            }
+
+            fn linear_store_list_to_memory<T>(
+                cx: &mut LowerContext<'_, T>,
+                _: InterfaceType,
+                offset: usize,
+                rows: &[Self],
+            ) -> wasmtime::Result<()> {
+                let memory = cx.as_slice_mut().get_mut(offset..).unwrap_or_default();
+                for (place, row) in memory.chunks_exact_mut(Self::SIZE32).zip(rows) {
+                    let words: [u32; $count] = $words(row);
+                    put(place, &words);
+                }
                 Ok(())
             }
         }
     };
 }
 
-lower_as_bytes!(EventRow, event, EVENT_BYTES);
-lower_as_bytes!(AttributeRow, attribute, ATTRIBUTE_BYTES);
+/// Makes a row of so many words one that guests hand to the host: `row` puts it together.
+macro_rules! lift {
+    ($row:ty, $count:literal, $of:expr) => {
+        const _: () = assert!(<$row as ComponentType>::SIZE32 == $count * 4);
 
-/// Reads a row from the front, in the order and with the widths of the canonical ABI.
-struct Cells<'a>(&'a [u8]);
-
-impl Cells<'_> {
-    #[inline(always)]
-    fn take<const M: usize>(&mut self) -> wasmtime::Result<[u8; M]> {
-        let (cell, rest) = self.0.split_first_chunk().ok_or_else(|| wasmtime::format_err!("a row is cut"))?;
-        self.0 = rest;
-        Ok(*cell)
-    }
-
-    #[inline(always)]
-    fn u32(&mut self) -> wasmtime::Result<u32> {
-        self.take().map(u32::from_le_bytes)
-    }
-
-    #[inline(always)]
-    fn u64(&mut self) -> wasmtime::Result<u64> {
-        self.take().map(u64::from_le_bytes)
-    }
-
-    #[inline(always)]
-    fn span(&mut self) -> wasmtime::Result<Span> {
-        Ok(Span { start: self.u32()?, len: self.u32()? })
-    }
-
-    /// An enum of one byte, padded to the next number.
-    #[inline(always)]
-    fn verdict(&mut self) -> wasmtime::Result<Verdict> {
-        match self.take::<4>()? {
-            [0, ..] => Ok(Verdict::Handled),
-            [1, ..] => Ok(Verdict::Retry),
-            [2, ..] => Ok(Verdict::Reject),
-            [other, ..] => wasmtime::bail!("{other} is no verdict"),
-        }
-    }
-}
-
-fn read_attribute(cells: &mut Cells<'_>) -> wasmtime::Result<AttributeRow> {
-    Ok(AttributeRow { name: cells.span()?, value: cells.span()? })
-}
-
-fn read_emit(cells: &mut Cells<'_>) -> wasmtime::Result<EmitRow> {
-    Ok(EmitRow {
-        channel: cells.span()?,
-        ty: cells.span()?,
-        subject: cells.span()?,
-        partitionkey: cells.span()?,
-        datacontenttype: cells.span()?,
-        data: cells.span()?,
-        attributes_start: cells.u32()?,
-        attributes_count: cells.u32()?,
-    })
-}
-
-fn read_write(cells: &mut Cells<'_>) -> wasmtime::Result<WriteRow> {
-    Ok(WriteRow { name: cells.span()?, value: cells.span()?, expires_ms: cells.u64()? })
-}
-
-fn read_outcome(cells: &mut Cells<'_>) -> wasmtime::Result<OutcomeRow> {
-    let verdict = cells.verdict()?;
-    let (emits_count, writes_count) = (cells.u32()?, cells.u32()?);
-    let (reply, note) = (cells.span()?, cells.span()?);
-    cells.take::<4>()?;
-    Ok(OutcomeRow { verdict, emits_count, writes_count, reply, note, retry_after_ms: cells.u64()? })
-}
-
-macro_rules! lift_from_bytes {
-    ($row:ident, $read:ident, $len:literal) => {
-        const _: () = assert!(<$row as ComponentType>::SIZE32 == $len);
-        // SAFETY: every value that is made is valid whatever the bytes are, and the bytes are read by checked
-        // steps. Flat values are refused: rows are elements of lists only, which lie in memory.
+        // SAFETY: nothing but the bytes that the engine gives is read, and every word is a sound one but for those
+        // that are checked.
         #[allow(unsafe_code)]
         unsafe impl Lift for $row {
             fn linear_lift_from_flat(
@@ -166,25 +70,103 @@ macro_rules! lift_from_bytes {
                 _: InterfaceType,
                 _: &Self::Lower,
             ) -> wasmtime::Result<Self> {
-                wasmtime::bail!("a row crosses as the element of a list only")
+                wasmtime::bail!(IN_LISTS_ONLY)
             }
 
-            #[inline]
             fn linear_lift_from_memory(
                 _: &mut LiftContext<'_>,
                 _: InterfaceType,
                 bytes: &[u8],
             ) -> wasmtime::Result<Self> {
-                $read(&mut Cells(bytes))
+                let words: [u32; $count] = take(bytes);
+                $of(words)
             }
         }
     };
 }
 
-lift_from_bytes!(AttributeRow, read_attribute, 16);
-lift_from_bytes!(EmitRow, read_emit, 56);
-lift_from_bytes!(WriteRow, read_write, 24);
-lift_from_bytes!(OutcomeRow, read_outcome, 40);
+fn put(place: &mut [u8], words: &[u32]) {
+    for (place, word) in place.as_chunks_mut().0.iter_mut().zip(words) {
+        *place = word.to_le_bytes();
+    }
+}
+
+fn take<const COUNT: usize>(bytes: &[u8]) -> [u32; COUNT] {
+    let mut words = [0; COUNT];
+    for (word, bytes) in words.iter_mut().zip(bytes.as_chunks().0) {
+        *word = u32::from_le_bytes(*bytes);
+    }
+    words
+}
+
+fn span(start: u32, len: u32) -> Span {
+    Span { start, len }
+}
+
+fn long(low: u32, high: u32) -> u64 {
+    u64::from(high) << 32 | u64::from(low)
+}
+
+fn event_words(row: &EventRow) -> [u32; 24] {
+    let EventRow { channel, id, source, ty, subject, partitionkey, datacontenttype, data, key, .. } = *row;
+    let mut words = [0; 24];
+    let spans = [channel, id, source, ty, subject, partitionkey, datacontenttype, data, key];
+    for (place, span) in words.as_chunks_mut().0.iter_mut().zip(spans) {
+        *place = [span.start, span.len];
+    }
+    let (low, high) = (row.offset as u32, (row.offset >> 32) as u32);
+    [words[18], words[19], words[20], words[21], words[22]] =
+        [low, high, row.attempt, row.attributes_start, row.attributes_count];
+    words
+}
+
+lower!(EventRow, 24, event_words);
+
+lower!(AttributeRow, 4, |row: &AttributeRow| {
+    [row.name.start, row.name.len, row.value.start, row.value.len]
+});
+
+lift!(AttributeRow, 4, |[a, b, c, d]: [u32; 4]| Ok(AttributeRow { name: span(a, b), value: span(c, d) }));
+
+lift!(EmitRow, 14, |[a, b, c, d, e, f, g, h, i, j, k, l, attributes_start, attributes_count]: [u32; 14]| {
+    Ok(EmitRow {
+        channel: span(a, b),
+        ty: span(c, d),
+        subject: span(e, f),
+        partitionkey: span(g, h),
+        datacontenttype: span(i, j),
+        data: span(k, l),
+        attributes_start,
+        attributes_count,
+    })
+});
+
+lift!(WriteRow, 6, |[a, b, c, d, low, high]: [u32; 6]| {
+    Ok(WriteRow { name: span(a, b), value: span(c, d), expires_ms: long(low, high) })
+});
+
+fn outcome_of(words: [u32; 10]) -> wasmtime::Result<OutcomeRow> {
+    let [verdict, emits_count, writes_count, a, b, c, d, _, low, high] = words;
+    Ok(OutcomeRow {
+        verdict: verdict_of(verdict as u8)?,
+        emits_count,
+        writes_count,
+        reply: span(a, b),
+        note: span(c, d),
+        retry_after_ms: long(low, high),
+    })
+}
+
+lift!(OutcomeRow, 10, outcome_of);
+
+fn verdict_of(byte: u8) -> wasmtime::Result<Verdict> {
+    match byte {
+        0 => Ok(Verdict::Handled),
+        1 => Ok(Verdict::Retry),
+        2 => Ok(Verdict::Reject),
+        other => wasmtime::bail!("{other} is no verdict"),
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -203,23 +185,21 @@ mod tests {
             datacontenttype: span(12),
             data: span(14),
             key: span(16),
-            offset: 18,
+            offset: 18 | 19 << 32,
             attempt: 20,
             attributes_start: 21,
             attributes_count: 22,
         };
-        let words = event(&row);
-        let words: Vec<_> = words.chunks_exact(4).filter_map(|word| word.first().copied()).collect();
-        let spans: Vec<_> = (0..18).collect();
-        assert_eq!(words, [spans, vec![18, 0, 20, 21, 22, 0]].concat());
+        let mut bytes = [0xff; 96];
+        put(&mut bytes, &event_words(&row));
+        let ordered: Vec<u32> = (0..23).chain([0]).collect();
+        assert_eq!(take::<24>(&bytes).as_slice(), ordered);
     }
 
     #[test]
     fn a_verdict_that_does_not_exist_is_refused() {
-        let mut bytes = [0_u8; 40];
-        assert!(read_outcome(&mut Cells(&bytes)).is_ok_and(|row| row.verdict == Verdict::Handled));
-        bytes.fill(3);
-        assert!(read_outcome(&mut Cells(&bytes)).is_err());
-        assert!(read_outcome(&mut Cells(&[0; 39])).is_err());
+        let reject = outcome_of([0xff02, 0, 0, 0, 0, 0, 0, 0, 7, 1]);
+        assert!(reject.is_ok_and(|row| row.verdict == Verdict::Reject && row.retry_after_ms == 7 | 1 << 32));
+        assert!(outcome_of([3, 0, 0, 0, 0, 0, 0, 0, 0, 0]).is_err());
     }
 }
