@@ -19,7 +19,7 @@ pub const FLOW_BYTES_MAX: usize = 64 << 20;
 
 impl Domain {
     /// The frames that hold events, decisions or replies of a flow, oldest first, at most `limit` and about
-    /// [`FLOW_BYTES_MAX`]; and whether there are more.
+    /// `FLOW_BYTES_MAX`; and whether there are more.
     pub fn flow_frames(&self, flow: Uuid, limit: usize) -> Result<(Vec<Frame>, bool), ReadError> {
         let positions = self.0.index.flow(flow, limit + 1).map_err(ReadError::journal)?;
         let (mut frames, mut bytes) = (Vec::new(), 0);
