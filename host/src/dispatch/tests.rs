@@ -266,6 +266,7 @@ fn a_fault_holds_its_key_and_only_its_key_until_it_is_tried_again() {
     for (n, key) in (0..).zip(keys) {
         host.publish("a", &[event(n, key)]);
     }
+    host.first_fault("p");
     host.settle("p", 3);
     assert_eq!((host.count("p", "good"), host.count("p", "fine"), host.count("p", "bad")), (2, 1, 0));
     assert_eq!(host.held("p"), BTreeMap::from([(1, ("bad".into(), "the shelf is broken".into()))]));
