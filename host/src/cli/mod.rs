@@ -22,6 +22,7 @@ mod serve;
 mod status;
 mod table;
 mod tail;
+mod test;
 
 use std::process::ExitCode;
 
@@ -81,6 +82,8 @@ enum Command {
     New(new::NewArgs),
     /// Build the processors of a crate or workspace into components.
     Build(build::BuildArgs),
+    /// Play scenarios on components in memory, and compare what comes of them with what is expected.
+    Test(test::TestArgs),
     /// Show what a component says of itself, without running it.
     Inspect(inspect::InspectArgs),
     /// Put a component into the running host, and wait until it runs.
@@ -129,6 +132,7 @@ fn run(command: Command, shared: &Shared) -> Result<(), Failure> {
         Command::Serve(args) => serve::run(args, shared),
         Command::New(args) => new::run(args, shared),
         Command::Build(args) => build::run(args, shared),
+        Command::Test(args) => test::run(args, shared),
         Command::Inspect(args) => inspect::run(args, shared),
         Command::Deploy(args) => deploy::deploy(args, shared),
         Command::Undeploy(args) => deploy::undeploy(args, shared),

@@ -47,9 +47,16 @@ pub struct Picked {
     bytes: usize,
     /// A bit for each key that is in it, by hash: most keys are told apart at once.
     bits: u128,
+    /// Whether each event is handled alone.
+    alone: bool,
 }
 
 impl Picked {
+    /// Nothing yet; `alone` if it is to hold one event at a time.
+    pub fn new(alone: bool) -> Self {
+        Self { alone, ..Self::default() }
+    }
+
     fn clear(&mut self) {
         self.works.clear();
         self.bytes = 0;
@@ -59,7 +66,10 @@ impl Picked {
     fn has_room_for(&self, work: &Work) -> bool {
         let bytes = self.bytes + work.item.record.len();
         self.works.is_empty()
-            || (self.works.len() < BATCH_EVENTS_MAX && bytes <= BATCH_BYTES_MAX && !self.has_key_of(work))
+            || (!self.alone
+                && self.works.len() < BATCH_EVENTS_MAX
+                && bytes <= BATCH_BYTES_MAX
+                && !self.has_key_of(work))
     }
 
     /// Two keys with one hash count as the same: the batch ends a little early.
@@ -129,6 +139,8 @@ pub struct Feeder {
     waiting: usize,
     /// Whether the bounds of what may be held, wait or be decided ahead let nothing more be read.
     blocked: bool,
+    /// Whether only what is durable is read.
+    durable_only: bool,
     /// Attempts so far of events that failed before.
     attempts: BTreeMap<(SubscriptionId, u64), u32>,
     hasher: DefaultHashBuilder,
@@ -180,11 +192,17 @@ impl Feeder {
             held: HashMap::new(),
             waiting: 0,
             blocked: false,
+            durable_only: false,
             attempts: domain.look(|world| {
                 world.processors().get(processor as usize).map(|p| p.released.clone()).unwrap_or_default()
             }),
             hasher: DefaultHashBuilder::default(),
         }
+    }
+
+    /// Reads from now on only what is durable.
+    pub fn read_durable_only(&mut self) {
+        self.durable_only = true;
     }
 
     /// Reads on, and takes the next batch of a lane into `batch`: no key twice.
@@ -210,7 +228,9 @@ impl Feeder {
 
     fn feed(&mut self) -> Result<Fed, ReadError> {
         // Everything below the horizon is visible in every channel, so the lowest position there is the lowest.
-        let horizon = self.domain.visible();
+        let visible = self.domain.visible();
+        let horizon =
+            if self.durable_only { visible.min(self.domain.durable().current().0) } else { visible };
         loop {
             if self.waiting >= WAITING_MAX || self.held.len() >= HELD_MAX {
                 return Ok(Fed::Blocked);

@@ -47,6 +47,8 @@ pub struct Running {
     feeding: Mutex<Feeding>,
     settled: Condvar,
     lanes: Vec<Lane>,
+    /// Whether it acts outside of a sandbox: it reads what is durable, and handles one event at a time.
+    at_the_edge: bool,
 }
 
 struct Feeding {
@@ -68,6 +70,8 @@ struct Hands {
     batch: Batch,
     /// When it last finished a batch.
     rested: Option<Instant>,
+    /// At the edge it goes on when everything before this position is durable: its last frame.
+    goes_on_at: u64,
 }
 
 /// A lane in the row of the pool.
@@ -94,15 +98,20 @@ impl Running {
             };
             descriptor.publishes.iter().filter_map(id).collect()
         });
-        let feeder = Feeder::new(&domain, deployment.processor, descriptor);
+        let at_the_edge = version.is_at_the_edge();
+        let mut feeder = Feeder::new(&domain, deployment.processor, descriptor);
+        if at_the_edge {
+            feeder.read_durable_only();
+        }
         let mut executors = executors.into_iter();
         let lanes = (0..descriptor.concurrency).map(|_| Lane {
             scheduled: AtomicBool::new(false),
             hands: Mutex::new(Hands {
                 executor: executors.next(),
-                picked: Picked::default(),
+                picked: Picked::new(at_the_edge),
                 batch: Batch::new(0, 0),
                 rested: None,
+                goes_on_at: 0,
             }),
         });
         let lanes = lanes.collect();
@@ -116,6 +125,7 @@ impl Running {
             feeding: Mutex::new(Feeding { feeder, in_flight: 0, stopped: false, failure: None }),
             settled: Condvar::new(),
             pool,
+            at_the_edge,
         })
     }
 
@@ -126,6 +136,12 @@ impl Running {
         if let Some(lane) = idle {
             self.pool.push(Arc::new(LaneJob { running: self.clone(), lane }));
         }
+    }
+
+    /// What every lane waits for may have come.
+    pub fn wake_lanes(self: &Arc<Self>) {
+        self.wakes.fetch_add(1, Ordering::SeqCst);
+        (0..self.lanes.len()).for_each(|lane| self.schedule(lane));
     }
 
     fn schedule(self: &Arc<Self>, lane: usize) {
@@ -139,9 +155,13 @@ impl Running {
         let Some(lane) = self.lanes.get(index) else { return false };
         let seen = self.wakes.load(Ordering::SeqCst);
         let mut hands = lane.hands.lock();
-        if self.pick(index, &mut hands.picked) {
+        let goes_on = !self.at_the_edge || self.handling.domain.durable().current().0 >= hands.goes_on_at;
+        if goes_on && self.pick(index, &mut hands.picked) {
             let held = self.handle(&mut hands);
             hands.rested = Some(Instant::now());
+            if self.at_the_edge {
+                hands.goes_on_at = self.handling.domain.visible();
+            }
             self.finish(&hands.picked.works, &held);
             return true;
         }
@@ -149,7 +169,7 @@ impl Running {
         lane.scheduled.store(false, Ordering::SeqCst);
         // A wake, or another lane that dealt it something, between the pick and the line above found the lane scheduled and
         // left it alone.
-        (self.wakes.load(Ordering::SeqCst) != seen || self.has_work(index))
+        (self.wakes.load(Ordering::SeqCst) != seen || (goes_on && self.has_work(index)))
             && !self.is_stopped()
             && !lane.scheduled.swap(true, Ordering::SeqCst)
     }
@@ -276,6 +296,11 @@ impl Running {
     pub fn look<T>(&self, look: impl FnOnce(&Feeder, Option<&str>) -> T) -> T {
         let feeding = self.feeding.lock();
         look(&feeding.feeder, feeding.failure.as_deref())
+    }
+
+    /// Whether it acts outside of a sandbox, and so waits for durable.
+    pub fn is_at_the_edge(&self) -> bool {
+        self.at_the_edge
     }
 
     /// The receipt of what runs.

@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::change::ProcessorId;
 use super::descriptor::Descriptor;
 
+/// What stands in place of a file for a processor in the application's own code; component files end in `.wasm`.
+pub const NATIVE_FILE: &str = "native";
+
 /// The receipt of one deployment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Deployment {
@@ -12,7 +15,7 @@ pub struct Deployment {
     pub processor: ProcessorId,
     /// Counts the deployments of this processor from 1; what an older one still wants to commit is refused.
     pub generation: u64,
-    /// BLAKE3 of the component, in hexadecimal.
+    /// BLAKE3 of the component, in hexadecimal; of native code, `native:` and its version.
     pub digest: String,
     /// The digest that ran before.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -32,6 +35,13 @@ pub struct Deployment {
     /// How long each lane handled nothing during the switch, in microseconds.
     #[serde(default)]
     pub pauses_us: Vec<u64>,
+}
+
+impl Deployment {
+    /// Whether it is code of the application, and no component.
+    pub fn is_native(&self) -> bool {
+        self.file == NATIVE_FILE
+    }
 }
 
 /// Says in lines for people what differs between two versions.

@@ -18,6 +18,7 @@ use crate::model::report::{
     Recorded, StateEntry, StatusReport,
 };
 use crate::model::time::rfc3339;
+use crate::registry::Registry;
 use crate::telemetry::{Gauge, render_metrics};
 use crate::view::flow::{FlowFrame, flow_report};
 use crate::view::recorded::recorded;
@@ -115,7 +116,7 @@ impl Node {
 
     /// Files in the folder that do not run, and what to do.
     pub fn problems(&self) -> Vec<FileProblem> {
-        self.0.registry.problems()
+        self.0.registry.as_ref().map_or_else(Vec::new, Registry::problems)
     }
 
     /// One processor.
@@ -256,6 +257,10 @@ impl LaneSide {
         }
         if let Some(failure) = &self.failure {
             return (ProcessorStatus::Failed, Some(failure.clone()));
+        }
+        if !self.running && processor.deployment.as_ref().is_some_and(|deployment| deployment.is_native()) {
+            let reason = "not running: native, the application has not registered it; its positions are kept";
+            return (ProcessorStatus::Failed, Some(reason.to_owned()));
         }
         if !self.running {
             return (

@@ -2,13 +2,19 @@
 //! door. It decides nothing; what it answers comes from the parts.
 
 mod answers;
+mod builder;
 mod deploy;
 mod error;
 mod publish;
 mod start;
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+mod tests;
+
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -17,10 +23,12 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::dispatch::Dispatcher;
 use crate::registry::Registry;
+use crate::runtime::Engine;
 
 pub use crate::channel::{PublishError, ReadError};
 pub use crate::dispatch::LogFilter;
 pub use answers::ReadFrom;
+pub use builder::NodeBuilder;
 pub use error::{DeployError, StartError};
 pub use publish::{Answer, Awaited};
 
@@ -34,13 +42,15 @@ struct Inner {
     started_ms: u64,
     domain: Domain,
     dispatcher: Dispatcher,
-    registry: Registry,
+    engine: Engine,
+    /// Absent in a host without a folder.
+    registry: Option<Registry>,
     /// What ends with the node, taken out when it stops.
     ending: Mutex<Option<Ending>>,
 }
 
 struct Ending {
-    reconciler: JoinHandle<()>,
+    reconciler: Option<JoinHandle<()>>,
     keeper: Keeper,
 }
 
@@ -48,6 +58,16 @@ impl Node {
     /// The configuration that it runs with.
     pub fn config(&self) -> &Config {
         &self.0.config
+    }
+
+    /// Lets processors hear of nothing new until [`Node::run_until_quiet`].
+    pub(crate) fn hold_back(&self) {
+        self.0.dispatcher.hold_back();
+    }
+
+    /// Runs until nothing is left that can be handled now. Says whether that came true in time.
+    pub(crate) fn run_until_quiet(&self, patience: Duration) -> bool {
+        self.0.dispatcher.run_until_quiet(patience)
     }
 
     /// Ends the host in order: no new files, no new batches, what is sequenced becomes durable, views are written. A second call
@@ -64,14 +84,25 @@ impl Node {
 impl Inner {
     fn stop(&self) {
         let Some(ending) = self.ending.lock().take() else { return };
-        self.registry.stop();
-        if ending.reconciler.join().is_err() {
+        self.registry.iter().for_each(Registry::stop);
+        if ending.reconciler.is_some_and(|reconciler| reconciler.join().is_err()) {
             tracing::error!("the thread that deploys processors panicked");
         }
         self.dispatcher.stop();
         ending.keeper.stop();
-        if let Err(error) = self.domain.journal().close() {
-            tracing::error!(%error, "the journal did not close cleanly; the next start recovers");
-        }
+        close_journal(&self.domain);
+    }
+}
+
+/// A host that nobody holds any more ends in order; that blocks for up to the drain deadline.
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn close_journal(domain: &Domain) {
+    if let Err(error) = domain.journal().close() {
+        tracing::error!(%error, "the journal did not close cleanly; the next start recovers");
     }
 }

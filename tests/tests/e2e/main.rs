@@ -4,6 +4,7 @@
 mod bookshop;
 mod command_line;
 mod crash;
+mod embed;
 mod faults;
 mod files;
 mod http_api;

@@ -28,8 +28,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("dispatch", &["channel", "journal", "registry", "runtime", "view"]),
     ("node", &["channel", "config", "dispatch", "journal", "registry", "runtime", "telemetry", "view"]),
     ("api", &["config", "node"]),
+    ("testkit", &["config", "dispatch", "node", "runtime"]),
     ("bench", &["channel", "dispatch", "journal", "runtime"]),
-    ("cli", &["api", "bench", "config", "journal", "node", "runtime", "telemetry"]),
+    ("cli", &["api", "bench", "config", "journal", "node", "runtime", "telemetry", "testkit"]),
 ];
 
 /// The one place that names each foreign library: a folder, or a file.
@@ -45,6 +46,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("notify", &["registry/watcher.rs"]),
     ("clap", &["cli"]),
     ("indicatif", &["cli", "bench/mod.rs"]),
+    ("serde_saphyr", &["testkit/scenario/format.rs"]),
     ("ureq", &["cli"]),
     ("metrics", &["telemetry.rs"]),
     ("metrics_exporter_prometheus", &["telemetry.rs"]),
