@@ -13,9 +13,10 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use crate::model::descriptor::{
-    CONTRACT, Descriptor, DescriptorError, InstanceReuse, KeyChoice, Limits, Start, SubscriptionAsk,
-};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::model::descriptor::{CONTRACT, Descriptor, DescriptorError, SubscriptionAsk};
 use crate::model::name::{ChannelName, NameError, ProcessorName};
 use crate::runtime::{CallError, NativeCall, NativeHandler, OutcomesBuilder, Verdict};
 
@@ -61,16 +62,8 @@ impl Native {
     /// A processor under a name. A new `version`, or a change of what it says of itself, is a new deployment with a receipt.
     pub fn new(name: &str, version: &str) -> Self {
         let named = ProcessorName::new(name).map_err(|error| wrong("name", &error));
-        let descriptor = named.map(|name| Descriptor {
-            contract: CONTRACT.to_owned(),
-            name,
-            version: version.to_owned(),
-            description: String::new(),
-            subscriptions: Vec::new(),
-            publishes: Vec::new(),
-            concurrency: 1,
-            instance: InstanceReuse::Warm,
-            limits: Limits::default(),
+        let descriptor = named.and_then(|name| {
+            read(json!({ "contract": CONTRACT, "name": name, "version": version, "subscriptions": [] }))
         });
         Self { descriptor, speculates: false, handle: None }
     }
@@ -87,25 +80,34 @@ impl Native {
     /// Gets the events of a channel from the oldest on, in order by their default key.
     #[must_use]
     pub fn subscribe(self, channel: &str) -> Self {
-        self.ask(channel, KeyChoice::Default, Start::Earliest)
+        self.ask(channel, "default", "earliest")
     }
 
     /// Gets the events of a channel from the oldest on, in order by `key`: `single`, an attribute, or a JSON pointer into the data.
     #[must_use]
     pub fn subscribe_by(self, channel: &str, key: &str) -> Self {
-        self.ask(channel, KeyChoice::from(key.to_owned()), Start::Earliest)
+        self.ask(channel, key, "earliest")
     }
 
     /// Gets the events of a channel that are published after its first deployment.
     #[must_use]
     pub fn subscribe_latest(self, channel: &str) -> Self {
-        self.ask(channel, KeyChoice::Default, Start::Latest)
+        self.ask(channel, "default", "latest")
     }
 
-    fn ask(self, channel: &str, key: KeyChoice, start: Start) -> Self {
+    /// Gets the events of a channel as the ask says, with all that a component's descriptor may say of a subscription.
+    #[must_use]
+    pub fn subscription(self, ask: SubscriptionAsk) -> Self {
+        self.with(|descriptor| {
+            descriptor.subscriptions.push(ask);
+            Ok(())
+        })
+    }
+
+    fn ask(self, channel: &str, key: &str, start: &str) -> Self {
         self.with(|descriptor| {
             let channel = ChannelName::new(channel).map_err(|error| wrong("subscriptions", &error))?;
-            descriptor.subscriptions.push(SubscriptionAsk { channel, key, start });
+            descriptor.subscriptions.push(read(json!({ "channel": channel, "key": key, "start": start }))?);
             Ok(())
         })
     }
@@ -168,6 +170,12 @@ impl Native {
         let version = Version::native(descriptor, &digest, factory);
         Ok(if self.speculates { version } else { version.at_the_edge() })
     }
+}
+
+/// Reads a part of a descriptor as a component's is read: what is not said has the same defaults.
+fn read<T: DeserializeOwned>(part: Value) -> Result<T, DescriptorError> {
+    serde_json::from_value(part)
+        .map_err(|error| DescriptorError { field: ".".to_owned(), why: error.to_string() })
 }
 
 fn wrong(field: &str, error: &NameError) -> DescriptorError {
