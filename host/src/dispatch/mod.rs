@@ -99,6 +99,8 @@ struct Shared {
     switching: Mutex<()>,
     /// Whether somebody wakes those who wait for durable.
     edge_watched: Mutex<bool>,
+    /// Whether those who wait for durable are not woken, for a test.
+    held_back: RwLock<bool>,
 }
 
 #[derive(Clone, Default)]
@@ -128,6 +130,7 @@ impl Dispatcher {
             processors: RwLock::default(),
             switching: Mutex::new(()),
             edge_watched: Mutex::new(false),
+            held_back: RwLock::new(false),
         });
         domain.listen(shared.clone());
         Ok(Self(shared))
@@ -219,12 +222,14 @@ impl Dispatcher {
     /// Lets lanes hear of nothing new until [`Dispatcher::run_until_quiet`]: what is published meanwhile waits.
     pub fn hold_back(&self) {
         self.0.domain.end_listening();
+        *self.0.held_back.write() = true;
     }
 
     /// Runs until nothing is left that can be handled now, and everything is durable; then lanes hear of nothing new again. Says
     /// whether that came true in time.
     pub fn run_until_quiet(&self, patience: Duration) -> bool {
         let until = Instant::now() + patience;
+        *self.0.held_back.write() = false;
         self.0.domain.listen(self.0.clone());
         let mut quiet_at = None;
         let is_quiet = loop {
@@ -242,7 +247,8 @@ impl Dispatcher {
             }
         };
         self.hold_back();
-        is_quiet
+        // Whoever was woken just before finds nothing, and has to find it before there is something.
+        is_quiet && self.0.pool.wait_idle(until)
     }
 
     /// The lines of the processors' logs.
@@ -308,6 +314,10 @@ impl Shared {
 
     /// Wakes those who wait for durable.
     fn wake_edge(&self) {
+        let held_back = self.held_back.read();
+        if *held_back {
+            return;
+        }
         let processors = self.processors.read();
         let edge = processors.iter().filter_map(|slot| slot.running.as_ref()).filter(|r| r.is_at_the_edge());
         edge.for_each(Running::wake_lanes);

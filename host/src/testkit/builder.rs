@@ -98,11 +98,13 @@ impl TopologyBuilder {
         let node = started.map_err(|error| TestError::Host { why: error.to_string() })?;
         node.hold_back();
         let handle = runtime.handle().clone();
-        let topology = Topology { node, clock, handle, runtime: Some(runtime), published: 0 };
+        let mut topology = Topology { node, clock, handle, runtime: Some(runtime), published: 0 };
         for part in &self.parts {
             part.components()?.into_iter().try_for_each(|loaded| deploy(&topology, loaded))?;
         }
         is_meant(&topology, self.config.keys())?;
+        // What starts up has nothing to do, and is done with that before the first event.
+        topology.run_until_quiet()?;
         Ok(topology)
     }
 }

@@ -140,7 +140,8 @@ impl Native {
     }
 
     /// What is done with an event. It runs on a thread of the host's pool and may block: another thread takes that one's place, up to
-    /// `limits.threads_max`. For asynchronous code keep a `tokio::runtime::Handle` and call its `block_on`. A panic is a fault of the event.
+    /// `limits.threads_max`. For asynchronous code keep a `tokio::runtime::Handle` and call its `block_on`. A panic is a fault of the event. A handler
+    /// that holds a `Node` keeps the host from ending by itself: call `stop`.
     #[must_use]
     pub fn handler(
         mut self,
