@@ -89,7 +89,7 @@ impl TopologyBuilder {
                 name.parse::<ProcessorName>().map_err(|error| TestError::Name { why: error.to_string() })?;
             settings.processor.entry(name).or_default().config = config.clone();
         }
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build();
         let runtime = runtime.map_err(|error| TestError::Host { why: error.to_string() })?;
         let clock = Arc::new(ManualClock::at(self.begins_ms.unwrap_or(BEGINNING_MS)));
         let builder = Node::builder().settings(settings).clock(clock.clone());
