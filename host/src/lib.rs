@@ -38,7 +38,7 @@
 //! # What is where
 //!
 //! [`node`] is the front door; [`config`] and [`clock`] are what it is built from; [`model`] holds the words: events, names, reports; [`api`] serves
-//! HTTP; [`telemetry`] writes the host's own log; [`testkit`] runs a topology in a test. All other modules are the inside, lowest first: `journal` makes frames durable; `view` folds
+//! HTTP; [`telemetry`] writes the host's own log; [`testkit`] runs a topology in a test. All other modules are the inside, lowest first: `meter` counts; `journal` makes frames durable; `view` folds
 //! them; `channel` owns a domain's channels; `runtime` runs guests; `registry` watches which there are; `dispatch` brings events to handlers and
 //! outcomes to frames. They are public for the benchmark and the tests, and promise nothing.
 
@@ -55,6 +55,8 @@ pub mod config;
 pub mod dispatch;
 #[doc(hidden)]
 pub mod journal;
+#[doc(hidden)]
+pub mod meter;
 pub mod model;
 pub mod node;
 #[doc(hidden)]

@@ -6,6 +6,7 @@ mod builder;
 mod deploy;
 mod error;
 mod publish;
+mod scrape;
 mod start;
 
 #[cfg(test)]
@@ -27,6 +28,7 @@ use crate::runtime::Engine;
 
 pub use crate::channel::{PublishError, ReadError};
 pub use crate::dispatch::LogFilter;
+pub use crate::telemetry::CONTENT_TYPE as METRICS_TYPE;
 pub use answers::ReadFrom;
 pub use builder::NodeBuilder;
 pub use error::{DeployError, StartError};
