@@ -29,6 +29,8 @@ fn a_run_ends_when_nothing_is_left_to_do() {
     }
     assert!(bench.emitted("counted").unwrap().is_empty(), "nothing runs before it is told to");
     bench.run_until_quiet().unwrap();
+    assert!(bench.faults().is_empty(), "{:?}", bench.faults());
+    assert_eq!(bench.busy(), Vec::<String>::new());
     let counted = bench.emitted("counted").unwrap();
     assert_eq!((counted.len(), counted[0].by.as_str(), counted[0].subject()), (501, "counter", Some("a")));
     assert_eq!(bench.state("counter", "b", "count").unwrap(), Some(json!(500)));
