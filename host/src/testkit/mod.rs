@@ -86,7 +86,11 @@ impl Topology {
     fn busy(&self) -> Vec<String> {
         let lag = |report: &ProcessorReport| report.subscriptions.iter().map(|one| one.lag).sum::<u64>();
         let busy = self.node.processors().into_iter().filter(|report| lag(report) > 0);
-        busy.map(|report| format!("{} has {} events to handle", report.name, lag(&report))).collect()
+        let why = |report: &ProcessorReport| {
+            report.reason.as_ref().map_or_else(String::new, |why| format!(" ({why})"))
+        };
+        busy.map(|report| format!("{} has {} events to handle{}", report.name, lag(&report), why(&report)))
+            .collect()
     }
 
     /// Lets time pass. What waits for a time is handled in the next run.
