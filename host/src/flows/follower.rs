@@ -182,7 +182,12 @@ impl Follower {
             if changes_readers(&change) {
                 return false;
             }
-            let Some(flow) = flow_in(&change) else { continue };
+            let Some(flow) = flow_in(&change) else {
+                if decides_unnamed(&change) {
+                    self.touched.extend(self.watched.keys());
+                }
+                continue;
+            };
             if let Change::Event { channel, offset, record } = change {
                 self.event(flow, channel, offset, frame.time_ms, record);
             } else if let Some(watched) = self.watched.get_mut(&flow) {
@@ -409,6 +414,11 @@ impl Follower {
         }
         Ok(())
     }
+}
+
+/// Whether a change that names no flow may decide events of any.
+fn decides_unnamed(change: &Change<'_>) -> bool {
+    !matches!(change, Change::StateSet { .. } | Change::StateDelete { .. } | Change::Control(_))
 }
 
 /// Whether a change makes somebody read something else than before.
