@@ -40,6 +40,7 @@ impl Effective {
             match merge(leaves) {
                 Ok(effective) => {
                     mistakes = out_of_bounds(&effective);
+                    mistakes.extend(faults(&effective));
                     if mistakes.is_empty() {
                         return Ok(effective);
                     }
@@ -107,6 +108,16 @@ fn out_of_bounds(effective: &Effective) -> Vec<Mistake> {
         Some(Mistake::new(place, format!("{key} = {number} is out of bounds")).help(bound))
     };
     values(&effective.settings).iter().filter_map(beyond).collect()
+}
+
+/// What the settings say of themselves; told where the first key of it was set.
+fn faults(effective: &Effective) -> Vec<Mistake> {
+    let place = |path: &[String]| {
+        let found = effective.places.iter().find(|(key, _)| key.starts_with(path));
+        found.map_or(Place::File(0..0), |(_, place)| place.clone())
+    };
+    let faults = effective.settings.faults().into_iter();
+    faults.map(|(path, why)| Mistake::new(place(&path), format!("'{}': {why}", path.join(".")))).collect()
 }
 
 fn number(value: &Value) -> Option<u64> {

@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value;
 
 use super::Settings;
-use crate::model::name::{NAME_LEN_MAX, ProcessorName};
+use crate::model::name::{ChannelName, NAME_LEN_MAX, ProcessorName};
 
 /// The schema (JSON Schema 2020-12).
 pub fn schema() -> Value {
@@ -16,16 +16,25 @@ pub fn schema() -> Value {
     schema.to_value()
 }
 
-impl JsonSchema for ProcessorName {
-    fn inline_schema() -> bool {
-        true
-    }
+macro_rules! name_schema {
+    ($name:ident) => {
+        impl JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
 
-    fn schema_name() -> Cow<'static, str> {
-        "ProcessorName".into()
-    }
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
 
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": "^[a-z0-9][a-z0-9._-]*$", "maxLength": NAME_LEN_MAX })
-    }
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({
+                    "type": "string", "pattern": "^[a-z0-9][a-z0-9._-]*$", "maxLength": NAME_LEN_MAX
+                })
+            }
+        }
+    };
 }
+
+name_schema!(ChannelName);
+name_schema!(ProcessorName);

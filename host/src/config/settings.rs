@@ -8,8 +8,9 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::unit::Size;
-use crate::model::name::ProcessorName;
+use super::unit::{Period, Size};
+use crate::model::flow::{FlowRule, FlowRules};
+use crate::model::name::{ChannelName, ProcessorName};
 
 /// What an operator of Baton may set: the contents of `baton.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -26,6 +27,8 @@ pub struct Settings {
     pub limits: LimitSettings,
     /// By processor.
     pub processor: BTreeMap<ProcessorName, ProcessorSettings>,
+    /// By the channel that flows begin on.
+    pub flow: BTreeMap<ChannelName, FlowSettings>,
 }
 
 impl Default for Settings {
@@ -36,7 +39,27 @@ impl Default for Settings {
             journal: JournalSettings::default(),
             limits: LimitSettings::default(),
             processor: BTreeMap::new(),
+            flow: BTreeMap::new(),
         }
+    }
+}
+
+impl Settings {
+    /// What no type can say: the path of a key and why it cannot be.
+    pub(super) fn faults(&self) -> Vec<(Vec<String>, String)> {
+        let reserved = self.flow.keys().filter(|channel| channel.is_reserved());
+        let why = "flows of the host's own channels are not followed; take the section out";
+        reserved.map(|channel| (vec!["flow".to_owned(), channel.to_string()], why.to_owned())).collect()
+    }
+
+    /// What is asked of flows, by the channel that they begin on.
+    pub fn flow_rules(&self) -> FlowRules {
+        let rule = |settings: &FlowSettings| FlowRule {
+            ends: settings.ends.clone(),
+            deadline_ms: settings.deadline.map(Period::ms),
+            tell: settings.tell,
+        };
+        self.flow.iter().map(|(channel, settings)| (channel.as_str().to_owned(), rule(settings))).collect()
     }
 }
 
@@ -119,4 +142,16 @@ impl Default for LimitSettings {
 pub struct ProcessorSettings {
     /// Settings that the guest can read, by name.
     pub config: BTreeMap<String, String>,
+}
+
+/// What an operator asks of the flows that begin on one channel.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct FlowSettings {
+    /// The event types of which one means that the flow is over; without any it is over when nothing of it is left to do.
+    pub ends: Vec<String>,
+    /// How long a flow may take, such as `2d`.
+    pub deadline: Option<Period>,
+    /// Whether `done` and `overdue` are told on `baton.flows`.
+    pub tell: bool,
 }

@@ -1,6 +1,7 @@
 //! Configurations, good and bad, as an operator writes them.
 
 use super::*;
+use crate::model::flow::FlowRule;
 use crate::model::name::ProcessorName;
 
 fn load(text: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
@@ -172,4 +173,23 @@ fn every_key_has_a_default_a_description_and_a_refusal_of_others() {
             assert!(property.get("default").is_some(), "{key} has no default");
         }
     }
+}
+
+#[test]
+fn flows_are_asked_of_by_the_channel_that_they_begin_on() {
+    let text = "[flow.place-order]\nends = ['order-shipped', 'payment-denied']\ndeadline = '2d'\ntell = true\n\
+                [flow.ticks]\n";
+    let rules = load(text, &[]).unwrap().settings.flow_rules();
+    let ends = vec!["order-shipped".to_owned(), "payment-denied".to_owned()];
+    let expected = FlowRule { ends, deadline_ms: Some(2 * 24 * 60 * 60 * 1000), tell: true };
+    assert_eq!(rules["place-order"], expected);
+    assert_eq!(rules["ticks"], FlowRule::default());
+}
+
+#[test]
+fn a_wrong_deadline_and_a_channel_of_the_host_are_refused() {
+    let error = refusal("[flow.place-order]\ndeadline = 'soon'\n", &[]);
+    assert!(error.starts_with("baton.toml:2:12:") && error.contains("write it like"), "{error}");
+    let error = refusal("[flow.\"baton.flows\"]\ntell = true\n", &[]);
+    assert!(error.starts_with("baton.toml:2:8:") && error.contains("host's own"), "{error}");
 }
