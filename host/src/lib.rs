@@ -40,7 +40,7 @@
 //! [`node`] is the front door; [`config`] and [`clock`] are what it is built from; [`model`] holds the words: events, names, reports; [`api`] serves
 //! HTTP; [`telemetry`] writes the host's own log; [`testkit`] runs a topology in a test. All other modules are the inside, lowest first: `meter` counts; `journal` makes frames durable; `view` folds
 //! them; `channel` owns a domain's channels; `runtime` runs guests; `registry` watches which there are; `dispatch` brings events to handlers and
-//! outcomes to frames. They are public for the benchmark and the tests, and promise nothing.
+//! outcomes to frames; `flows` tells which orders are done. They are public for the benchmark and the tests, and promise nothing.
 
 pub mod api;
 #[doc(hidden)]
@@ -53,6 +53,8 @@ pub mod clock;
 pub mod config;
 #[doc(hidden)]
 pub mod dispatch;
+#[doc(hidden)]
+pub mod flows;
 #[doc(hidden)]
 pub mod journal;
 #[doc(hidden)]

@@ -5,6 +5,7 @@ mod answers;
 mod builder;
 mod deploy;
 mod error;
+mod flows;
 mod publish;
 mod scrape;
 mod start;
@@ -23,15 +24,18 @@ use crate::channel::{Domain, Keeper};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::dispatch::Dispatcher;
+use crate::flows::{Flows, Following};
 use crate::registry::Registry;
 use crate::runtime::Engine;
 
 pub use crate::channel::{PublishError, ReadError};
 pub use crate::dispatch::LogFilter;
+pub use crate::flows::{After, EventAsk, FindError, Wanted as FlowsWanted, WhyError};
 pub use crate::telemetry::CONTENT_TYPE as METRICS_TYPE;
 pub use answers::ReadFrom;
 pub use builder::NodeBuilder;
 pub use error::{DeployError, StartError};
+pub use flows::is_settled;
 pub use publish::{Answer, Awaited};
 
 /// A running host. A cheap handle.
@@ -47,6 +51,7 @@ struct Inner {
     engine: Engine,
     /// Absent in a host without a folder.
     registry: Option<Registry>,
+    flows: Flows,
     /// What ends with the node, taken out when it stops.
     ending: Mutex<Option<Ending>>,
 }
@@ -54,6 +59,7 @@ struct Inner {
 struct Ending {
     reconciler: Option<JoinHandle<()>>,
     keeper: Keeper,
+    following: Option<Following>,
 }
 
 impl Node {
@@ -91,6 +97,7 @@ impl Inner {
             tracing::error!("the thread that deploys processors panicked");
         }
         self.dispatcher.stop();
+        ending.following.into_iter().for_each(Following::stop);
         ending.keeper.stop();
         close_journal(&self.domain);
     }

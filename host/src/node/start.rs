@@ -12,6 +12,7 @@ use crate::channel::{Domain, Keeper, Limits, Parts, Window};
 use crate::clock::Clock;
 use crate::config::{Config, Durability, Settings};
 use crate::dispatch::{DispatchConfig, Dispatcher, Native, PoolLimits, Version};
+use crate::flows::{Flows, Follower, Following};
 use crate::journal::storage::{Files, Memory};
 use crate::journal::{self, Journal, SegmentJournal};
 use crate::model::deployment::Deployment;
@@ -45,15 +46,20 @@ struct Core {
     keeper: Keeper,
     dispatcher: Dispatcher,
     engine: Engine,
+    flows: Flows,
+    follower: Option<Follower>,
     /// Whether there is a folder: without one nothing is kept and nothing is watched.
     watches: bool,
 }
 
 pub(super) fn start(builder: NodeBuilder) -> Result<Node, StartError> {
     let natives = builder.natives.clone();
-    let core = open(builder)?;
-    match deploy_all(&core, natives) {
-        Ok((registry, reconciler)) => Ok(core.node(registry, reconciler)),
+    let mut core = open(builder)?;
+    let follower = core.follower.take();
+    let begun = deploy_all(&core, natives)
+        .and_then(|watching| Ok((watching, follower.map(Following::start).transpose()?)));
+    match begun {
+        Ok((watching, following)) => Ok(core.node(watching, following)),
         Err(error) => {
             core.close();
             Err(error)
@@ -81,8 +87,10 @@ fn open(builder: NodeBuilder) -> Result<Core, StartError> {
             ..EngineConfig::default()
         })?,
     };
+    let flows = Flows::new(&domain, config.settings.flow_rules());
+    let follower = Follower::new(&flows)?;
     let dispatcher = Dispatcher::start(&domain, dispatch_config(&config))?;
-    Ok(Core { config, clock, domain, keeper, dispatcher, engine, watches })
+    Ok(Core { config, clock, domain, keeper, dispatcher, engine, flows, follower, watches })
 }
 
 fn configuration(source: Source, settings: Option<Settings>) -> Result<Config, StartError> {
@@ -119,11 +127,21 @@ fn deploy_all(core: &Core, natives: Vec<Native>) -> Result<Watching, StartError>
 }
 
 impl Core {
-    fn node(self, registry: Option<Registry>, reconciler: Option<JoinHandle<()>>) -> Node {
-        let Self { config, clock, domain, keeper, dispatcher, engine, watches: _ } = self;
-        let ending = Mutex::new(Some(Ending { reconciler, keeper }));
+    fn node(self, (registry, reconciler): Watching, following: Option<Following>) -> Node {
+        let Self { config, clock, domain, keeper, dispatcher, engine, flows, .. } = self;
+        let ending = Mutex::new(Some(Ending { reconciler, keeper, following }));
         let started_ms = clock.now_ms();
-        Node(Arc::new(Inner { config, clock, started_ms, domain, dispatcher, engine, registry, ending }))
+        Node(Arc::new(Inner {
+            config,
+            clock,
+            started_ms,
+            domain,
+            dispatcher,
+            engine,
+            registry,
+            flows,
+            ending,
+        }))
     }
 
     /// Ends what was begun, so that the folder is free again.
@@ -157,9 +175,9 @@ fn journal_options(config: &Config) -> journal::Options {
             Durability::Os => journal::Sync::Os,
         },
         limits: journal::Limits {
-            segment_bytes_max: settings.segment_bytes_max,
+            segment_bytes_max: settings.segment_bytes_max.bytes(),
             // Control frames still find room when publishers are sent away, and so does one frame of any size.
-            undurable_bytes_max: settings.undurable_bytes_max + 2 * journal::FRAME_BYTES_MAX as u64,
+            undurable_bytes_max: settings.undurable_bytes_max.bytes() + 2 * journal::FRAME_BYTES_MAX as u64,
         },
     }
 }
@@ -173,7 +191,7 @@ fn domain_limits(settings: &Settings) -> Limits {
     Limits {
         hops_max: limits.hops_max,
         flow_events_max: limits.flow_events_max,
-        undurable_bytes_max: settings.journal.undurable_bytes_max,
+        undurable_bytes_max: settings.journal.undurable_bytes_max.bytes(),
         tail_bytes_max: TAIL_BYTES_MAX,
         dedupe: Window {
             ms_max: limits.dedupe_window_s.saturating_mul(1000),
