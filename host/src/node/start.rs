@@ -99,7 +99,10 @@ fn configuration(source: Source, settings: Option<Settings>) -> Result<Config, S
         (Source::Folder(dir), Some(settings)) => Config::from_settings(&dir, settings),
         (Source::Folder(dir), None) => Config::load(&dir)?,
         (Source::Config(config), None) => *config,
-        (Source::Config(config), Some(settings)) => Config { settings, ..*config },
+        (Source::Config(mut config), Some(settings)) => {
+            config.settings = settings;
+            *config
+        }
     })
 }
 
