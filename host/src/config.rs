@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::model::name::ProcessorName;
+use crate::model::operation::Lanes;
 
 /// Where the host listens when nobody says otherwise.
 pub const LISTEN_DEFAULT: &str = "127.0.0.1:7077";
@@ -109,6 +110,8 @@ impl Default for LimitSettings {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProcessorSettings {
+    /// How many lanes it has, such as `"1..4"` or `2`, whatever its descriptor says.
+    pub lanes: Option<Lanes>,
     /// Settings that the guest can read, by name.
     pub config: BTreeMap<String, String>,
 }

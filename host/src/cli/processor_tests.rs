@@ -5,6 +5,8 @@
 use super::*;
 use crate::model::descriptor::Descriptor;
 use crate::model::fault::{Fault, FaultKind};
+use crate::model::operation::LanesFrom;
+use crate::model::report::ScaleReport;
 use serde_json::json;
 
 /// A processor that holds one event, or none.
@@ -20,6 +22,9 @@ pub fn report(name: &str, status: ProcessorStatus) -> ProcessorReport {
         digest: "ab".repeat(32),
         generation: 1,
         lanes: 2,
+        scale: ScaleReport { min: 2, max: 2, from: LanesFrom::Descriptor },
+        paused: None,
+        rate: None,
         handled: 40,
         failed: held.len() as u64,
         subscriptions: vec![SubscriptionReport {

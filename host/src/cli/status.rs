@@ -56,6 +56,7 @@ fn troubles(status: &StatusReport, style: Style) -> Vec<String> {
 fn processor_trouble(report: &ProcessorReport, style: Style) -> Option<String> {
     let (word, what) = match report.status {
         ProcessorStatus::Running | ProcessorStatus::Undeployed => return None,
+        ProcessorStatus::Paused => return Some(paused(report, style)),
         ProcessorStatus::Held => ("HELD", "some events failed and hold their keys; other keys flow"),
         ProcessorStatus::Blocked => ("BLOCKED", "reads nothing more: too much waits behind held keys"),
         ProcessorStatus::Failed => ("FAILED", "is deployed and could not be started"),
@@ -74,6 +75,14 @@ fn processor_trouble(report: &ProcessorReport, style: Style) -> Option<String> {
         _ => format!("  {}\n", mend(&report.name)),
     });
     Some(text)
+}
+
+/// A pause is meant, and easily forgotten.
+fn paused(report: &ProcessorReport, style: Style) -> String {
+    let since = report.paused.as_ref().map_or(String::new(), |paused| format!(" since {}", paused.since));
+    let head = format!("{} {}: handles nothing{since}", report.name, clean(&report.version));
+    let text = block("PAUSED", &head, report.reason.as_deref().unwrap_or_default(), style);
+    format!("{text}  go on: baton processor resume {}\n", report.name)
 }
 
 /// A file that does not run.

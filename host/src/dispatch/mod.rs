@@ -9,6 +9,7 @@ mod effects;
 mod feeder;
 mod handling;
 mod logs;
+mod operate;
 mod pool;
 mod running;
 mod version;

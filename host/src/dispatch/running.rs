@@ -44,6 +44,8 @@ pub struct Running {
     pool: Arc<Pool>,
     handling: Handling,
     wakes: AtomicU64,
+    /// No batch begins; the same as in `feeding`, for those who only wake.
+    paused: AtomicBool,
     feeding: Mutex<Feeding>,
     settled: Condvar,
     lanes: Vec<Lane>,
@@ -53,6 +55,7 @@ struct Feeding {
     feeder: Feeder,
     in_flight: usize,
     stopped: bool,
+    paused: bool,
     failure: Option<String>,
 }
 
@@ -82,6 +85,13 @@ impl Job for LaneJob {
     }
 }
 
+impl Feeding {
+    /// Whether no batch is to begin.
+    fn rests(&self) -> bool {
+        self.stopped || self.paused || self.failure.is_some()
+    }
+}
+
 impl Running {
     /// Puts the parts together; nothing runs before [`Running::wake`].
     pub fn new(made: Made) -> Arc<Self> {
@@ -95,6 +105,7 @@ impl Running {
             descriptor.publishes.iter().filter_map(id).collect()
         });
         let feeder = Feeder::new(&domain, deployment.processor, descriptor);
+        let paused = domain.operation(deployment.processor).paused.is_some();
         let mut executors = executors.into_iter();
         let lanes = (0..descriptor.concurrency).map(|_| Lane {
             scheduled: AtomicBool::new(false),
@@ -113,7 +124,8 @@ impl Running {
             lanes,
             handling,
             wakes: AtomicU64::new(0),
-            feeding: Mutex::new(Feeding { feeder, in_flight: 0, stopped: false, failure: None }),
+            paused: AtomicBool::new(paused),
+            feeding: Mutex::new(Feeding { feeder, in_flight: 0, stopped: false, paused, failure: None }),
             settled: Condvar::new(),
             pool,
         })
@@ -122,6 +134,9 @@ impl Running {
     /// There may be something to do.
     pub fn wake(self: &Arc<Self>) {
         self.wakes.fetch_add(1, Ordering::SeqCst);
+        if self.paused.load(Ordering::SeqCst) {
+            return;
+        }
         let idle = self.lanes.iter().position(|lane| !lane.scheduled.swap(true, Ordering::SeqCst));
         if let Some(lane) = idle {
             self.pool.push(Arc::new(LaneJob { running: self.clone(), lane }));
@@ -150,7 +165,7 @@ impl Running {
         // A wake, or another lane that dealt it something, between the pick and the line above found the lane scheduled and
         // left it alone.
         (self.wakes.load(Ordering::SeqCst) != seen || self.has_work(index))
-            && !self.is_stopped()
+            && !self.rests()
             && !lane.scheduled.swap(true, Ordering::SeqCst)
     }
 
@@ -161,7 +176,7 @@ impl Running {
     /// Takes the lane's next batch, and wakes the lanes that got something on the way.
     fn pick(self: &Arc<Self>, lane: usize, picked: &mut Picked) -> bool {
         let mut feeding = self.feeding.lock();
-        if feeding.stopped || feeding.failure.is_some() {
+        if feeding.rests() {
             return false;
         }
         if let Err(error) = feeding.feeder.next_batch(lane, picked) {
@@ -262,9 +277,18 @@ impl Running {
         true
     }
 
-    fn is_stopped(&self) -> bool {
-        let feeding = self.feeding.lock();
-        feeding.stopped || feeding.failure.is_some()
+    fn rests(&self) -> bool {
+        self.feeding.lock().rests()
+    }
+
+    /// Takes over what an operator said last.
+    pub fn operate(self: &Arc<Self>) {
+        let mut feeding = self.feeding.lock();
+        let operation = self.handling.domain.operation(self.deployment().processor);
+        feeding.paused = operation.paused.is_some();
+        self.paused.store(feeding.paused, Ordering::SeqCst);
+        drop(feeding);
+        self.start();
     }
 
     /// When each lane last finished a batch; none for a lane that is in a call or did nothing yet.

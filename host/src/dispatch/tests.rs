@@ -18,6 +18,8 @@ use crate::model::name::ChannelName;
 use crate::model::record::Record;
 use crate::runtime::{CallError, NativeCall, NativeHandler, NewEmit, OutcomesBuilder, Verdict};
 
+mod operate;
+
 struct Host {
     domain: Domain,
     dispatcher: Dispatcher,

@@ -8,6 +8,7 @@ pub mod event;
 pub mod fault;
 pub mod key;
 pub mod name;
+pub mod operation;
 pub mod record;
 pub mod report;
 pub mod time;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::channel::{Domain, Item};
-use crate::config::Durability;
+use crate::config::{Config, Durability};
 use crate::dispatch::Processor;
 use crate::journal::Position;
 use crate::model::change::{ChannelId, ProcessorId, SubscriptionId};
@@ -24,6 +24,7 @@ use crate::view::recorded::recorded;
 use crate::view::reports::{channel_reports, is_read, state_entries, subscription_report};
 use crate::view::world::{self, World};
 
+use super::operate::{pause_report, scale_report};
 use super::{LogFilter, Node, ReadError};
 
 /// The most bytes of events in one page.
@@ -125,7 +126,7 @@ impl Node {
 
     fn processor_report(&self, id: ProcessorId) -> Option<ProcessorReport> {
         let lane_side = self.0.dispatcher.look(id, LaneSide::of);
-        self.0.domain.look(|world| lane_side.report(world, id))
+        self.0.domain.look(|world| lane_side.report(world, id, &self.0.config))
     }
 
     fn waiting(&self) -> Waiting {
@@ -219,13 +220,14 @@ impl LaneSide {
         }
     }
 
-    fn report(&self, world: &World, id: ProcessorId) -> Option<ProcessorReport> {
+    fn report(&self, world: &World, id: ProcessorId, config: &Config) -> Option<ProcessorReport> {
         let processor = world.processors().get(id as usize)?;
         let deployment = processor.deployment.as_ref()?;
         if !processor.deployed && processor.subscriptions.is_empty() {
             return None;
         }
         let (status, reason) = self.status(processor);
+        let scale = scale_report(config, processor, deployment);
         let waits = |s: SubscriptionId| self.waiting.iter().filter(|(_, of, _)| *of == s).count() as u64;
         let subscriptions =
             processor.subscriptions.iter().filter(|s| !processor.deployed || is_read(world, **s));
@@ -237,6 +239,9 @@ impl LaneSide {
             digest: deployment.digest.clone(),
             generation: deployment.generation,
             lanes: deployment.descriptor.concurrency,
+            scale,
+            paused: processor.operation.paused.as_ref().map(pause_report),
+            rate: processor.operation.rate,
             handled: self.handled,
             failed: self.failed,
             subscriptions: subscriptions.filter_map(|s| subscription_report(world, *s, waits(*s))).collect(),
@@ -262,6 +267,10 @@ impl LaneSide {
                 ProcessorStatus::Failed,
                 Some("it is deployed and was not started; see the problems".to_owned()),
             );
+        }
+        if let Some(paused) = &processor.operation.paused {
+            let reason = format!("{} (by {})", paused.reason, paused.by.as_str());
+            return (ProcessorStatus::Paused, Some(reason));
         }
         match (self.blocked, held) {
             (true, _) => {

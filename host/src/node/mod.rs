@@ -4,6 +4,7 @@
 mod answers;
 mod deploy;
 mod error;
+mod operate;
 mod publish;
 mod start;
 
@@ -22,6 +23,7 @@ pub use crate::channel::{PublishError, ReadError};
 pub use crate::dispatch::LogFilter;
 pub use answers::ReadFrom;
 pub use error::{DeployError, StartError};
+pub use operate::Resume;
 pub use publish::{Answer, Awaited};
 
 /// A running host. A cheap handle.
