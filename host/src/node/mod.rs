@@ -6,6 +6,7 @@ mod deploy;
 mod error;
 mod operate;
 mod publish;
+mod scrape;
 mod start;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::registry::Registry;
 
 pub use crate::channel::{PublishError, ReadError};
 pub use crate::dispatch::LogFilter;
+pub use crate::telemetry::CONTENT_TYPE as METRICS_TYPE;
 pub use answers::ReadFrom;
 pub use error::{DeployError, StartError};
 pub use operate::Resume;
