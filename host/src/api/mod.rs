@@ -85,6 +85,7 @@ fn router(api: Api) -> Router {
         .route("/v1/processors/{name}", component_route().get(processors::show).delete(processors::undeploy))
         .route("/v1/processors/{name}/resume", post(operate::resume))
         .route("/v1/processors/{name}/pause", post(operate::pause))
+        .route("/v1/processors/{name}/scale", put(operate::scale))
         .route("/v1/processors/{name}/state", get(processors::state))
         .route("/v1/processors/{name}/logs", get(processors::logs))
         .route("/v1/deployments", get(operations::deployments))

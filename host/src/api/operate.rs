@@ -1,4 +1,4 @@
-//! What an operator does with a processor that goes on being deployed: pause, resume.
+//! What an operator does with a processor that goes on being deployed: pause, resume, scale.
 
 use axum::Json;
 use axum::extract::{Request, State};
@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use super::params::{Named, NoParams, Params, read_body};
 use super::problem::Refusal;
 use crate::model::name::ProcessorName;
-use crate::model::operation::{Operator, Rate};
+use crate::model::operation::{Lanes, Operator, Rate};
 use crate::model::report::ProcessorReport;
 use crate::node::{DeployError, Node, Resume};
 
@@ -63,6 +63,35 @@ fn rate_or_none(text: &str) -> Result<Option<Rate>, DeployError> {
         "none" => Ok(None),
         rate => Ok(Some(rate.parse()?)),
     }
+}
+
+/// The body of a scale.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ScaleBody {
+    lanes: Option<Lanes>,
+    #[serde(default)]
+    reset: bool,
+    #[serde(default)]
+    by: Operator,
+}
+
+/// `PUT /v1/processors/{name}/scale`: `{"lanes": "1..4"}`, or `{"reset": true}` for what `baton.toml` or the descriptor say
+pub async fn scale(
+    State(node): State<Node>,
+    Named(name): Named<ProcessorName>,
+    _: Params<NoParams>,
+    request: Request,
+) -> Result<Json<ProcessorReport>, Refusal> {
+    let expected = r#"{"lanes": "1..4"}, or {"reset": true}"#;
+    let ScaleBody { lanes, reset, by } = body(request, expected).await?;
+    if lanes.is_some() == reset {
+        return Err(Refusal::bad_request(
+            "bad-body",
+            format!("the body: give lanes, or reset; expected {expected}"),
+        ));
+    }
+    Ok(Json(node.scale(&name, lanes, by).await?))
 }
 
 /// The body as JSON; an empty one is an empty object.

@@ -1,4 +1,4 @@
-//! `baton processor pause` and `resume`: what an operator does with a processor that goes on being deployed.
+//! `baton processor pause`, `resume` and `scale`: what an operator does with a processor that goes on being deployed.
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -7,9 +7,9 @@ use super::Shared;
 use super::client::{Ask, Client};
 use super::failure::Failure;
 use super::output::counted;
-use super::processor::render_processor;
+use super::processor::{render_processor, scale_line};
 use crate::model::name::ProcessorName;
-use crate::model::operation::Rate;
+use crate::model::operation::{Lanes, Rate};
 use crate::model::report::ProcessorReport;
 
 /// `baton processor pause`
@@ -33,6 +33,19 @@ pub struct ResumeArgs {
     /// Try again what is held after faults, too. Without a pause and a rate that is what resume does.
     #[arg(long)]
     held: bool,
+}
+
+/// `baton processor scale`
+#[derive(Args)]
+pub struct ScaleArgs {
+    /// The processor.
+    name: ProcessorName,
+    /// MIN..MAX, or N for always as many; each 1 to 64. Lanes follow the events that wait.
+    #[arg(value_name = "LANES", required_unless_present = "reset", conflicts_with = "reset")]
+    lanes: Option<Lanes>,
+    /// Go back to what baton.toml says, or else the descriptor.
+    #[arg(long)]
+    reset: bool,
 }
 
 /// A rate, or `none`.
@@ -73,6 +86,16 @@ pub fn resume(args: &ResumeArgs, shared: &Shared) -> Result<(), Failure> {
     let tried = args.held || (rate.is_none() && before.paused.is_none());
     shared.out().show(&report, |report, style| {
         format!("{}\n\n{}", resumed(report, tried), render_processor(report, style))
+    })
+}
+
+/// Says how many lanes a processor has.
+pub fn scale(args: &ScaleArgs, shared: &Shared) -> Result<(), Failure> {
+    let body = json!({"lanes": args.lanes, "reset": args.reset, "by": "cli"});
+    let report = tell(&shared.client(), "PUT", &args.name, "scale", &body)?;
+    shared.out().show(&report, |report, style| {
+        let head = format!("{} has {}.", report.name, scale_line(report));
+        format!("{head}\n\n{}", render_processor(report, style))
     })
 }
 

@@ -6,7 +6,7 @@ use super::Shared;
 use super::client::query;
 use super::failure::Failure;
 use super::inspect::render_descriptor;
-use super::operate::{self, PauseArgs, ResumeArgs};
+use super::operate::{self, PauseArgs, ResumeArgs, ScaleArgs};
 use super::output::{Style, Tone, clean, counted, fault_lines, short, wrap};
 use super::status::file_trouble;
 use super::table::{number, table, text, toned, trouble};
@@ -31,6 +31,8 @@ pub enum ProcessorCommand {
     Pause(PauseArgs),
     /// End a pause, or try again what a processor holds after faults.
     Resume(ResumeArgs),
+    /// Say how many lanes a processor has: how many events of different keys it handles at one time.
+    Scale(ScaleArgs),
     /// Show what a processor keeps as state.
     State {
         /// The processor.
@@ -58,6 +60,7 @@ pub fn run(command: ProcessorCommand, shared: &Shared) -> Result<(), Failure> {
         }
         ProcessorCommand::Pause(args) => operate::pause(&args, shared),
         ProcessorCommand::Resume(args) => operate::resume(&args, shared),
+        ProcessorCommand::Scale(args) => operate::scale(&args, shared),
         ProcessorCommand::State { name, key, limit } => {
             let query = query(&[("key", key), ("limit", Some(limit.to_string()))]);
             out.show(&client.get::<StateList>(path(&name) + "/state" + &query)?, render_state)
@@ -82,11 +85,13 @@ pub fn render_list(processors: &[ProcessorReport], style: Style) -> String {
             trouble(sum(report, |one| one.waiting)),
             number(report.handled),
             trouble(report.failed),
+            text(lanes_cell(report)),
             text(&report.version),
             text(short(&report.digest)),
         ]
     };
-    let heads = ["PROCESSOR", "STATUS", "LAG", "HELD", "WAITING", "HANDLED", "FAILED", "VERSION", "DIGEST"];
+    let heads =
+        ["PROCESSOR", "STATUS", "LAG", "HELD", "WAITING", "HANDLED", "FAILED", "LANES", "VERSION", "DIGEST"];
     table(heads, processors.iter().map(row).collect(), style)
 }
 
@@ -152,13 +157,23 @@ pub fn render_processor(report: &ProcessorReport, style: Style) -> String {
     text
 }
 
-fn scale_line(report: &ProcessorReport) -> String {
+/// How many lanes it has, and who says so.
+pub fn scale_line(report: &ProcessorReport) -> String {
     let from = match report.scale.from {
         LanesFrom::Descriptor => "its descriptor",
         LanesFrom::Config => "baton.toml",
         LanesFrom::Command => "`baton processor scale`",
     };
-    format!("{} now, {} by {from}", report.lanes, lanes_bounds(report))
+    let lanes = counted(u64::from(report.lanes), "lane");
+    format!("{lanes} now, {} by {from}", lanes_bounds(report))
+}
+
+/// How many now; and where that may change, within which bounds.
+fn lanes_cell(report: &ProcessorReport) -> String {
+    match report.scale.min == report.scale.max {
+        true => report.lanes.to_string(),
+        false => format!("{} ({})", report.lanes, lanes_bounds(report)),
+    }
 }
 
 fn lanes_bounds(report: &ProcessorReport) -> String {

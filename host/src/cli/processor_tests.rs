@@ -61,11 +61,12 @@ fn held() -> HeldReport {
 
 #[test]
 fn the_list_has_a_line_each_and_shouts_what_is_wrong() {
-    let list = [report("inventory", ProcessorStatus::Running), report("payment", ProcessorStatus::Held)];
+    let mut list = [report("inventory", ProcessorStatus::Running), report("payment", ProcessorStatus::Held)];
+    list[1].scale = ScaleReport { min: 1, max: 4, from: LanesFrom::Command };
     let expected = "\
-PROCESSOR  STATUS   LAG  HELD  WAITING  HANDLED  FAILED  VERSION  DIGEST
-inventory  running    0     0        0       40       0  0.1.0    abababababab
-payment    HELD       4     1        3       40       1  0.1.0    abababababab
+PROCESSOR  STATUS   LAG  HELD  WAITING  HANDLED  FAILED  LANES     VERSION  DIGEST
+inventory  running    0     0        0       40       0  2         0.1.0    abababababab
+payment    HELD       4     1        3       40       1  2 (1..4)  0.1.0    abababababab
 ";
     assert_eq!(render_list(&list, Style::default()), expected);
     assert!(render_list(&[], Style::default()).contains("baton deploy"));

@@ -1,9 +1,9 @@
-//! What an operator says of a processor that goes on being deployed: pause, resume. Each is a frame first; what runs hears of
+//! What an operator says of a processor that goes on being deployed: pause, resume, scale. Each is a frame first; what runs hears of
 //! it afterwards and reads it from the views, so that two who speak at once agree in the end. It never waits for a batch.
 
 use crate::model::change::ProcessorId;
 use crate::model::name::ProcessorName;
-use crate::model::operation::{Operation, Operator, Rate};
+use crate::model::operation::{Lanes, Operation, Operator, Rate};
 
 use super::{DispatchError, Dispatcher, Shared};
 
@@ -25,6 +25,19 @@ impl Dispatcher {
     ) -> Result<(), DispatchError> {
         let processor = self.0.known(name)?;
         self.0.domain.resume(processor, rate, by)?;
+        self.0.tell(processor);
+        Ok(())
+    }
+
+    /// Gives a processor bounds for its lanes, or takes those back that it was given. Its instances stay warm.
+    pub fn scale(
+        &self,
+        name: &ProcessorName,
+        lanes: Option<Lanes>,
+        by: Operator,
+    ) -> Result<(), DispatchError> {
+        let processor = self.0.known(name)?;
+        self.0.domain.scale(processor, lanes, by)?;
         self.0.tell(processor);
         Ok(())
     }

@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::model::deployment::Deployment;
 use crate::model::name::ProcessorName;
-use crate::model::operation::{Operator, Paused, Rate, bounds, reason};
+use crate::model::operation::{Lanes, Operator, Paused, Rate, bounds, reason};
 use crate::model::report::{PauseReport, ProcessorReport, ScaleReport};
 use crate::model::time::rfc3339;
 use crate::view::world::Processor;
@@ -52,6 +52,19 @@ impl Node {
             Ok(())
         };
         self.blocking(resume).await?;
+        self.durable_report(name).await
+    }
+
+    /// Gives a processor bounds for its lanes, over those of `baton.toml` and its descriptor, or takes them back. It holds until it
+    /// is said otherwise, whatever version runs; its instances stay warm.
+    pub async fn scale(
+        &self,
+        name: &ProcessorName,
+        lanes: Option<Lanes>,
+        by: Operator,
+    ) -> Result<ProcessorReport, DeployError> {
+        let (dispatcher, processor) = (self.0.dispatcher.clone(), name.clone());
+        self.blocking(move || dispatcher.scale(&processor, lanes, by)).await?;
         self.durable_report(name).await
     }
 
