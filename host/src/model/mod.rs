@@ -13,3 +13,4 @@ pub mod operation;
 pub mod record;
 pub mod report;
 pub mod time;
+pub mod why;
