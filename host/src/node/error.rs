@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::dispatch::DispatchError;
+use crate::model::operation::OperationError;
 
 /// Why a host did not start.
 #[derive(Debug, thiserror::Error)]
@@ -94,6 +95,9 @@ pub enum DeployError {
         /// Its name.
         name: String,
     },
+    /// What the operator said makes no sense.
+    #[error(transparent)]
+    Operation(#[from] OperationError),
     /// It was tried and did not work.
     #[error("{message}")]
     Failed {
@@ -112,6 +116,7 @@ impl DeployError {
             Self::UnknownProcessor { .. } => "unknown-processor",
             Self::NameMismatch { .. } => "name-mismatch",
             Self::Native { .. } => "processor-native",
+            Self::Operation(error) => error.code(),
         }
     }
 }

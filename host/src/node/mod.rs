@@ -6,6 +6,7 @@ mod builder;
 mod deploy;
 mod error;
 mod flows;
+mod operate;
 mod publish;
 mod scrape;
 mod start;
@@ -36,6 +37,7 @@ pub use answers::ReadFrom;
 pub use builder::NodeBuilder;
 pub use error::{DeployError, StartError};
 pub use flows::is_settled;
+pub use operate::Resume;
 pub use publish::{Answer, Awaited};
 
 /// A running host. A cheap handle.

@@ -10,6 +10,7 @@ mod files;
 mod flows;
 mod http_api;
 mod layout;
+mod operate;
 mod swap;
 
 use baton_tests::host::Shop;
