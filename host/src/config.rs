@@ -42,6 +42,8 @@ pub struct Settings {
     pub limits: LimitSettings,
     /// By processor.
     pub processor: BTreeMap<ProcessorName, ProcessorSettings>,
+    /// What the host tells others of itself.
+    pub telemetry: TelemetrySettings,
     /// By the channel that flows begin on.
     pub flow: BTreeMap<ChannelName, FlowSettings>,
 }
@@ -115,6 +117,15 @@ impl Default for LimitSettings {
 pub struct ProcessorSettings {
     /// Settings that the guest can read, by name.
     pub config: BTreeMap<String, String>,
+}
+
+/// `[telemetry]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TelemetrySettings {
+    /// The OpenTelemetry collector that gets a trace of every flow, over OTLP/HTTP, such as `http://127.0.0.1:4318`; only a host that
+    /// is built with the feature `otel` can do that.
+    pub otlp_endpoint: Option<String>,
 }
 
 /// `[flow.CHANNEL]`: the flows that begin on a channel.

@@ -32,6 +32,12 @@ pub enum StartError {
     /// The folder of processors cannot be watched.
     #[error(transparent)]
     Registry(#[from] crate::registry::Error),
+    /// Traces were asked for, and cannot be exported.
+    #[error("{why}")]
+    Traces {
+        /// Why, and what to do.
+        why: String,
+    },
     /// A thread could not be started.
     #[error("a thread could not be started: {0}")]
     Thread(#[from] std::io::Error),
@@ -46,6 +52,7 @@ impl StartError {
             Self::Domain(_) => "domain-not-opened",
             Self::Engine(error) => error.code(),
             Self::Registry(_) => "registry-not-started",
+            Self::Traces { .. } => "traces-not-exported",
             Self::Thread(_) => "thread-not-started",
         }
     }

@@ -7,6 +7,7 @@ mod error;
 mod publish;
 mod scrape;
 mod start;
+mod traces;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -18,6 +19,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::dispatch::Dispatcher;
 use crate::registry::Registry;
+use crate::spans::Follower;
 
 pub use crate::channel::{PublishError, ReadError};
 pub use crate::dispatch::LogFilter;
@@ -44,6 +46,8 @@ struct Inner {
 struct Ending {
     reconciler: JoinHandle<()>,
     keeper: Keeper,
+    /// Exports what was done as traces, if somebody wants them.
+    follower: Option<Follower>,
 }
 
 impl Node {
@@ -74,6 +78,9 @@ impl Inner {
         ending.keeper.stop();
         if let Err(error) = self.domain.journal().close() {
             tracing::error!(%error, "the journal did not close cleanly; the next start recovers");
+        }
+        if let Some(follower) = ending.follower {
+            follower.stop();
         }
     }
 }

@@ -18,6 +18,7 @@ use crate::registry::{self, Registry, RegistryConfig, Running};
 use crate::runtime::{Engine, EngineConfig};
 
 use super::deploy::reconcile;
+use super::traces::follow;
 use super::{Ending, Inner, Node, StartError};
 
 /// How many bytes of the latest frames stay in memory.
@@ -55,7 +56,8 @@ fn start(config: Config) -> Result<Node, StartError> {
     let reconciler = std::thread::Builder::new()
         .name("baton-reconciler".to_owned())
         .spawn(move || reconcile(&wanted, &deploying))?;
-    let ending = Mutex::new(Some(Ending { reconciler, keeper }));
+    let follower = follow(&domain, &config.settings.telemetry)?;
+    let ending = Mutex::new(Some(Ending { reconciler, keeper, follower }));
     let started_ms = clock.now_ms();
     Ok(Node(Arc::new(Inner { config, clock, started_ms, domain, dispatcher, registry, ending })))
 }
