@@ -13,3 +13,4 @@ pub mod record;
 pub mod report;
 pub mod time;
 pub mod trace;
+pub mod why;

@@ -4,6 +4,7 @@
 mod answers;
 mod deploy;
 mod error;
+mod flows;
 mod publish;
 mod scrape;
 mod start;
@@ -18,14 +19,17 @@ use crate::channel::{Domain, Keeper};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::dispatch::Dispatcher;
+use crate::flows::{Flows, Following};
 use crate::registry::Registry;
-use crate::spans::Follower;
+use crate::spans;
 
 pub use crate::channel::{PublishError, ReadError};
 pub use crate::dispatch::LogFilter;
+pub use crate::flows::{After, EventAsk, FindError, Wanted as FlowsWanted, WhyError};
 pub use crate::telemetry::CONTENT_TYPE as METRICS_TYPE;
 pub use answers::ReadFrom;
 pub use error::{DeployError, StartError};
+pub use flows::is_settled;
 pub use publish::{Answer, Awaited};
 
 /// A running host. A cheap handle.
@@ -39,6 +43,7 @@ struct Inner {
     domain: Domain,
     dispatcher: Dispatcher,
     registry: Registry,
+    flows: Flows,
     /// What ends with the node, taken out when it stops.
     ending: Mutex<Option<Ending>>,
 }
@@ -47,7 +52,8 @@ struct Ending {
     reconciler: JoinHandle<()>,
     keeper: Keeper,
     /// Exports what was done as traces, if somebody wants them.
-    follower: Option<Follower>,
+    traces: Option<spans::Follower>,
+    following: Option<Following>,
 }
 
 impl Node {
@@ -75,12 +81,13 @@ impl Inner {
             tracing::error!("the thread that deploys processors panicked");
         }
         self.dispatcher.stop();
+        ending.following.into_iter().for_each(Following::stop);
         ending.keeper.stop();
         if let Err(error) = self.domain.journal().close() {
             tracing::error!(%error, "the journal did not close cleanly; the next start recovers");
         }
-        if let Some(follower) = ending.follower {
-            follower.stop();
+        if let Some(traces) = ending.traces {
+            traces.stop();
         }
     }
 }

@@ -8,7 +8,7 @@ use super::StartError;
 
 /// Starts to export what becomes durable from now on.
 #[cfg(feature = "otel")]
-pub(super) fn follow(domain: &Domain, settings: &TelemetrySettings) -> Result<Option<Follower>, StartError> {
+pub(super) fn trace(domain: &Domain, settings: &TelemetrySettings) -> Result<Option<Follower>, StartError> {
     let Some(endpoint) = &settings.otlp_endpoint else { return Ok(None) };
     let refuse =
         |why: String| StartError::Traces { why: format!("telemetry.otlp_endpoint = '{endpoint}': {why}") };
@@ -18,7 +18,7 @@ pub(super) fn follow(domain: &Domain, settings: &TelemetrySettings) -> Result<Op
 
 /// Refuses to start without what was asked for.
 #[cfg(not(feature = "otel"))]
-pub(super) fn follow(_: &Domain, settings: &TelemetrySettings) -> Result<Option<Follower>, StartError> {
+pub(super) fn trace(_: &Domain, settings: &TelemetrySettings) -> Result<Option<Follower>, StartError> {
     match &settings.otlp_endpoint {
         None => Ok(None),
         Some(_) => Err(StartError::Traces {
