@@ -13,7 +13,7 @@ use crate::model::record::{ExtensionKind, Parts, Record, Stamp, encode};
 use crate::model::trace::{TRACEPARENT, TRACEPARENT_LEN, TraceParent, handling_span};
 use crate::runtime::{Emit, Outcome, Verdict};
 
-use super::feeder::Work;
+use super::work::Work;
 
 /// The most bytes of a frame that one event's events and state may take.
 pub const EFFECTS_BYTES_MAX: usize = 8 << 20;

@@ -19,6 +19,9 @@ use crate::model::record::Record;
 use crate::model::trace::{TraceParent, handling_span};
 use crate::runtime::{CallError, NativeCall, NativeHandler, NewEmit, OutcomesBuilder, Verdict};
 
+mod lanes;
+mod operate;
+
 struct Host {
     domain: Domain,
     dispatcher: Dispatcher,
@@ -45,6 +48,7 @@ fn open(storage: &Arc<Memory>) -> Host {
         pool: PoolLimits { workers: 2, threads_max: 8 },
         drain: Duration::from_secs(5),
         configs: Configs::new(),
+        lanes: BTreeMap::new(),
     };
     let dispatcher = Dispatcher::start(&domain, config).unwrap();
     Host { domain, dispatcher, clock, _keeper: keeper }
