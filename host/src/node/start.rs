@@ -19,6 +19,7 @@ use crate::registry::{self, Registry, RegistryConfig, Running};
 use crate::runtime::{Engine, EngineConfig};
 
 use super::deploy::reconcile;
+use super::traces::trace;
 use super::{Ending, Inner, Node, StartError};
 
 /// How many bytes of the latest frames stay in memory.
@@ -59,7 +60,8 @@ fn start(config: Config) -> Result<Node, StartError> {
         .name("baton-reconciler".to_owned())
         .spawn(move || reconcile(&wanted, &deploying))?;
     let following = follower.map(Following::start).transpose()?;
-    let ending = Mutex::new(Some(Ending { reconciler, keeper, following }));
+    let traces = trace(&domain, &config.settings.telemetry)?;
+    let ending = Mutex::new(Some(Ending { reconciler, keeper, following, traces }));
     let started_ms = clock.now_ms();
     Ok(Node(Arc::new(Inner { config, clock, started_ms, domain, dispatcher, registry, flows, ending })))
 }
@@ -108,10 +110,12 @@ fn dispatch_config(config: &Config) -> DispatchConfig {
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let workers = limits.workers.unwrap_or(cores).max(1);
     let configs = config.settings.processor.iter();
+    let lanes = configs.clone().filter_map(|(name, settings)| Some((name.clone(), settings.lanes?)));
     DispatchConfig {
         pool: PoolLimits { workers, threads_max: limits.threads_max.max(workers) },
         drain: Duration::from_millis(limits.drain_ms_max),
         configs: configs.map(|(name, settings)| (name.clone(), Arc::new(settings.config.clone()))).collect(),
+        lanes: lanes.collect(),
     }
 }
 
