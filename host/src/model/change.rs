@@ -167,6 +167,9 @@ pub struct Mark {
     decided: usize,
 }
 
+/// Tag, channel and offset: what stands before the record of an event.
+pub const EVENT_HEAD_BYTES: usize = 1 + 4 + 8;
+
 const EVENT: u8 = 1;
 const DECIDED: u8 = 2;
 const STATE_SET: u8 = 3;
@@ -197,6 +200,18 @@ impl Draft {
         self.events.len() as u32
     }
 
+    /// The changes so far; events have no offset yet.
+    pub fn changes(&self) -> Changes<'_> {
+        Changes::new(&self.body)
+    }
+
+    /// The record of the event at this place among its events, from 0.
+    pub fn record(&self, place: usize) -> Option<&[u8]> {
+        let (start, _) = self.events.get(place)?;
+        let record = self.body.get(*start as usize + EVENT_HEAD_BYTES..)?;
+        record.get(..record_len(record).ok()?)
+    }
+
     /// How far it is.
     pub fn mark(&self) -> Mark {
         Mark { bytes: self.body.len(), events: self.events.len(), decided: self.decided.len() }
@@ -209,9 +224,10 @@ impl Draft {
         self.decided.truncate(mark.decided);
     }
 
-    /// Makes room for about so many bytes more.
-    pub fn reserve(&mut self, bytes: usize) {
+    /// Makes room for about so many bytes and events more.
+    pub fn reserve(&mut self, bytes: usize, events: usize) {
         self.body.reserve(bytes);
+        self.events.reserve(events);
     }
 
     /// Adds an event; `encode` writes its record.
