@@ -57,7 +57,7 @@ pub struct Differs {
 impl Dedupe {
     /// Remembers nothing yet.
     pub fn new(window: Window) -> Self {
-        let room = window.ids_max.min(ROOM_IDS_MAX);
+        let room = window.ids_max.min(ROOM_IDS_MAX) + 1;
         let (ring, table) = (VecDeque::with_capacity(room), HashTable::with_capacity(room));
         Self { window, ring, first: 0, table }
     }
@@ -82,7 +82,6 @@ impl Dedupe {
     /// The number of the entry that has this identity. Without one, an event is remembered, and what is too old or too much is
     /// forgotten for it.
     fn find_or_insert(&mut self, print: Fingerprint, offset: u64, time_ms: u64) -> Option<u64> {
-        self.forget(time_ms);
         let (ring, first, next) = (&self.ring, self.first, self.next());
         let identity = |number: &u64| Some(ring.get(number.checked_sub(first)? as usize)?.print.identity);
         let slot = self.table.entry(
@@ -95,6 +94,7 @@ impl Dedupe {
             Slot::Vacant(place) => {
                 place.insert(next);
                 self.ring.push_back(Entry { print, offset, time_ms });
+                self.forget(time_ms);
                 None
             }
         }
@@ -103,7 +103,7 @@ impl Dedupe {
     fn forget(&mut self, now_ms: u64) {
         let horizon = now_ms.saturating_sub(self.window.ms_max);
         while let Some(oldest) = self.ring.front() {
-            if oldest.time_ms >= horizon && self.ring.len() < self.window.ids_max {
+            if oldest.time_ms >= horizon && self.ring.len() <= self.window.ids_max {
                 return;
             }
             let (identity, number) = (oldest.print.identity, self.first);
