@@ -17,7 +17,7 @@ use super::{Error, Position, recovery};
 const WRITE_BYTES_MAX: usize = 4 << 20;
 
 /// A body from this size on is written from where it is: to copy it costs more than a call of the system.
-const DIRECT_BYTES_MIN: usize = 64 << 10;
+const DIRECT_BYTES_MIN: usize = 16 << 10;
 
 /// Groups below this prepare space ahead.
 const SMALL_WRITE_BYTES_MAX: u64 = 32 << 10;

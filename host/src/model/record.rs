@@ -267,6 +267,20 @@ impl<'a> Cursor<'a> {
     }
 }
 
+/// Takes the texts of these lengths. They are checked as the one text that they stand in: that they begin and end between
+/// characters is all that each has to show by itself.
+fn texts<'a>(from: &mut Cursor<'a>, lens: &[u8; TEXTS * 2]) -> Result<[Option<&'a str>; TEXTS], Malformed> {
+    let lens = lens.as_chunks().0.iter().copied().map(u16::from_le_bytes);
+    let bytes = lens.clone().filter(|len| *len != NONE).map(usize::from).sum();
+    let mut rest = from.text(bytes)?;
+    let mut texts = [None; TEXTS];
+    for (text, len) in texts.iter_mut().zip(lens).filter(|(_, len)| *len != NONE) {
+        let (head, tail) = rest.split_at_checked(len.into()).ok_or(Malformed("text is not UTF-8"))?;
+        (*text, rest) = (Some(head), tail);
+    }
+    Ok(texts)
+}
+
 /// What an index needs of a record, read without looking at the rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity<'a> {
@@ -316,13 +330,7 @@ impl<'a> Record<'a> {
         let data_len = u32::from_le_bytes(head.array()?);
         let lens: [u8; TEXTS * 2] = head.array()?;
         head.take(2)?;
-        let mut texts = [None; TEXTS];
-        for (text, len) in texts.iter_mut().zip(lens.as_chunks().0) {
-            let len = u16::from_le_bytes(*len);
-            if len != NONE {
-                *text = Some(head.text(len.into())?);
-            }
-        }
+        let texts = texts(&mut head, &lens)?;
         let has_data = data_len != NO_DATA;
         let data_len = if has_data { data_len as usize } else { 0 };
         let extensions_len =
