@@ -90,7 +90,7 @@ fn running(host: &Host) -> Result<usize, Error> {
     let processors = list.get("processors").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     Ok(processors
         .iter()
-        .filter(|processor| processor.get("state").and_then(Value::as_str) == Some("running"))
+        .filter(|processor| processor.get("status").and_then(Value::as_str) == Some("running"))
         .count())
 }
 
