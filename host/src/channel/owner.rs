@@ -120,8 +120,9 @@ impl Inner {
 
     /// Gives a frame its position, folds it and makes it visible. `Refused` means that nothing happened.
     pub(super) fn place(&self, owner: &mut Owner, drafted: Drafted) -> Result<(Sequenced, Runs), Refused> {
-        let Drafted { draft, notes } = drafted;
+        let Drafted { mut draft, notes } = drafted;
         let width = draft.events().max(1);
+        let plain = draft.plain_decisions();
         let mut runs = Runs::default();
         let body = Bytes::from(draft.finish(|channel| runs.next(channel, || owner.end_of(channel))));
         let position = self.journal.next().0;
@@ -133,7 +134,10 @@ impl Inner {
             self.index.start_block(position);
         }
         self.index.note(position, time_ms, &runs, &notes);
-        Changes::new(&frame.body).map_while(Result::ok).for_each(|change| owner.world.fold(&change));
+        match plain {
+            Some(decisions) => owner.world.fold_plain(&runs, &decisions),
+            None => Changes::new(&frame.body).map_while(Result::ok).for_each(|c| owner.world.fold(&c)),
+        }
         self.notice(&frame);
         if !runs.is_empty() {
             let durable = self.journal.durable().current().0;

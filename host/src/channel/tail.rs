@@ -179,7 +179,9 @@ mod tests {
     fn runs(all: &[(ChannelId, u64, u64)]) -> Runs {
         let mut runs = Runs::default();
         for &(channel, first, count) in all {
-            (0..count).for_each(|_| drop(runs.next(channel, || first)));
+            for _ in 0..count {
+                runs.next(channel, || first);
+            }
         }
         runs
     }
