@@ -55,17 +55,19 @@ fn name(number: usize) -> String {
     format!("c{number:05}")
 }
 
-/// The component under another name: its descriptor names it, and nothing else needs to change.
+/// The component under another name. Its descriptor names it, perhaps in more than one place; nothing else needs to change.
 fn renamed(component: &[u8], name: &str) -> Result<Vec<u8>, Error> {
     const NAMED: &[u8] = b"\"name\":\"copier\"";
-    let mut bytes = component.to_vec();
-    let place = bytes.windows(NAMED.len()).position(|window| window == NAMED);
-    let place = place.and_then(|at| bytes.get_mut(at..at + NAMED.len()));
     let new = format!("\"name\":\"{name}\"");
-    match place.filter(|place| place.len() == new.len()) {
-        Some(place) => place.copy_from_slice(new.as_bytes()),
-        None => {
-            return Err(Error::Host { why: "the component does not say its name as expected".to_owned() });
+    let mut bytes = component.to_vec();
+    let places = component.windows(NAMED.len()).enumerate().filter(|(_, window)| *window == NAMED);
+    let places: Vec<_> = places.map(|(place, _)| place).collect();
+    if places.is_empty() || new.len() != NAMED.len() {
+        return Err(Error::Host { why: "the component does not say its name as expected".to_owned() });
+    }
+    for place in places {
+        if let Some(old) = bytes.get_mut(place..place + NAMED.len()) {
+            old.copy_from_slice(new.as_bytes());
         }
     }
     Ok(bytes)
