@@ -14,6 +14,7 @@ use crate::model::runs::Runs;
 use crate::view::index::Notes;
 use crate::view::world::World;
 
+use super::flows::flow_in;
 use super::waiting::Signal;
 use super::{Domain, Inner};
 
@@ -69,6 +70,17 @@ impl Domain {
         let mut owner = self.owner_with_room(drafted.draft.len())?;
         owner.check(processor, generation, &drafted.draft)?;
         let (sequenced, runs) = self.0.place(&mut owner, drafted)?;
+        let woken = owner.readers_of(&runs);
+        self.give_back(owner);
+        self.wake(woken);
+        Ok(sequenced)
+    }
+
+    /// Sequences what the host itself decides and tells.
+    pub fn commit_as_host(&self, draft: Draft) -> Result<Sequenced, Refused> {
+        let mut owner = self.owner_with_room(draft.len())?;
+        owner.check_decisions(&draft)?;
+        let (sequenced, runs) = self.0.sequence(&mut owner, draft)?;
         let woken = owner.readers_of(&runs);
         self.give_back(owner);
         self.wake(woken);
@@ -148,21 +160,21 @@ impl Inner {
         Ok((Sequenced { position, end }, runs))
     }
 
-    /// Tells those who wait for something in a flow. Who begins to wait looks through the owner's lock at what is there.
+    /// Tells those who wait for something in a flow: mostly nobody does. Who begins to wait looks through the owner's lock at what
+    /// is there.
     fn notice(&self, frame: &Frame) {
-        if self.waiting.is_empty() {
+        if !self.waiting.is_waited() {
             return;
         }
         let position = frame.position.0;
         for change in Changes::new(&frame.body).map_while(Result::ok) {
+            let Some(flow) = flow_in(&change) else { continue };
             match change {
-                Change::Event { channel, record, .. } => {
-                    let Some(flow) = flow_of(record) else { continue };
-                    self.waiting.notice(Signal::Event(channel), position, flow);
-                }
-                Change::Reply { flow, .. } => self.waiting.notice(Signal::Reply, position, flow),
+                Change::Event { channel, .. } => self.waiting.notice(Signal::Event(channel), position, flow),
+                Change::Reply { .. } => self.waiting.notice(Signal::Reply, position, flow),
                 _ => {}
             }
+            self.waiting.notice(Signal::Change, position, flow);
         }
     }
 }
@@ -174,6 +186,10 @@ impl Owner {
         if current != Some(generation) {
             return Err(Refused::Fenced);
         }
+        self.check_decisions(draft)
+    }
+
+    fn check_decisions(&self, draft: &Draft) -> Result<(), Refused> {
         for &(subscription, offset) in draft.decisions() {
             let known = self.world.subscriptions().get(subscription as usize);
             if known.is_none_or(|s| s.decided.contains(offset)) {

@@ -16,6 +16,8 @@ pub enum Signal {
     Event(ChannelId),
     /// A reply.
     Reply,
+    /// Anything at all.
+    Change,
 }
 
 struct Waiter {
@@ -48,9 +50,9 @@ impl Waiting {
         self.remove(flow, |waiter| waiter.number == number);
     }
 
-    /// Whether nobody waits for anything: one load.
-    pub fn is_empty(&self) -> bool {
-        self.count.load(Ordering::SeqCst) == 0
+    /// Whether anybody waits for anything. Whoever begins to wait while a frame is folded finds what it holds by searching.
+    pub fn is_waited(&self) -> bool {
+        self.count.load(Ordering::SeqCst) != 0
     }
 
     /// Tells those who wait for this.
@@ -87,9 +89,9 @@ mod tests {
         waiting.notice(Signal::Event(3), 10, flow);
         waiting.notice(Signal::Event(3), 11, flow);
         assert_eq!(event.try_recv(), Ok(10));
-        assert!(!waiting.is_empty());
+        assert!(waiting.is_waited());
         waiting.forget(flow, number);
-        assert!(waiting.is_empty());
+        assert!(!waiting.is_waited());
         waiting.notice(Signal::Reply, 12, flow);
         assert!(reply.try_recv().is_err());
     }

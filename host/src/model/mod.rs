@@ -13,3 +13,4 @@ pub mod record;
 pub mod report;
 pub mod runs;
 pub mod time;
+pub mod why;
