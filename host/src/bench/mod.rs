@@ -11,6 +11,7 @@ mod durable;
 mod guest;
 mod host;
 mod http;
+mod lanes;
 mod lasting;
 mod latency;
 mod memory;
@@ -163,12 +164,13 @@ struct Measurement {
 }
 
 /// Those that look at the process's memory come first: later ones leave it larger.
-const MEASUREMENTS: [Measurement; 13] = [
+const MEASUREMENTS: [Measurement; 14] = [
     Measurement { name: "memory", how: memory::HOW, run: memory::run },
     Measurement { name: "backlog", how: backlog::HOW, run: backlog::run },
     Measurement { name: "lasting", how: lasting::HOW, run: lasting::run },
     Measurement { name: "crossing", how: crossing::HOW, run: crossing::run },
     Measurement { name: "pipeline", how: pipeline::HOW, run: pipeline::run },
+    Measurement { name: "lanes", how: lanes::HOW, run: lanes::run },
     Measurement { name: "durable", how: durable::HOW, run: durable::run },
     Measurement { name: "latency", how: latency::HOW, run: latency::run },
     Measurement { name: "deploy", how: deploy::HOW, run: deploy::run },
