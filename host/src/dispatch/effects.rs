@@ -10,6 +10,7 @@ use crate::model::change::{ChannelId, Draft, ProcessorId, SubscriptionId};
 use crate::model::event::{ATTRIBUTE_BYTES_MAX, EVENT_BYTES_MAX, EXTENSIONS_MAX, check_extension_name};
 use crate::model::fault::FaultKind;
 use crate::model::record::{ExtensionKind, Parts, Record, Stamp, encode};
+use crate::model::trace::{TRACEPARENT, TRACEPARENT_LEN, TraceParent, handling_span};
 use crate::runtime::{Emit, Outcome, Verdict};
 
 use super::work::Work;
@@ -18,7 +19,7 @@ use super::work::Work;
 pub const EFFECTS_BYTES_MAX: usize = 8 << 20;
 
 /// Attributes that an emit inherits from its cause unless it sets them.
-const TRACE: [&str; 2] = ["traceparent", "tracestate"];
+const TRACE: [&str; 2] = [TRACEPARENT, "tracestate"];
 
 /// What is the same for all outcomes of one processor.
 pub struct Effects {
@@ -180,11 +181,25 @@ impl Effects {
             hops: record.stamp.hops + 1,
         };
         let own = emit.attributes().filter(|(name, _)| !matches!(*name, "time" | "dataschema"));
-        let inherited =
-            record.extensions().filter(|(name, ..)| TRACE.contains(name) && attribute(name).is_none());
+        let handed_on = self.traceparent(cause);
+        let handed_on = handed_on.as_ref().and_then(|text| std::str::from_utf8(text).ok());
+        let inherited = record
+            .extensions()
+            .filter(|(name, ..)| TRACE.contains(name) && attribute(name).is_none())
+            .map(|(name, kind, value)| match handed_on {
+                Some(own) if name == TRACEPARENT => (name, kind, own),
+                _ => (name, kind, value),
+            });
         let extensions = own.map(|(name, value)| (name, ExtensionKind::Text, value)).chain(inherited);
         draft.event(channel, |out| encode(out, &parts, &stamp, extensions));
         Ok(())
+    }
+
+    /// The trace goes on under the span of this handling; none if there is none, or none that can be read.
+    fn traceparent(&self, cause: &Cause<'_>) -> Option<[u8; TRACEPARENT_LEN]> {
+        let (_, _, value) = cause.record.extensions().find(|(name, ..)| *name == TRACEPARENT)?;
+        let span = handling_span(cause.work.item.position, self.processor);
+        Some(TraceParent::parse(value)?.caused_by(span))
     }
 
     fn channel(&self, name: &str) -> Result<ChannelId, Refusal> {

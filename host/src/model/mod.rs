@@ -14,4 +14,5 @@ pub mod record;
 pub mod report;
 pub mod runs;
 pub mod time;
+pub mod trace;
 pub mod why;

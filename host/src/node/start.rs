@@ -19,6 +19,7 @@ use crate::registry::{self, Registry, RegistryConfig, Running};
 use crate::runtime::{Engine, EngineConfig};
 
 use super::deploy::reconcile;
+use super::traces::trace;
 use super::{Ending, Inner, Node, StartError};
 
 /// How many bytes of the latest frames stay in memory.
@@ -59,7 +60,8 @@ fn start(config: Config) -> Result<Node, StartError> {
         .name("baton-reconciler".to_owned())
         .spawn(move || reconcile(&wanted, &deploying))?;
     let following = follower.map(Following::start).transpose()?;
-    let ending = Mutex::new(Some(Ending { reconciler, keeper, following }));
+    let traces = trace(&domain, &config.settings.telemetry)?;
+    let ending = Mutex::new(Some(Ending { reconciler, keeper, following, traces }));
     let started_ms = clock.now_ms();
     Ok(Node(Arc::new(Inner { config, clock, started_ms, domain, dispatcher, registry, flows, ending })))
 }
