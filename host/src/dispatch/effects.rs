@@ -157,7 +157,8 @@ impl Effects {
     ) -> Result<(), Refusal> {
         let name = emit.channel();
         let channel = self.channel(name)?;
-        check_emit(emit)?;
+        let texts = Texts::of(emit);
+        check_emit(emit, &texts)?;
         let attribute =
             |name: &str| emit.attributes().find(|(given, _)| *given == name).map(|(_, value)| value);
         let record = &cause.record;
@@ -165,10 +166,10 @@ impl Effects {
         let parts = Parts {
             id: id.as_str(),
             source: &self.source,
-            ty: emit.ty().unwrap_or(name),
-            subject: emit.subject().or(record.parts.subject),
-            partitionkey: emit.partitionkey().or(record.parts.partitionkey),
-            datacontenttype: emit.datacontenttype(),
+            ty: texts.ty.unwrap_or(name),
+            subject: texts.subject.or(record.parts.subject),
+            partitionkey: texts.partitionkey.or(record.parts.partitionkey),
+            datacontenttype: texts.datacontenttype,
             dataschema: attribute("dataschema"),
             time: Some(attribute("time").unwrap_or(time)),
             data: emit.data(),
@@ -268,7 +269,26 @@ fn check_bytes(draft: &Draft, before: usize) -> Result<(), Refusal> {
     refuse(FaultKind::BadEvent, message)
 }
 
-fn check_emit(emit: &Emit<'_>) -> Result<(), Refusal> {
+/// The texts of an emit, each looked up once.
+struct Texts<'a> {
+    ty: Option<&'a str>,
+    subject: Option<&'a str>,
+    partitionkey: Option<&'a str>,
+    datacontenttype: Option<&'a str>,
+}
+
+impl<'a> Texts<'a> {
+    fn of(emit: &Emit<'a>) -> Self {
+        Self {
+            ty: emit.ty(),
+            subject: emit.subject(),
+            partitionkey: emit.partitionkey(),
+            datacontenttype: emit.datacontenttype(),
+        }
+    }
+}
+
+fn check_emit(emit: &Emit<'_>, texts: &Texts<'_>) -> Result<(), Refusal> {
     let bytes = emit.data().map_or(0, <[u8]>::len);
     if bytes > EVENT_BYTES_MAX {
         let message =
@@ -276,10 +296,10 @@ fn check_emit(emit: &Emit<'_>) -> Result<(), Refusal> {
         return refuse(FaultKind::BadEvent, message);
     }
     let fields = [
-        ("type", emit.ty()),
-        ("subject", emit.subject()),
-        ("partitionkey", emit.partitionkey()),
-        ("datacontenttype", emit.datacontenttype()),
+        ("type", texts.ty),
+        ("subject", texts.subject),
+        ("partitionkey", texts.partitionkey),
+        ("datacontenttype", texts.datacontenttype),
     ];
     let fields = fields.into_iter().filter_map(|(name, value)| Some((name, value?)));
     for (name, value) in fields.chain(emit.attributes()) {
