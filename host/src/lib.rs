@@ -65,6 +65,7 @@ pub mod node;
 pub mod registry;
 #[doc(hidden)]
 pub mod runtime;
+pub mod spans;
 pub mod telemetry;
 pub mod testkit;
 #[doc(hidden)]

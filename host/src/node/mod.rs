@@ -10,6 +10,7 @@ mod operate;
 mod publish;
 mod scrape;
 mod start;
+mod traces;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
@@ -28,6 +29,7 @@ use crate::dispatch::Dispatcher;
 use crate::flows::{Flows, Following};
 use crate::registry::Registry;
 use crate::runtime::Engine;
+use crate::spans;
 
 pub use crate::channel::{PublishError, ReadError};
 pub use crate::dispatch::LogFilter;
@@ -61,6 +63,8 @@ struct Inner {
 struct Ending {
     reconciler: Option<JoinHandle<()>>,
     keeper: Keeper,
+    /// Exports what was done as traces, if somebody wants them.
+    traces: Option<spans::Follower>,
     following: Option<Following>,
 }
 
@@ -102,6 +106,7 @@ impl Inner {
         ending.following.into_iter().for_each(Following::stop);
         ending.keeper.stop();
         close_journal(&self.domain);
+        ending.traces.into_iter().for_each(spans::Follower::stop);
     }
 }
 
