@@ -87,6 +87,8 @@ fn router(api: Api) -> Router {
         .route("/v1/processors/{name}/logs", get(processors::logs))
         .route("/v1/deployments", get(operations::deployments))
         .route("/v1/flows/{id}", get(operations::flow))
+        .route("/v1/config/reload", post(operations::reload_config))
+        .route("/v1/config-schema.json", get(operations::config_schema))
         .route("/v1/status", get(operations::status))
         .route("/healthz", get(operations::healthz))
         .route("/readyz", get(operations::readyz))

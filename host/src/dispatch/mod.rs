@@ -7,6 +7,7 @@
 mod calls;
 mod effects;
 mod feeder;
+mod guest_config;
 mod handling;
 mod logs;
 mod pool;
@@ -23,7 +24,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
 
-use crate::channel::{Domain, Listener};
+use crate::channel::{Deployable, Domain, Listener};
 use crate::model::change::ProcessorId;
 use crate::model::deployment::Deployment;
 use crate::model::name::ProcessorName;
@@ -34,13 +35,14 @@ use pool::Pool;
 use running::{Made, Running};
 
 pub use feeder::{BATCH_EVENTS_MAX, HELD_MAX, WAITING_MAX};
+pub use guest_config::GuestConfig;
 pub use handling::Stats;
 pub use logs::{LogBook, LogFilter};
 pub use pool::PoolLimits;
 pub use version::{NativeFactory, Version};
 
 /// Settings for guests, by processor.
-pub type Configs = BTreeMap<ProcessorName, Arc<BTreeMap<String, String>>>;
+pub type Configs = BTreeMap<ProcessorName, GuestConfig>;
 
 /// How processors are run.
 pub struct DispatchConfig {
@@ -85,7 +87,9 @@ struct Shared {
     domain: Domain,
     pool: Arc<Pool>,
     logs: Arc<LogBook>,
-    config: DispatchConfig,
+    drain: Duration,
+    /// Settings for guests, as they are now.
+    configs: RwLock<Configs>,
     processors: RwLock<Vec<Slot>>,
     /// Held while a processor is switched: one switch at a time.
     switching: Mutex<()>,
@@ -114,7 +118,8 @@ impl Dispatcher {
             domain: domain.clone(),
             pool: Arc::new(Pool::start(config.pool)?),
             logs: Arc::default(),
-            config,
+            drain: config.drain,
+            configs: RwLock::new(config.configs),
             processors: RwLock::default(),
             switching: Mutex::new(()),
         });
@@ -138,10 +143,31 @@ impl Dispatcher {
     ) -> Result<(), DispatchError> {
         let shared = &self.0;
         let _switching = shared.switching.lock();
+        if shared.config_of(version.descriptor().name.as_str()).prints() != &deployment.config {
+            return shared.switch(&version.again()).map(drop);
+        }
         let executors = shared.warm(version)?;
         shared.release(deployment.processor)?;
         shared.run(version, deployment, executors);
         Ok(())
+    }
+
+    /// Sets what the guests of a processor read. Where that differs from what its last deployment had, it is a deployment
+    /// of the same bytes; on an error everything stays as it was.
+    pub fn configure(
+        &self,
+        name: &ProcessorName,
+        config: GuestConfig,
+    ) -> Result<Option<Deployment>, DispatchError> {
+        let shared = &self.0;
+        let _switching = shared.switching.lock();
+        let changed = |running: &Arc<Running>| running.deployment().config != *config.prints();
+        let running = shared.running(name.as_str()).filter(changed);
+        let before = shared.configs.write().insert(name.clone(), config);
+        let Some(running) = running else { return Ok(None) };
+        shared.switch(&running.version().again()).map(Some).inspect_err(|_| {
+            shared.configs.write().insert(name.clone(), before.unwrap_or_default());
+        })
     }
 
     /// Ends a processor; its positions and state are kept unless it is forgotten.
@@ -197,7 +223,7 @@ impl Dispatcher {
         let running: Vec<_> =
             self.0.processors.write().iter_mut().filter_map(|slot| slot.running.take()).collect();
         running.iter().for_each(|running| running.stop());
-        let until = Instant::now() + self.0.config.drain;
+        let until = Instant::now() + self.0.drain;
         for running in &running {
             running.settle(until.saturating_duration_since(Instant::now()));
         }
@@ -259,9 +285,17 @@ impl Shared {
         Arc::new(ProcessorCalls {
             name: name.as_str().into(),
             state: state.unwrap_or_default(),
-            config: self.config.configs.get(name).cloned().unwrap_or_default(),
+            config: self.config_of(name.as_str()).values().clone(),
             logs: self.logs.clone(),
         })
+    }
+
+    fn config_of(&self, name: &str) -> GuestConfig {
+        let configs = self.configs.read();
+        configs
+            .iter()
+            .find(|(own, _)| own.as_str() == name)
+            .map_or_else(GuestConfig::default, |(_, c)| c.clone())
     }
 
     /// An instance for each lane, made while the old version still runs.
@@ -279,7 +313,9 @@ impl Shared {
         if let Some(old) = &old {
             self.drain(old);
         }
-        let mut deployment = match self.domain.deploy(version.deployable()) {
+        let config = self.config_of(version.descriptor().name.as_str()).prints().clone();
+        let deployable = Deployable { config, ..version.deployable().clone() };
+        let mut deployment = match self.domain.deploy(&deployable) {
             Ok(deployment) => deployment,
             Err(error) => {
                 if let Some(old) = old {
@@ -299,7 +335,7 @@ impl Shared {
     /// fences off.
     fn drain(&self, old: &Running) -> bool {
         old.stop();
-        let settled = old.settle(self.config.drain);
+        let settled = old.settle(self.drain);
         if !settled {
             let name = &old.version().descriptor().name;
             tracing::warn!(processor = %name, "a batch outlived the drain deadline; what it commits will be refused");

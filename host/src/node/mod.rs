@@ -5,7 +5,9 @@ mod answers;
 mod deploy;
 mod error;
 mod publish;
+mod reload;
 mod scrape;
+mod secret;
 mod start;
 
 use std::sync::Arc;
@@ -18,6 +20,8 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::dispatch::Dispatcher;
 use crate::registry::Registry;
+
+use reload::{Accepted, ConfigWatch};
 
 pub use crate::channel::{PublishError, ReadError};
 pub use crate::dispatch::LogFilter;
@@ -37,11 +41,16 @@ struct Inner {
     domain: Domain,
     dispatcher: Dispatcher,
     registry: Registry,
+    /// The configuration as it was accepted last.
+    accepted: Accepted,
+    /// The key of the prints of what operators set.
+    secret: [u8; 32],
     /// What ends with the node, taken out when it stops.
     ending: Mutex<Option<Ending>>,
 }
 
 struct Ending {
+    config: Option<ConfigWatch>,
     reconciler: JoinHandle<()>,
     keeper: Keeper,
 }
@@ -65,7 +74,10 @@ impl Node {
 
 impl Inner {
     fn stop(&self) {
-        let Some(ending) = self.ending.lock().take() else { return };
+        let Some(mut ending) = self.ending.lock().take() else { return };
+        if let Some(mut watch) = ending.config.take() {
+            watch.stop();
+        }
         self.registry.stop();
         if ending.reconciler.join().is_err() {
             tracing::error!("the thread that deploys processors panicked");

@@ -30,7 +30,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("node", &["channel", "config", "dispatch", "journal", "registry", "runtime", "telemetry", "view"]),
     ("api", &["config", "node"]),
     ("bench", &["channel", "dispatch", "journal", "runtime"]),
-    ("cli", &["api", "bench", "config", "journal", "node", "runtime", "telemetry"]),
+    ("cli", &["api", "bench", "config", "journal", "node", "registry", "runtime", "telemetry"]),
 ];
 
 /// The one place that names each foreign library: a folder, or a file.
