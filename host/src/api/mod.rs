@@ -3,6 +3,7 @@
 
 mod binding;
 mod channels;
+mod flows;
 mod header_text;
 mod operations;
 mod params;
@@ -86,7 +87,9 @@ fn router(api: Api) -> Router {
         .route("/v1/processors/{name}/state", get(processors::state))
         .route("/v1/processors/{name}/logs", get(processors::logs))
         .route("/v1/deployments", get(operations::deployments))
-        .route("/v1/flows/{id}", get(operations::flow))
+        .route("/v1/flows", get(flows::list))
+        .route("/v1/flows/{id}", get(flows::show))
+        .route("/v1/why", get(flows::why))
         .route("/v1/config/reload", post(operations::reload_config))
         .route("/v1/config-schema.json", get(operations::config_schema))
         .route("/v1/status", get(operations::status))

@@ -12,3 +12,4 @@ pub mod name;
 pub mod record;
 pub mod report;
 pub mod time;
+pub mod why;

@@ -4,6 +4,7 @@
 mod answers;
 mod deploy;
 mod error;
+mod flows;
 mod publish;
 mod reload;
 mod scrape;
@@ -19,15 +20,18 @@ use crate::channel::{Domain, Keeper};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::dispatch::Dispatcher;
+use crate::flows::{Flows, Following};
 use crate::registry::Registry;
 
 use reload::{Accepted, ConfigWatch};
 
 pub use crate::channel::{PublishError, ReadError};
 pub use crate::dispatch::LogFilter;
+pub use crate::flows::{After, EventAsk, FindError, Wanted as FlowsWanted, WhyError};
 pub use crate::telemetry::CONTENT_TYPE as METRICS_TYPE;
 pub use answers::ReadFrom;
 pub use error::{DeployError, StartError};
+pub use flows::is_settled;
 pub use publish::{Answer, Awaited};
 
 /// A running host. A cheap handle.
@@ -45,6 +49,7 @@ struct Inner {
     accepted: Accepted,
     /// The key of the prints of what operators set.
     secret: [u8; 32],
+    flows: Flows,
     /// What ends with the node, taken out when it stops.
     ending: Mutex<Option<Ending>>,
 }
@@ -53,6 +58,7 @@ struct Ending {
     config: Option<ConfigWatch>,
     reconciler: JoinHandle<()>,
     keeper: Keeper,
+    following: Option<Following>,
 }
 
 impl Node {
@@ -83,6 +89,7 @@ impl Inner {
             tracing::error!("the thread that deploys processors panicked");
         }
         self.dispatcher.stop();
+        ending.following.into_iter().for_each(Following::stop);
         ending.keeper.stop();
         if let Err(error) = self.domain.journal().close() {
             tracing::error!(%error, "the journal did not close cleanly; the next start recovers");

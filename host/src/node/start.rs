@@ -11,6 +11,7 @@ use crate::channel::{Domain, Limits, Parts, Window};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Durability, Settings};
 use crate::dispatch::{DispatchConfig, Dispatcher, GuestConfig, PoolLimits, Version};
+use crate::flows::{Flows, Follower, Following};
 use crate::journal::storage::Files;
 use crate::journal::{self, Journal, SegmentJournal};
 use crate::model::deployment::Deployment;
@@ -48,6 +49,8 @@ fn start(config: Config) -> Result<Node, StartError> {
         cache_dir: Some(config.data_dir.join("cache")),
         ..EngineConfig::default()
     })?;
+    let flows = Flows::new(&domain, settings.flow_rules());
+    let follower = Follower::new(&flows)?;
     let unusable = |source| StartError::Folder { folder: config.data_dir.clone(), source };
     let secret = secret(&config.data_dir).map_err(unusable)?;
     let dispatcher = Dispatcher::start(&domain, dispatch_config(&config, &secret))?;
@@ -61,8 +64,10 @@ fn start(config: Config) -> Result<Node, StartError> {
         .spawn(move || reconcile(&wanted, &deploying))?;
     let started_ms = clock.now_ms();
     let accepted = Accepted::new(config.clone());
-    let ending = Mutex::new(Some(Ending { config: None, reconciler, keeper }));
-    let inner = Inner { config, clock, started_ms, domain, dispatcher, registry, accepted, secret, ending };
+    let following = follower.map(Following::start).transpose()?;
+    let ending = Mutex::new(Some(Ending { config: None, reconciler, keeper, following }));
+    let inner =
+        Inner { config, clock, started_ms, domain, dispatcher, registry, accepted, secret, flows, ending };
     let inner = Arc::new(inner);
     let watch = ConfigWatch::start(&inner)?;
     if let Some(ending) = inner.ending.lock().as_mut() {

@@ -8,6 +8,7 @@ mod crash;
 mod dev;
 mod faults;
 mod files;
+mod flows;
 mod http_api;
 mod layout;
 mod swap;
