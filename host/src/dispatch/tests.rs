@@ -18,6 +18,9 @@ use crate::model::name::ChannelName;
 use crate::model::record::Record;
 use crate::runtime::{CallError, NativeCall, NativeHandler, NewEmit, OutcomesBuilder, Verdict};
 
+mod lanes;
+mod operate;
+
 struct Host {
     domain: Domain,
     dispatcher: Dispatcher,
@@ -44,6 +47,7 @@ fn open(storage: &Arc<Memory>) -> Host {
         pool: PoolLimits { workers: 2, threads_max: 8 },
         drain: Duration::from_secs(5),
         configs: Configs::new(),
+        lanes: BTreeMap::new(),
     };
     let dispatcher = Dispatcher::start(&domain, config).unwrap();
     Host { domain, dispatcher, clock, _keeper: keeper }

@@ -9,6 +9,7 @@ pub mod fault;
 pub mod flow;
 pub mod key;
 pub mod name;
+pub mod operation;
 pub mod record;
 pub mod report;
 pub mod time;

@@ -5,6 +5,7 @@ mod answers;
 mod deploy;
 mod error;
 mod flows;
+mod operate;
 mod publish;
 mod reload;
 mod scrape;
@@ -32,6 +33,7 @@ pub use crate::telemetry::CONTENT_TYPE as METRICS_TYPE;
 pub use answers::ReadFrom;
 pub use error::{DeployError, StartError};
 pub use flows::is_settled;
+pub use operate::Resume;
 pub use publish::{Answer, Awaited};
 
 /// A running host. A cheap handle.

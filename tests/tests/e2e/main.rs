@@ -11,6 +11,7 @@ mod files;
 mod flows;
 mod http_api;
 mod layout;
+mod operate;
 mod swap;
 
 use baton_tests::host::Shop;

@@ -77,12 +77,8 @@ impl Line {
         let who = if self.processor.is_empty() { "baton" } else { &self.processor };
         let flow = self.flow.as_ref().map(|flow| style.paint(Tone::Quiet, &format!("  flow {flow}")));
         let kind = style.paint(tone, &format!("{:<9}", self.kind));
-        format!(
-            "{:<12} {kind} {}{}",
-            style.paint(Tone::Name, who),
-            clean(&self.message),
-            flow.unwrap_or_default()
-        )
+        let who = style.paint(Tone::Name, &format!("{who:<12}"));
+        format!("{who} {kind} {}{}", clean(&self.message), flow.unwrap_or_default())
     }
 }
 

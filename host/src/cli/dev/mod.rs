@@ -203,7 +203,7 @@ impl Dev<'_> {
     }
 }
 
-/// `2 deployed in 1.2 s: build 0.9 s, load 0.2 s, pause 0.1 ms`
+/// `version 2, in 1.2 s: build 0.9 s, load 0.2 s, pause 0.1 ms (generation 3)`
 fn receipt(report: &DeployReport, build: Duration, whole: Duration) -> String {
     let deployment = &report.deployment;
     if report.unchanged {
@@ -213,7 +213,7 @@ fn receipt(report: &DeployReport, build: Duration, whole: Duration) -> String {
     let pause = deployment.pauses_us.iter().max().map(|us| Duration::from_micros(*us));
     let pause = pause.map_or_else(String::new, |pause| format!(", pause {}", for_people(pause)));
     format!(
-        "{} deployed in {}: build {}, load {}{pause} (generation {})",
+        "version {}, in {}: build {}, load {}{pause} (generation {})",
         deployment.descriptor.version,
         for_people(whole),
         for_people(build),
