@@ -11,6 +11,7 @@ mod reload;
 mod scrape;
 mod secret;
 mod start;
+mod traces;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -23,6 +24,7 @@ use crate::config::Config;
 use crate::dispatch::Dispatcher;
 use crate::flows::{Flows, Following};
 use crate::registry::Registry;
+use crate::spans;
 
 use reload::{Accepted, ConfigWatch};
 
@@ -60,6 +62,8 @@ struct Ending {
     config: Option<ConfigWatch>,
     reconciler: JoinHandle<()>,
     keeper: Keeper,
+    /// Exports what was done as traces, if somebody wants them.
+    traces: Option<spans::Follower>,
     following: Option<Following>,
 }
 
@@ -95,6 +99,9 @@ impl Inner {
         ending.keeper.stop();
         if let Err(error) = self.domain.journal().close() {
             tracing::error!(%error, "the journal did not close cleanly; the next start recovers");
+        }
+        if let Some(traces) = ending.traces {
+            traces.stop();
         }
     }
 }
