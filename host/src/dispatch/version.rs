@@ -1,5 +1,6 @@
 //! A version of a processor that could run: what it says of itself, and how instances of it are made.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::channel::Deployable;
@@ -32,6 +33,7 @@ impl Version {
             file: file.to_owned(),
             load_us,
             cached: program.from_cache(),
+            config: BTreeMap::new(),
         };
         Self { deployable: Arc::new(deployable), code: Code::Wasm(program) }
     }
@@ -44,6 +46,7 @@ impl Version {
             file: NATIVE_FILE.to_owned(),
             load_us: 0,
             cached: false,
+            config: BTreeMap::new(),
         };
         Self { deployable: Arc::new(deployable), code: Code::Native { factory, at_the_edge: false } }
     }
@@ -64,6 +67,12 @@ impl Version {
     /// Whether it is code of the application.
     pub fn is_native(&self) -> bool {
         matches!(self.code, Code::Native { .. })
+    }
+
+    /// The same code once more: nothing has to be loaded for it.
+    pub(super) fn again(&self) -> Self {
+        let deployable = Deployable { load_us: 0, cached: true, ..(*self.deployable).clone() };
+        Self { deployable: Arc::new(deployable), code: self.code.clone() }
     }
 
     /// What a deployment of it records.

@@ -8,7 +8,9 @@ mod error;
 mod flows;
 mod operate;
 mod publish;
+mod reload;
 mod scrape;
+mod secret;
 mod start;
 mod traces;
 
@@ -30,6 +32,8 @@ use crate::flows::{Flows, Following};
 use crate::registry::Registry;
 use crate::runtime::Engine;
 use crate::spans;
+
+use reload::{Accepted, ConfigWatch};
 
 pub use crate::channel::{PublishError, ReadError};
 pub use crate::dispatch::LogFilter;
@@ -55,12 +59,17 @@ struct Inner {
     engine: Engine,
     /// Absent in a host without a folder.
     registry: Option<Registry>,
+    /// The configuration as it was accepted last.
+    accepted: Accepted,
+    /// The key of the prints of what operators set.
+    secret: [u8; 32],
     flows: Flows,
     /// What ends with the node, taken out when it stops.
     ending: Mutex<Option<Ending>>,
 }
 
 struct Ending {
+    config: Option<ConfigWatch>,
     reconciler: Option<JoinHandle<()>>,
     keeper: Keeper,
     /// Exports what was done as traces, if somebody wants them.
@@ -97,7 +106,10 @@ impl Node {
 
 impl Inner {
     fn stop(&self) {
-        let Some(ending) = self.ending.lock().take() else { return };
+        let Some(mut ending) = self.ending.lock().take() else { return };
+        if let Some(mut watch) = ending.config.take() {
+            watch.stop();
+        }
         self.registry.iter().for_each(Registry::stop);
         if ending.reconciler.is_some_and(|reconciler| reconciler.join().is_err()) {
             tracing::error!("the thread that deploys processors panicked");

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use crate::channel::{Domain, Keeper, Limits, Parts, Window};
 use crate::clock::Clock;
 use crate::config::{Config, Durability, Settings};
-use crate::dispatch::{DispatchConfig, Dispatcher, Native, PoolLimits, Version};
+use crate::dispatch::{DispatchConfig, Dispatcher, GuestConfig, Native, PoolLimits, Version};
 use crate::flows::{Flows, Follower, Following};
 use crate::journal::storage::{Files, Memory};
 use crate::journal::{self, Journal, SegmentJournal};
@@ -22,6 +22,8 @@ use crate::spans;
 
 use super::builder::{NodeBuilder, Source};
 use super::deploy::{reconcile, register};
+use super::reload::{Accepted, ConfigWatch};
+use super::secret::{fresh, secret};
 use super::traces::trace;
 use super::{Ending, Inner, Node, StartError, close_journal};
 
@@ -50,8 +52,11 @@ struct Core {
     engine: Engine,
     flows: Flows,
     follower: Option<Follower>,
+    secret: [u8; 32],
     /// Whether there is a folder: without one nothing is kept and nothing is watched.
     watches: bool,
+    /// Whether `baton.toml` is read again when it changes: not over settings of the application's own.
+    reads: bool,
 }
 
 pub(super) fn start(builder: NodeBuilder) -> Result<Node, StartError> {
@@ -63,7 +68,7 @@ pub(super) fn start(builder: NodeBuilder) -> Result<Node, StartError> {
         Ok((watching, (following, trace(&core.domain, &core.config.settings.telemetry)?)))
     });
     match begun {
-        Ok((watching, followers)) => Ok(core.node(watching, followers)),
+        Ok((watching, followers)) => core.node(watching, followers),
         Err(error) => {
             core.close();
             Err(error)
@@ -74,6 +79,7 @@ pub(super) fn start(builder: NodeBuilder) -> Result<Node, StartError> {
 fn open(builder: NodeBuilder) -> Result<Core, StartError> {
     let watches = !matches!(builder.source, Source::Nowhere);
     let in_memory = builder.in_memory || !watches;
+    let reads = watches && builder.settings.is_none();
     let config = configuration(builder.source, builder.settings)?;
     let journal = if in_memory { journal_in_memory(&config)? } else { open_journal(&config)? };
     let clock = builder.clock;
@@ -93,8 +99,10 @@ fn open(builder: NodeBuilder) -> Result<Core, StartError> {
     };
     let flows = Flows::new(&domain, config.settings.flow_rules());
     let follower = Follower::new(&flows)?;
-    let dispatcher = Dispatcher::start(&domain, dispatch_config(&config))?;
-    Ok(Core { config, clock, domain, keeper, dispatcher, engine, flows, follower, watches })
+    let unusable = |source| StartError::Folder { folder: config.data_dir.clone(), source };
+    let secret = if watches { secret(&config.data_dir) } else { fresh() }.map_err(unusable)?;
+    let dispatcher = Dispatcher::start(&domain, dispatch_config(&config, &secret))?;
+    Ok(Core { config, clock, domain, keeper, dispatcher, engine, secret, flows, follower, watches, reads })
 }
 
 fn configuration(source: Source, settings: Option<Settings>) -> Result<Config, StartError> {
@@ -135,12 +143,13 @@ fn deploy_all(core: &Core, natives: Vec<Native>) -> Result<Watching, StartError>
 }
 
 impl Core {
-    fn node(self, (registry, reconciler): Watching, followers: Followers) -> Node {
+    fn node(self, (registry, reconciler): Watching, followers: Followers) -> Result<Node, StartError> {
         let (following, traces) = followers;
-        let Self { config, clock, domain, keeper, dispatcher, engine, flows, .. } = self;
-        let ending = Mutex::new(Some(Ending { reconciler, keeper, following, traces }));
+        let Self { config, clock, domain, keeper, dispatcher, engine, secret, flows, reads, .. } = self;
+        let ending = Mutex::new(Some(Ending { config: None, reconciler, keeper, following, traces }));
         let started_ms = clock.now_ms();
-        Node(Arc::new(Inner {
+        let accepted = Accepted::new(config.clone());
+        let inner = Arc::new(Inner {
             config,
             clock,
             started_ms,
@@ -148,9 +157,17 @@ impl Core {
             dispatcher,
             engine,
             registry,
+            accepted,
+            secret,
             flows,
             ending,
-        }))
+        });
+        // Without it the node goes with its last handle, here and now.
+        let watch = if reads { Some(ConfigWatch::start(&inner)?) } else { None };
+        if let Some(ending) = inner.ending.lock().as_mut() {
+            ending.config = watch;
+        }
+        Ok(Node(inner))
     }
 
     /// Ends what was begun, so that the folder is free again.
@@ -209,7 +226,7 @@ fn domain_limits(settings: &Settings) -> Limits {
     }
 }
 
-fn dispatch_config(config: &Config) -> DispatchConfig {
+fn dispatch_config(config: &Config, secret: &[u8; 32]) -> DispatchConfig {
     let limits = &config.settings.limits;
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let workers = limits.workers.unwrap_or(cores).max(1);
@@ -218,7 +235,7 @@ fn dispatch_config(config: &Config) -> DispatchConfig {
     DispatchConfig {
         pool: PoolLimits { workers, threads_max: limits.threads_max.max(workers) },
         drain: Duration::from_millis(limits.drain_ms_max),
-        configs: configs.map(|(name, settings)| (name.clone(), Arc::new(settings.config.clone()))).collect(),
+        configs: configs.map(|(name, own)| (name.clone(), GuestConfig::new(&own.config, secret))).collect(),
         lanes: lanes.collect(),
     }
 }

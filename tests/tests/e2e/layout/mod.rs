@@ -47,7 +47,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("api", &["config", "node"]),
     ("testkit", &["config", "dispatch", "node", "runtime"]),
     ("bench", &["channel", "dispatch", "journal", "runtime"]),
-    ("cli", &["api", "bench", "config", "journal", "node", "runtime", "telemetry", "testkit"]),
+    ("cli", &["api", "bench", "config", "journal", "node", "registry", "runtime", "telemetry", "testkit"]),
 ];
 
 /// The one place that names each foreign library: a folder, or a file.
