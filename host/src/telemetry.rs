@@ -128,6 +128,13 @@ fn record_subscription(subscription: &SubscriptionReport) {
         set(name, help, labels(), value as f64);
     }
     count("baton_subscription_decided_events_total", "Events decided.", labels(), subscription.decided);
+    let filtered = subscription.filtered;
+    count(
+        "baton_subscription_filtered_events_total",
+        "Events that the filter did not pass.",
+        labels(),
+        filtered,
+    );
 }
 
 fn record_dropped(series: [usize; 3]) {

@@ -10,6 +10,7 @@ mod problem;
 mod processors;
 mod publish;
 mod server;
+mod subscriptions;
 #[cfg(test)]
 mod tests;
 
@@ -85,6 +86,8 @@ fn router(api: Api) -> Router {
         .route("/v1/processors/{name}/resume", post(processors::resume))
         .route("/v1/processors/{name}/state", get(processors::state))
         .route("/v1/processors/{name}/logs", get(processors::logs))
+        .route("/v1/processors/{name}/subscriptions/{channel}/reset", post(subscriptions::reset))
+        .route("/v1/subscriptions", get(subscriptions::list))
         .route("/v1/deployments", get(operations::deployments))
         .route("/v1/flows/{id}", get(operations::flow))
         .route("/v1/status", get(operations::status))

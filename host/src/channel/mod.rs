@@ -14,6 +14,7 @@ mod owner;
 mod print;
 mod publish;
 mod reader;
+mod starts;
 mod tail;
 mod waiting;
 
@@ -33,7 +34,7 @@ use owner::Owner;
 use tail::Tail;
 use waiting::Waiting;
 
-pub use control::Deployable;
+pub use control::{Deployable, Reset};
 pub use dedupe::Window;
 pub use flows::FlowWait;
 pub use keeper::Keeper;

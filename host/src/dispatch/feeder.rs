@@ -1,5 +1,6 @@
 //! What a processor handles next: merges its channels by journal position, deals events to lanes by key, keeps the
-//! events of a held key back in order. It holds a bounded number of events and runs nothing.
+//! events of a held key back in order. What a subscription's filter does not pass is decided here, in runs, and meets no
+//! guest. It holds a bounded number of events and runs nothing.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
@@ -9,11 +10,12 @@ use std::sync::Arc;
 use hashbrown::{DefaultHashBuilder, HashMap};
 
 use crate::channel::{Domain, Item, ReadError, Reader};
-use crate::model::change::{ProcessorId, SubscriptionId};
+use crate::model::change::{ProcessorId, Skip, SubscriptionId};
 use crate::model::descriptor::{Descriptor, KeyChoice, SubscriptionAsk};
+use crate::model::filter::Filter;
 use crate::model::key::key_of;
 use crate::model::record::{Record, default_key_place};
-use crate::view::decided::{AHEAD_MAX, Decided};
+use crate::view::decided::{AHEAD_FILTERED_MAX, AHEAD_MAX, Decided};
 
 /// The most events of one call.
 pub const BATCH_EVENTS_MAX: usize = 64;
@@ -27,6 +29,11 @@ const LANE_BYTES_MAX: usize = 1 << 20;
 pub const HELD_MAX: usize = 1_000;
 /// The most events that wait behind held keys of one processor before it reads no more.
 pub const WAITING_MAX: usize = 10_000;
+
+/// The most events that are filtered before what was decided on them is recorded.
+const SKIPPED_EVENTS_MAX: u64 = 16_384;
+/// The most runs of filtered events in one frame.
+const SKIPS_MAX: usize = 1024;
 
 /// An event that a lane is to handle.
 #[derive(Clone, Debug)]
@@ -44,14 +51,22 @@ pub struct Work {
 pub struct Picked {
     /// The events, in order.
     pub works: Vec<Work>,
+    /// What was filtered on the way to them; it goes into their frame, or into one of its own when there are none.
+    pub skips: Vec<Skip>,
     bytes: usize,
     /// A bit for each key that is in it, by hash: most keys are told apart at once.
     bits: u128,
 }
 
 impl Picked {
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.works.is_empty() && self.skips.is_empty()
+    }
+
     fn clear(&mut self) {
         self.works.clear();
+        self.skips.clear();
         self.bytes = 0;
         self.bits = 0;
     }
@@ -105,9 +120,12 @@ impl Key {
 pub struct Source {
     /// The subscription.
     pub subscription: SubscriptionId,
+    /// How often its events may have been handled before.
+    pub replays: u32,
     /// The channel's name.
     pub channel: Arc<str>,
     choice: KeyChoice,
+    filter: Option<Filter>,
     reader: Reader,
     /// What is decided, as far as this processor's lanes know.
     decided: Decided,
@@ -132,6 +150,35 @@ pub struct Feeder {
     /// Attempts so far of events that failed before.
     attempts: BTreeMap<(SubscriptionId, u64), u32>,
     hasher: DefaultHashBuilder,
+    skipped: Skipped,
+}
+
+/// Filtered events that no frame says yet.
+#[derive(Default)]
+struct Skipped {
+    runs: Vec<Skip>,
+    events: u64,
+}
+
+impl Skipped {
+    fn push(&mut self, subscription: SubscriptionId, offset: u64) {
+        self.events += 1;
+        let mut latest = self.runs.iter_mut().rev();
+        match latest.find(|run| run.subscription == subscription).filter(|run| run.to == offset) {
+            Some(run) => run.to += 1,
+            None => self.runs.push(Skip { subscription, from: offset, to: offset + 1 }),
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.events >= SKIPPED_EVENTS_MAX || self.runs.len() >= SKIPS_MAX
+    }
+
+    /// Moves the runs into `to`, which is empty.
+    fn take(&mut self, to: &mut Vec<Skip>) {
+        std::mem::swap(&mut self.runs, to);
+        self.events = 0;
+    }
 }
 
 #[derive(Default)]
@@ -145,6 +192,7 @@ struct Lane {
 enum Fed {
     All,
     LaneFull,
+    SkippedFull,
     Blocked,
 }
 
@@ -155,20 +203,19 @@ impl Feeder {
             domain.look(|world| {
                 let channel = world.channel_id(ask.channel.as_str())?;
                 let subscription = world.subscription_of(processor, channel)?;
-                Some((
-                    subscription,
-                    channel,
-                    world.subscriptions().get(subscription as usize)?.decided.clone(),
-                ))
+                let known = world.subscriptions().get(subscription as usize)?;
+                Some((subscription, channel, known.replays, known.decided.clone()))
             })
         };
         let sources = descriptor.subscriptions.iter().filter_map(|ask| {
-            let (subscription, channel, decided) = place(ask)?;
+            let (subscription, channel, replays, decided) = place(ask)?;
             let reader = Reader::new(domain.clone(), channel, decided.cursor());
             Some(Source {
                 subscription,
+                replays,
                 channel: ask.channel.as_str().into(),
                 choice: ask.key.clone(),
+                filter: ask.filter.clone(),
                 reader,
                 decided,
             })
@@ -184,6 +231,7 @@ impl Feeder {
                 world.processors().get(processor as usize).map(|p| p.released.clone()).unwrap_or_default()
             }),
             hasher: DefaultHashBuilder::default(),
+            skipped: Skipped::default(),
         }
     }
 
@@ -197,7 +245,8 @@ impl Feeder {
             let waiting = self.waiting;
             while self.take(lane, batch) {}
             // Where all that was dealt went behind held keys, what comes after it may be free.
-            if !batch.works.is_empty() || self.waiting == waiting {
+            if !batch.works.is_empty() || self.skipped.is_full() || self.waiting == waiting {
+                self.skipped.take(&mut batch.skips);
                 return Ok(());
             }
         }
@@ -214,6 +263,9 @@ impl Feeder {
         loop {
             if self.waiting >= WAITING_MAX || self.held.len() >= HELD_MAX {
                 return Ok(Fed::Blocked);
+            }
+            if self.skipped.is_full() {
+                return Ok(Fed::SkippedFull);
             }
             let Some(source) = self.lowest(horizon)? else { return Ok(Fed::All) };
             let fed = self.deal(source)?;
@@ -242,8 +294,18 @@ impl Feeder {
             source.reader.take()?;
             return Ok(Fed::All);
         }
-        if item.offset - source.decided.cursor() >= AHEAD_MAX {
+        let ahead_max = if source.filter.is_none() { AHEAD_MAX } else { AHEAD_FILTERED_MAX };
+        if item.offset - source.decided.cursor() >= ahead_max {
             return Ok(Fed::Blocked);
+        }
+        if let Some(filter) = &source.filter
+            && !self.attempts.contains_key(&(source.subscription, item.offset))
+            && !filter.passes(&parse(item)?)
+        {
+            source.decided.insert(item.offset);
+            self.skipped.push(source.subscription, item.offset);
+            source.reader.take()?;
+            return Ok(Fed::All);
         }
         let key = key_in(&source.choice, item)?;
         let hash = self.hasher.hash_one(key.bytes(item));
@@ -307,13 +369,15 @@ impl Feeder {
     }
 }
 
+fn parse(item: &Item) -> Result<Record<'_>, ReadError> {
+    Record::parse(&item.record).map_err(|error| ReadError::Journal { why: error.to_string() })
+}
+
 fn key_in(choice: &KeyChoice, item: &Item) -> Result<Key, ReadError> {
     if let (KeyChoice::Default, Some(place)) = (choice, default_key_place(&item.record)) {
         return Ok(Key::InRecord { start: place.start, len: place.len() });
     }
-    let record =
-        Record::parse(&item.record).map_err(|error| ReadError::Journal { why: error.to_string() })?;
-    Ok(match key_of(choice, &record) {
+    Ok(match key_of(choice, &parse(item)?) {
         Cow::Owned(text) => Key::Owned(text.into()),
         Cow::Borrowed(text) => {
             let start = (text.as_ptr() as usize).checked_sub(item.record.as_ptr() as usize);

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
 
-use crate::channel::{Domain, Listener};
+use crate::channel::{Domain, Listener, Refused, Reset};
 use crate::model::change::ProcessorId;
 use crate::model::deployment::Deployment;
 use crate::model::name::ProcessorName;
@@ -60,7 +60,7 @@ pub enum DispatchError {
     Runtime(#[from] crate::runtime::Error),
     /// The deployment could not be recorded.
     #[error("{0}")]
-    Refused(#[from] crate::channel::Refused),
+    Refused(#[from] Refused),
     /// There is no such processor.
     #[error("there is no processor '{0}'")]
     Unknown(String),
@@ -71,6 +71,7 @@ impl DispatchError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Runtime(error) => error.code(),
+            Self::Refused(Refused::Unreadable(error)) => error.code(),
             Self::Refused(_) => "domain-closed",
             Self::Unknown(_) => "unknown-processor",
         }
@@ -158,6 +159,23 @@ impl Dispatcher {
             slot.running = None;
         }
         Ok(())
+    }
+
+    /// Takes a subscription of a processor to another place: waits for the batches in flight, records it, and goes on as the next
+    /// generation. Gives the new deployment of a deployed processor. On an error everything goes on as it was.
+    pub fn reset(&self, name: &ProcessorName, reset: Reset) -> Result<Option<Deployment>, DispatchError> {
+        let shared = &self.0;
+        let _switching = shared.switching.lock();
+        let Some(old) = shared.running(name.as_str()) else { return Ok(shared.domain.reset(reset)?) };
+        let executors = shared.warm(old.version())?;
+        shared.drain(&old);
+        let done = shared.domain.reset(reset);
+        let deployment = match &done {
+            Ok(Some(deployment)) => Arc::new(deployment.clone()),
+            _ => old.deployment().clone(),
+        };
+        shared.run(old.version(), deployment, executors);
+        Ok(done?)
     }
 
     /// Tries everything again that a processor holds.

@@ -172,7 +172,7 @@ impl Running {
             1 => Vec::new(),
             _ => feeding.feeder.lanes_with_work().filter(|other| *other != lane).collect(),
         };
-        let has_batch = !picked.works.is_empty();
+        let has_batch = !picked.is_empty();
         feeding.in_flight += usize::from(has_batch);
         drop(feeding);
         others.into_iter().for_each(|other| self.schedule(other));
@@ -214,10 +214,15 @@ impl Running {
     }
 
     fn handle_works(&self, hands: &mut Hands, works: &[Work]) -> Handled {
+        if works.is_empty() {
+            return self.handling.skip(&mut hands.picked.skips);
+        }
         let mut batch = std::mem::replace(&mut hands.batch, Batch::new(0, 0));
         let time_ms = self.handling.domain.now_ms();
         let handled = match self.fill(&mut batch, works, time_ms) {
-            Ok(causes) => self.handling.attempt(&mut hands.executor, &causes, &batch),
+            Ok(causes) => {
+                self.handling.attempt(&mut hands.executor, &causes, &batch, &mut hands.picked.skips)
+            }
             Err(why) => Handled::Failed(why),
         };
         hands.batch = batch;
@@ -234,7 +239,8 @@ impl Running {
             let item = &work.item;
             let attempt = feeding.feeder.attempt(source.subscription, item.offset);
             batch.push(&source.channel, work.key(), item.offset, attempt, item.time_ms, &record);
-            causes.push(Cause { work, record, subscription: source.subscription });
+            let (subscription, replays) = (source.subscription, source.replays);
+            causes.push(Cause { work, record, subscription, replays });
         }
         Ok(causes)
     }

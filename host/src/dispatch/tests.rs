@@ -1,5 +1,7 @@
 //! Processors on channels, with native handlers and a journal in memory.
 
+mod filters;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +19,7 @@ use crate::model::event::Event;
 use crate::model::name::ChannelName;
 use crate::model::record::Record;
 use crate::runtime::{CallError, NativeCall, NativeHandler, NewEmit, OutcomesBuilder, Verdict};
+use crate::view::decided::AHEAD_MAX;
 
 struct Host {
     domain: Domain,

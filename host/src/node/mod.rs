@@ -6,6 +6,7 @@ mod deploy;
 mod error;
 mod publish;
 mod start;
+mod subscriptions;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -23,6 +24,7 @@ pub use crate::dispatch::LogFilter;
 pub use answers::ReadFrom;
 pub use error::{DeployError, StartError};
 pub use publish::{Answer, Awaited};
+pub use subscriptions::{ResetError, ResetWish};
 
 /// A running host. A cheap handle.
 #[derive(Clone)]

@@ -76,7 +76,7 @@ impl Block {
                     self.note_flow(flow, frame);
                 }
             }
-            Change::StateSet { .. } | Change::StateDelete { .. } => {}
+            Change::StateSet { .. } | Change::StateDelete { .. } | Change::Skipped(_) => {}
         }
     }
 
