@@ -90,7 +90,7 @@ impl Domain {
         let mut owner = self.owner();
         let to = to.unwrap_or_else(|| owner.end_of(subscription));
         let mut draft = Draft::of(&Control::SubscriptionReset { subscription, to, clear_state });
-        let deployment = owner.anew(subscription, to, now_ms);
+        let deployment = owner.anew(reset, to, now_ms);
         if let Some(deployment) = &deployment {
             draft.control(&Control::Released { processor: deployment.processor });
             draft.control(&Control::Deployed { deployment: Box::new(deployment.clone()) });
@@ -194,16 +194,17 @@ impl Owner {
     }
 
     /// The deployment of a deployed processor once more, with the next generation.
-    fn anew(&self, subscription: SubscriptionId, to: u64, time_ms: u64) -> Option<Deployment> {
-        let subscription = self.world.subscriptions().get(subscription as usize)?;
+    fn anew(&self, reset: Reset, to: u64, time_ms: u64) -> Option<Deployment> {
+        let subscription = self.world.subscriptions().get(reset.subscription as usize)?;
         let processor = self.world.processors().get(subscription.processor as usize)?;
         let channel = self.world.channels().get(subscription.channel as usize)?;
         let current = processor.deployment.as_deref().filter(|_| processor.deployed)?;
+        let state = if reset.clear_state { "cleared" } else { "kept" };
         Some(Deployment {
             generation: current.generation + 1,
             time_ms,
             load_us: 0,
-            changes: vec![format!("subscription reset: {} to offset {to}", channel.name)],
+            changes: vec![format!("subscription reset: {} to offset {to}, state {state}", channel.name)],
             pauses_us: Vec::new(),
             ..current.clone()
         })

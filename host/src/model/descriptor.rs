@@ -128,16 +128,28 @@ pub enum Start {
     Time(StartTime),
 }
 
+/// Why a text is no place in a channel.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "'{text}' is no place in a channel; say earliest, latest, an offset, or a time such as 2026-01-31T12:00:00Z"
+)]
+pub struct StartError {
+    text: String,
+}
+
 /// Reads `earliest`, `latest`, an offset or a time, as the command line has it.
 impl FromStr for Start {
-    type Err = TimeError;
+    type Err = StartError;
 
-    fn from_str(text: &str) -> Result<Self, TimeError> {
+    fn from_str(text: &str) -> Result<Self, StartError> {
         match (text, text.parse()) {
             ("earliest", _) => Ok(Self::Earliest),
             ("latest", _) => Ok(Self::Latest),
             (_, Ok(offset)) => Ok(Self::Offset(offset)),
-            _ => parse_rfc3339(text).map(|time_ms| Self::Time(StartTime(time_ms))),
+            _ => match parse_rfc3339(text) {
+                Ok(time_ms) => Ok(Self::Time(StartTime(time_ms))),
+                Err(_) => Err(StartError { text: text.chars().take(40).collect() }),
+            },
         }
     }
 }

@@ -172,7 +172,7 @@ fn wrong_places_are_refused_with_what_to_do() {
     let cases = [
         ("to=11&state=keep", 400, "bad-position", "choose 0 to 10"),
         ("to=2999-01-01T00:00:00Z&state=keep", 400, "bad-position", "say latest"),
-        ("to=soon", 400, "bad-query", "is not a time"),
+        ("to=soon", 400, "bad-query", "say earliest, latest"),
         ("state=keep", 400, "bad-query", "to"),
         ("to=1&state=maybe", 400, "bad-query", "keep"),
     ];
