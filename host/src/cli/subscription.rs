@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use super::Shared;
 use super::client::{Ask, query};
 use super::failure::Failure;
-use super::output::{Style, Tone, counted};
+use super::output::{Style, Tone, counted, wrap};
 use super::table::{number, table, text, toned, trouble};
 use crate::model::descriptor::Start;
 use crate::model::name::{ChannelName, ProcessorName};
@@ -105,7 +105,6 @@ fn render_list(list: &SubscriptionList, style: Style) -> String {
             number(one.filtered),
             trouble(one.held),
             trouble(one.waiting),
-            text(one.filter.as_ref().map_or(String::new(), ToString::to_string)),
         ]
     };
     let heads = [
@@ -120,7 +119,18 @@ fn render_list(list: &SubscriptionList, style: Style) -> String {
         "WAITING",
         "FILTER",
     ];
-    table(heads, list.subscriptions.iter().map(row).collect(), style)
+    table(heads, list.subscriptions.iter().map(row).collect(), style) + &render_filters(list)
+}
+
+fn render_filters(list: &SubscriptionList) -> String {
+    let mut text = String::new();
+    for one in &list.subscriptions {
+        let Some(filter) = &one.filter else { continue };
+        text.push_str(if text.is_empty() { "\nOnly what a filter passes:\n" } else { "" });
+        text.push_str(&format!("  {} {}\n", one.processor, one.channel));
+        wrap(&filter.to_string(), 4).iter().for_each(|line| text.push_str(&format!("    {line}\n")));
+    }
+    text
 }
 
 fn render_reset(report: &ResetReport, style: Style) -> String {
@@ -149,6 +159,7 @@ fn render_reset(report: &ResetReport, style: Style) -> String {
         StateFate::None => "  it keeps no state".to_owned(),
         StateFate::Kept => "  its state is kept".to_owned(),
         StateFate::Cleared => "  its state is cleared".to_owned(),
+        StateFate::Undecided => "  it keeps state: say --keep-state or --clear-state".to_owned(),
     });
     if report.dry_run {
         lines.push("Nothing was changed.".to_owned());
@@ -173,8 +184,12 @@ mod tests {
             ..SubscriptionReport::default()
         };
         let expected = "\
-PROCESSOR  CHANNEL  START  POSITION  LAG  AHEAD  FILTERED  HELD  WAITING  FILTER
-mail       orders       0        12    3      0         7     0        0  exact(type = \"a\")
+PROCESSOR  CHANNEL  START  POSITION  LAG  AHEAD  FILTERED  HELD  WAITING
+mail       orders       0        12    3      0         7     0        0
+
+Only what a filter passes:
+  mail orders
+    exact(type = \"a\")
 ";
         let list = SubscriptionList { subscriptions: vec![one] };
         assert_eq!(render_list(&list, Style::default()), expected);

@@ -193,6 +193,8 @@ pub enum StateFate {
     Kept,
     /// It is deleted.
     Cleared,
+    /// There is some, and a dry run was not told what becomes of it.
+    Undecided,
 }
 
 /// How a processor is.

@@ -101,7 +101,7 @@ impl Node {
             (StateFate::None, _) => StateFate::None,
             (_, Some(true)) => StateFate::Cleared,
             (_, Some(false)) => StateFate::Kept,
-            (undecided, None) if wish.dry_run => undecided,
+            (_, None) if wish.dry_run => StateFate::Undecided,
             _ => return Err(ResetError::StateUndecided { processor: processor.to_string() }),
         };
         if !wish.dry_run {
