@@ -107,18 +107,7 @@ fn render_list(list: &SubscriptionList, style: Style) -> String {
             trouble(one.waiting),
         ]
     };
-    let heads = [
-        "PROCESSOR",
-        "CHANNEL",
-        "START",
-        "POSITION",
-        "LAG",
-        "AHEAD",
-        "FILTERED",
-        "HELD",
-        "WAITING",
-        "FILTER",
-    ];
+    let heads = ["PROCESSOR", "CHANNEL", "START", "POSITION", "LAG", "AHEAD", "FILTERED", "HELD", "WAITING"];
     table(heads, list.subscriptions.iter().map(row).collect(), style) + &render_filters(list)
 }
 
