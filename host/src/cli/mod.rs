@@ -5,6 +5,7 @@ mod bench;
 mod build;
 mod channel;
 mod client;
+mod config;
 mod demo;
 mod deploy;
 mod deployment;
@@ -111,6 +112,9 @@ enum Command {
     /// List the receipts of all deployments.
     #[command(subcommand, visible_alias = "deployments")]
     Deployment(deployment::DeploymentCommand),
+    /// Check what is set, show it, or print the schema of baton.toml.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
     /// Check the files of a host that does not run.
     #[command(subcommand)]
     Journal(journal::JournalCommand),
@@ -145,6 +149,7 @@ fn run(command: Command, shared: &Shared) -> Result<(), Failure> {
         Command::Subscription(command) => subscription::run(command, shared),
         Command::Flow(command) => flow::run(command, shared),
         Command::Deployment(command) => deployment::run(command, shared),
+        Command::Config(command) => config::run(command, shared),
         Command::Journal(command) => journal::run(command, shared),
         Command::Bench(args) => bench::run(args, shared),
     }
