@@ -3,6 +3,7 @@
 
 mod binding;
 mod channels;
+mod flows;
 mod header_text;
 mod operations;
 mod params;
@@ -89,7 +90,9 @@ fn router(api: Api) -> Router {
         .route("/v1/processors/{name}/subscriptions/{channel}/reset", post(subscriptions::reset))
         .route("/v1/subscriptions", get(subscriptions::list))
         .route("/v1/deployments", get(operations::deployments))
-        .route("/v1/flows/{id}", get(operations::flow))
+        .route("/v1/flows", get(flows::list))
+        .route("/v1/flows/{id}", get(flows::show))
+        .route("/v1/why", get(flows::why))
         .route("/v1/status", get(operations::status))
         .route("/healthz", get(operations::healthz))
         .route("/readyz", get(operations::readyz))

@@ -11,6 +11,7 @@ mod deploy;
 mod deployment;
 mod failure;
 mod flow;
+mod flow_list;
 mod inspect;
 mod journal;
 mod logs;
@@ -24,6 +25,7 @@ mod status;
 mod subscription;
 mod table;
 mod tail;
+mod why;
 
 use std::process::ExitCode;
 
@@ -106,9 +108,11 @@ enum Command {
     /// List where processors stand in their channels, or take one to another place.
     #[command(subcommand, visible_alias = "subscriptions")]
     Subscription(subscription::SubscriptionCommand),
-    /// Show what one event caused, who handled it, and what is still to do.
+    /// Show what one event caused and what is still to do, or list the flows that are not done.
     #[command(subcommand)]
     Flow(flow::FlowCommand),
+    /// Say why a processor did or did not get an event.
+    Why(why::WhyArgs),
     /// List the receipts of all deployments.
     #[command(subcommand, visible_alias = "deployments")]
     Deployment(deployment::DeploymentCommand),
@@ -148,6 +152,7 @@ fn run(command: Command, shared: &Shared) -> Result<(), Failure> {
         Command::Channel(command) => channel::run(command, shared),
         Command::Subscription(command) => subscription::run(command, shared),
         Command::Flow(command) => flow::run(command, shared),
+        Command::Why(args) => why::run(args, shared),
         Command::Deployment(command) => deployment::run(command, shared),
         Command::Config(command) => config::run(command, shared),
         Command::Journal(command) => journal::run(command, shared),

@@ -13,3 +13,4 @@ pub mod name;
 pub mod record;
 pub mod report;
 pub mod time;
+pub mod why;

@@ -4,6 +4,7 @@
 mod answers;
 mod deploy;
 mod error;
+mod flows;
 mod publish;
 mod scrape;
 mod start;
@@ -18,13 +19,16 @@ use crate::channel::{Domain, Keeper};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::dispatch::Dispatcher;
+use crate::flows::{Flows, Following};
 use crate::registry::Registry;
 
 pub use crate::channel::{PublishError, ReadError};
 pub use crate::dispatch::LogFilter;
+pub use crate::flows::{After, EventAsk, FindError, Wanted as FlowsWanted, WhyError};
 pub use crate::telemetry::CONTENT_TYPE as METRICS_TYPE;
 pub use answers::ReadFrom;
 pub use error::{DeployError, StartError};
+pub use flows::is_settled;
 pub use publish::{Answer, Awaited};
 pub use subscriptions::{ResetError, ResetWish};
 
@@ -39,6 +43,7 @@ struct Inner {
     domain: Domain,
     dispatcher: Dispatcher,
     registry: Registry,
+    flows: Flows,
     /// What ends with the node, taken out when it stops.
     ending: Mutex<Option<Ending>>,
 }
@@ -46,6 +51,7 @@ struct Inner {
 struct Ending {
     reconciler: JoinHandle<()>,
     keeper: Keeper,
+    following: Option<Following>,
 }
 
 impl Node {
@@ -73,6 +79,7 @@ impl Inner {
             tracing::error!("the thread that deploys processors panicked");
         }
         self.dispatcher.stop();
+        ending.following.into_iter().for_each(Following::stop);
         ending.keeper.stop();
         if let Err(error) = self.domain.journal().close() {
             tracing::error!(%error, "the journal did not close cleanly; the next start recovers");

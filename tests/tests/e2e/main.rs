@@ -7,6 +7,7 @@ mod crash;
 mod faults;
 mod files;
 mod filters;
+mod flows;
 mod http_api;
 mod layout;
 mod swap;
