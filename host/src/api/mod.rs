@@ -5,6 +5,7 @@ mod binding;
 mod channels;
 mod flows;
 mod header_text;
+mod operate;
 mod operations;
 mod params;
 mod problem;
@@ -84,7 +85,9 @@ fn router(api: Api) -> Router {
         .route("/v1/channels/{name}/events", publish_route().get(channels::events))
         .route("/v1/processors", get(processors::list))
         .route("/v1/processors/{name}", component_route().get(processors::show).delete(processors::undeploy))
-        .route("/v1/processors/{name}/resume", post(processors::resume))
+        .route("/v1/processors/{name}/resume", post(operate::resume))
+        .route("/v1/processors/{name}/pause", post(operate::pause))
+        .route("/v1/processors/{name}/scale", put(operate::scale))
         .route("/v1/processors/{name}/state", get(processors::state))
         .route("/v1/processors/{name}/logs", get(processors::logs))
         .route("/v1/processors/{name}/subscriptions/{channel}/reset", post(subscriptions::reset))

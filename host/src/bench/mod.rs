@@ -9,6 +9,7 @@ mod crossing;
 mod deploy;
 mod durable;
 mod guest;
+mod lanes;
 mod latency;
 mod memory;
 mod pipeline;
@@ -148,11 +149,12 @@ struct Measurement {
 }
 
 /// Those that look at the process's memory come first: later ones leave it larger.
-const MEASUREMENTS: [Measurement; 8] = [
+const MEASUREMENTS: [Measurement; 9] = [
     Measurement { name: "memory", how: memory::HOW, run: memory::run },
     Measurement { name: "backlog", how: backlog::HOW, run: backlog::run },
     Measurement { name: "crossing", how: crossing::HOW, run: crossing::run },
     Measurement { name: "pipeline", how: pipeline::HOW, run: pipeline::run },
+    Measurement { name: "lanes", how: lanes::HOW, run: lanes::run },
     Measurement { name: "durable", how: durable::HOW, run: durable::run },
     Measurement { name: "latency", how: latency::HOW, run: latency::run },
     Measurement { name: "deploy", how: deploy::HOW, run: deploy::run },

@@ -1,5 +1,6 @@
 //! A host without its edges: a domain, its threads and a place for its files, made for one measurement and gone after it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -186,6 +187,7 @@ fn dispatch_config(workers: usize) -> DispatchConfig {
         pool: PoolLimits { workers, threads_max: workers + 4 },
         drain: Duration::from_secs(5),
         configs: Configs::new(),
+        lanes: BTreeMap::new(),
     }
 }
 

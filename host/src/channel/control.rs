@@ -5,6 +5,8 @@ use crate::model::change::{ChannelId, Control, Draft, ProcessorId, SubscriptionI
 use crate::model::deployment::{Deployment, differences};
 use crate::model::descriptor::{Descriptor, Start};
 use crate::model::name::{ChannelName, ProcessorName};
+use crate::model::operation::{Lanes, Operation, Operator, Paused, Rate};
+use crate::view::world::World;
 
 use super::Domain;
 use super::owner::{Owner, Refused, Sequenced};
@@ -113,6 +115,38 @@ impl Domain {
     /// Records that everything that a processor held is tried again.
     pub fn release(&self, processor: ProcessorId) -> Result<Sequenced, Refused> {
         self.control(&Control::Released { processor })
+    }
+
+    /// Records that no batch of a processor begins, and why.
+    pub fn pause(&self, processor: ProcessorId, reason: String, by: Operator) -> Result<Sequenced, Refused> {
+        let paused = Paused { reason, by, time_ms: self.now_ms() };
+        self.control(&Control::Paused { processor, paused })
+    }
+
+    /// Records that batches of a processor begin again, and at which rate at most.
+    pub fn resume(
+        &self,
+        processor: ProcessorId,
+        rate: Option<Rate>,
+        by: Operator,
+    ) -> Result<Sequenced, Refused> {
+        self.control(&Control::Resumed { processor, rate, by })
+    }
+
+    /// Records bounds for a processor's lanes, or that there are none beside those of `baton.toml` and its descriptor.
+    pub fn scale(
+        &self,
+        processor: ProcessorId,
+        lanes: Option<Lanes>,
+        by: Operator,
+    ) -> Result<Sequenced, Refused> {
+        self.control(&Control::Scaled { processor, lanes, by })
+    }
+
+    /// What an operator said last of a processor.
+    pub fn operation(&self, processor: ProcessorId) -> Operation {
+        let of = |world: &World| Some(world.processors().get(processor as usize)?.operation.clone());
+        self.look(of).unwrap_or_default()
     }
 
     /// Makes sure that a processor's name has a number, and so a place for its state.

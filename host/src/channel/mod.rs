@@ -147,6 +147,11 @@ impl Domain {
         self.0.clock.now_ms()
     }
 
+    /// The clock that it asks.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.0.clock
+    }
+
     /// The domain's bounds.
     pub fn limits(&self) -> &Limits {
         &self.0.limits

@@ -16,6 +16,7 @@ mod inspect;
 mod journal;
 mod logs;
 mod new;
+mod operate;
 mod output;
 mod processor;
 mod progress;

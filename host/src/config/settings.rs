@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::unit::{Period, Size};
 use crate::model::flow::{FlowRule, FlowRules};
 use crate::model::name::{ChannelName, ProcessorName};
+use crate::model::operation::Lanes;
 
 /// What an operator of Baton may set: the contents of `baton.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -140,6 +141,8 @@ impl Default for LimitSettings {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProcessorSettings {
+    /// How many lanes it has, such as `"1..4"` or `2`, whatever its descriptor says; `baton processor scale` is heard first.
+    pub lanes: Option<Lanes>,
     /// Settings that the guest can read, by name.
     pub config: BTreeMap<String, String>,
 }

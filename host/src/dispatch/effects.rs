@@ -12,7 +12,7 @@ use crate::model::fault::FaultKind;
 use crate::model::record::{ExtensionKind, Parts, Record, Stamp, encode};
 use crate::runtime::{Emit, Outcome, Verdict};
 
-use super::feeder::Work;
+use super::work::Work;
 
 /// The most bytes of a frame that one event's events and state may take.
 pub const EFFECTS_BYTES_MAX: usize = 8 << 20;

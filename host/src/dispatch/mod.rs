@@ -1,17 +1,26 @@
 //! Lanes: batches to guests, outcomes to frames, and the switch from one version to the next. It joins the channels
 //! with the runtime; it watches no folder and knows no HTTP.
 //!
-//! A batch's way: `feeder` (merge by position, deal by key) -> `running` (a lane takes it) -> `handling` (one call, each
-//! event alone if it breaks) -> `effects` (outcome to draft) -> [`crate::channel::Domain::commit`].
+//! A batch's way: `feeder` (merge by position) -> `standing` (which keys are free) -> `running` (a lane takes it) -> `handling` (one
+//! call, each event alone if it breaks) -> `effects` (outcome to draft) -> [`crate::channel::Domain::commit`]. `pace` says when
+//! and on how many lanes.
 
+mod bucket;
 mod calls;
 mod effects;
 mod feeder;
 mod handling;
+mod lane;
 mod logs;
+mod operate;
+mod pace;
 mod pool;
 mod running;
+mod scaling;
+mod skipped;
+mod standing;
 mod version;
+mod work;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
@@ -27,17 +36,19 @@ use crate::channel::{Domain, Listener, Refused, Reset};
 use crate::model::change::ProcessorId;
 use crate::model::deployment::Deployment;
 use crate::model::name::ProcessorName;
+use crate::model::operation::{Lanes, bounds};
 use crate::runtime::{Executor, HostCalls};
 
 use calls::ProcessorCalls;
 use pool::Pool;
 use running::{Made, Running};
 
-pub use feeder::{BATCH_EVENTS_MAX, HELD_MAX, WAITING_MAX};
+pub use feeder::{HELD_MAX, WAITING_MAX};
 pub use handling::Stats;
 pub use logs::{LogBook, LogFilter};
 pub use pool::PoolLimits;
 pub use version::{NativeFactory, Version};
+pub use work::BATCH_EVENTS_MAX;
 
 /// Settings for guests, by processor.
 pub type Configs = BTreeMap<ProcessorName, Arc<BTreeMap<String, String>>>;
@@ -50,6 +61,8 @@ pub struct DispatchConfig {
     pub drain: Duration,
     /// Settings for guests.
     pub configs: Configs,
+    /// How many lanes the operator gave processors beforehand.
+    pub lanes: BTreeMap<ProcessorName, Lanes>,
 }
 
 /// Why a version does not run. What ran before goes on.
@@ -113,7 +126,7 @@ impl Dispatcher {
     pub fn start(domain: &Domain, config: DispatchConfig) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             domain: domain.clone(),
-            pool: Arc::new(Pool::start(config.pool)?),
+            pool: Arc::new(Pool::start(config.pool, domain.clock().clone())?),
             logs: Arc::default(),
             config,
             processors: RwLock::default(),
@@ -253,12 +266,17 @@ impl Processor<'_> {
 
     /// How many instances there are, those in a call included.
     pub fn instances(&self) -> u64 {
-        self.running.instances()
+        self.running.lanes().instances()
     }
 
     /// The memory of its idle instances, in bytes.
     pub fn memory_bytes(&self) -> u64 {
-        self.running.memory_bytes()
+        self.running.lanes().memory_bytes()
+    }
+
+    /// How many lanes it has now.
+    pub fn lanes(&self) -> u32 {
+        self.running.lanes().now() as u32
     }
 }
 
@@ -282,11 +300,14 @@ impl Shared {
         })
     }
 
-    /// An instance for each lane, made while the old version still runs.
+    /// An instance for each lane that there always is, made while the old version still runs.
     fn warm(&self, version: &Version) -> Result<Vec<Executor>, DispatchError> {
-        self.domain.name_processor(&version.descriptor().name)?;
+        let descriptor = version.descriptor();
+        let processor = self.domain.name_processor(&descriptor.name)?;
         let calls = self.calls(version);
-        let lanes = version.descriptor().concurrency;
+        let said = self.domain.operation(processor).lanes;
+        let set = self.config.lanes.get(&descriptor.name).copied();
+        let lanes = bounds(said, set, descriptor.concurrency).0.min();
         Ok((0..lanes).map(|_| version.executor(calls.clone())).collect::<Result<_, _>>()?)
     }
 
@@ -308,7 +329,7 @@ impl Shared {
         };
         self.release(deployment.processor)?;
         self.run(version, Arc::new(deployment.clone()), executors);
-        deployment.pauses_us = pauses(old.as_deref(), began, deployment.descriptor.concurrency);
+        deployment.pauses_us = pauses(old.as_deref(), began);
         self.domain.switched(deployment.processor, deployment.generation, deployment.pauses_us.clone())?;
         Ok(deployment)
     }
@@ -351,6 +372,7 @@ impl Shared {
             logs: self.logs.clone(),
             stats: slot.stats.clone(),
             executors,
+            lanes: self.config.lanes.get(&version.descriptor().name).copied(),
         });
         slot.running = Some(running.clone());
         drop(processors);
@@ -359,10 +381,9 @@ impl Shared {
 }
 
 /// How long each lane did nothing: from its last batch, or from when it was asked to stop, until now.
-fn pauses(old: Option<&Running>, began: Instant, lanes: u32) -> Vec<u64> {
+fn pauses(old: Option<&Running>, began: Instant) -> Vec<u64> {
     let Some(old) = old else { return Vec::new() };
-    let mut rested = old.rested();
-    rested.resize(lanes as usize, None);
+    let rested = old.lanes().rested();
     let since = |rested: Option<Instant>| rested.map_or(began, |rested| rested.max(began));
     rested.into_iter().map(|rested| since(rested).elapsed().as_micros() as u64).collect()
 }

@@ -21,6 +21,9 @@ use crate::model::record::Record;
 use crate::runtime::{CallError, NativeCall, NativeHandler, NewEmit, OutcomesBuilder, Verdict};
 use crate::view::decided::AHEAD_MAX;
 
+mod lanes;
+mod operate;
+
 struct Host {
     domain: Domain,
     dispatcher: Dispatcher,
@@ -47,6 +50,7 @@ fn open(storage: &Arc<Memory>) -> Host {
         pool: PoolLimits { workers: 2, threads_max: 8 },
         drain: Duration::from_secs(5),
         configs: Configs::new(),
+        lanes: BTreeMap::new(),
     };
     let dispatcher = Dispatcher::start(&domain, config).unwrap();
     Host { domain, dispatcher, clock, _keeper: keeper }

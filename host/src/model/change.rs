@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::deployment::Deployment;
 use super::fault::Fault;
 use super::name::{ChannelName, ProcessorName};
+use super::operation::{Lanes, Operator, Paused, Rate};
 use super::record::{Malformed, record_len};
 
 /// The number by which frames name a channel.
@@ -159,6 +160,31 @@ pub enum Control {
     Released {
         /// Which processor.
         processor: ProcessorId,
+    },
+    /// No batch of a processor begins from now on.
+    Paused {
+        /// Which processor.
+        processor: ProcessorId,
+        /// Why, and who said so.
+        paused: Paused,
+    },
+    /// Batches of a processor begin again, or at another rate.
+    Resumed {
+        /// Which processor.
+        processor: ProcessorId,
+        /// The rate that holds from now on; none is no bound.
+        rate: Option<Rate>,
+        /// Who said so.
+        by: Operator,
+    },
+    /// A processor has other bounds for its lanes from now on.
+    Scaled {
+        /// Which processor.
+        processor: ProcessorId,
+        /// The bounds; none is those of `baton.toml` or of the descriptor.
+        lanes: Option<Lanes>,
+        /// Who said so.
+        by: Operator,
     },
     /// A subscription begins anew at another place; what it held is dropped.
     SubscriptionReset {

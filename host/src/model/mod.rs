@@ -10,6 +10,7 @@ pub mod filter;
 pub mod flow;
 pub mod key;
 pub mod name;
+pub mod operation;
 pub mod record;
 pub mod report;
 pub mod time;

@@ -8,6 +8,7 @@ use super::deployment::Deployment;
 use super::descriptor::Descriptor;
 use super::fault::Fault;
 use super::filter::Filter;
+use super::operation::{LanesFrom, Operator, Rate};
 
 /// What became of one published event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -211,6 +212,8 @@ pub enum ProcessorStatus {
     Undeployed,
     /// It is deployed and could not be started.
     Failed,
+    /// An operator paused it: no batch begins.
+    Paused,
 }
 
 /// A processor.
@@ -229,8 +232,16 @@ pub struct ProcessorReport {
     pub digest: String,
     /// Counts its deployments.
     pub generation: u64,
-    /// How many lanes it has.
+    /// How many lanes it has now.
     pub lanes: u32,
+    /// The bounds of its lanes.
+    pub scale: ScaleReport,
+    /// The pause that holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<PauseReport>,
+    /// The rate that holds, such as `100/s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Rate>,
     /// How many events it has handled since the host started.
     pub handled: u64,
     /// How many handlings failed since the host started.
@@ -241,6 +252,28 @@ pub struct ProcessorReport {
     pub held: Vec<HeldReport>,
     /// What the component says of itself.
     pub descriptor: Descriptor,
+}
+
+/// Bounds of a processor's lanes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ScaleReport {
+    /// It never has fewer.
+    pub min: u32,
+    /// It never has more.
+    pub max: u32,
+    /// Who says so: `command`, `config` or `descriptor`.
+    pub from: LanesFrom,
+}
+
+/// A pause of a processor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PauseReport {
+    /// Why.
+    pub reason: String,
+    /// Who said so: `cli`, `http` or `library`.
+    pub by: Operator,
+    /// Since when.
+    pub since: String,
 }
 
 /// An event that failed and holds its key.

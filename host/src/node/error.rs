@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::dispatch::DispatchError;
+use crate::model::operation::OperationError;
 
 /// Why a host did not start.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +81,9 @@ pub enum DeployError {
         /// The name in the descriptor.
         found: String,
     },
+    /// What the operator said makes no sense.
+    #[error(transparent)]
+    Operation(#[from] OperationError),
     /// It was tried and did not work.
     #[error("{message}")]
     Failed {
@@ -97,6 +101,7 @@ impl DeployError {
             Self::Invalid { code, .. } | Self::Failed { code, .. } => code,
             Self::UnknownProcessor { .. } => "unknown-processor",
             Self::NameMismatch { .. } => "name-mismatch",
+            Self::Operation(error) => error.code(),
         }
     }
 }

@@ -5,6 +5,7 @@ mod answers;
 mod deploy;
 mod error;
 mod flows;
+mod operate;
 mod publish;
 mod scrape;
 mod start;
@@ -29,6 +30,7 @@ pub use crate::telemetry::CONTENT_TYPE as METRICS_TYPE;
 pub use answers::ReadFrom;
 pub use error::{DeployError, StartError};
 pub use flows::is_settled;
+pub use operate::Resume;
 pub use publish::{Answer, Awaited};
 pub use subscriptions::{ResetError, ResetWish};
 

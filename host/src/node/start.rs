@@ -108,10 +108,12 @@ fn dispatch_config(config: &Config) -> DispatchConfig {
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let workers = limits.workers.unwrap_or(cores).max(1);
     let configs = config.settings.processor.iter();
+    let lanes = configs.clone().filter_map(|(name, settings)| Some((name.clone(), settings.lanes?)));
     DispatchConfig {
         pool: PoolLimits { workers, threads_max: limits.threads_max.max(workers) },
         drain: Duration::from_millis(limits.drain_ms_max),
         configs: configs.map(|(name, settings)| (name.clone(), Arc::new(settings.config.clone()))).collect(),
+        lanes: lanes.collect(),
     }
 }
 

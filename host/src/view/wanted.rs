@@ -24,16 +24,24 @@ fn filter_in<'a>(world: &World, id: SubscriptionId, deployment: &'a Deployment) 
 /// Whether an event that no frame says was handled never will be, because a filter does not pass it: the one that runs, or where
 /// the event is decided already, any that ran. An event that failed is tried again whatever the filter says.
 pub fn is_filtered(world: &World, id: SubscriptionId, offset: u64, record: &Record<'_>) -> bool {
-    let refuses = |filter: Option<&Filter>| filter.is_some_and(|filter| !filter.passes(record));
-    let Some(subscription) = world.subscriptions().get(id as usize) else { return false };
+    refusing(world, id, offset, record).is_some()
+}
+
+/// The filter by which [`is_filtered`] says so.
+pub fn refusing<'a>(
+    world: &'a World,
+    id: SubscriptionId,
+    offset: u64,
+    record: &Record<'_>,
+) -> Option<&'a Filter> {
+    let refuses = |filter: &&Filter| !filter.passes(record);
+    let subscription = world.subscriptions().get(id as usize)?;
     if subscription.decided.contains(offset) {
-        let ran =
-            world.deployments().iter().filter(|deployment| deployment.processor == subscription.processor);
-        return subscription.filtered > 0
-            && ran.rev().any(|deployment| refuses(filter_in(world, id, deployment)));
+        let ran = world.deployments().iter().rev().filter(|d| d.processor == subscription.processor);
+        let mut filters = ran.filter_map(|deployment| filter_in(world, id, deployment));
+        return filters.find(refuses).filter(|_| subscription.filtered > 0);
     }
-    let failed = world.processors().get(subscription.processor as usize).is_some_and(|processor| {
-        processor.held.contains_key(&(id, offset)) || processor.released.contains_key(&(id, offset))
-    });
-    !failed && refuses(filter_of(world, id))
+    let processor = world.processors().get(subscription.processor as usize)?;
+    let failed = processor.held.contains_key(&(id, offset)) || processor.released.contains_key(&(id, offset));
+    filter_of(world, id).filter(refuses).filter(|_| !failed)
 }

@@ -11,6 +11,7 @@ use crate::model::change::{Change, ChannelId, Control, ProcessorId, Skip, Subscr
 use crate::model::deployment::Deployment;
 use crate::model::fault::Fault;
 use crate::model::name::{ChannelName, ProcessorName};
+use crate::model::operation::Operation;
 
 use super::decided::Decided;
 use super::state::{ProcessorState, StateRow, StateValue};
@@ -41,6 +42,8 @@ pub struct Processor {
     pub held: BTreeMap<(SubscriptionId, u64), Held>,
     /// The events that failed, are tried again and are not decided yet, with the number of attempts so far.
     pub released: BTreeMap<(SubscriptionId, u64), u32>,
+    /// What an operator said of it: paused and why, a rate, bounds for its lanes.
+    pub operation: Operation,
     /// Its keyed state.
     pub state: Arc<ProcessorState>,
 }
@@ -187,6 +190,7 @@ impl World {
                     subscriptions: Vec::new(),
                     held: BTreeMap::new(),
                     released: BTreeMap::new(),
+                    operation: Operation::default(),
                     state: Arc::default(),
                 };
                 self.load_processor(*processor, named);
@@ -221,6 +225,15 @@ impl World {
                 self.reset(*subscription, *to, *clear_state);
             }
             Control::Released { processor } => self.with_processor(*processor, Processor::release),
+            Control::Paused { processor, paused } => {
+                self.operate(*processor, |operation| operation.paused = Some(paused.clone()));
+            }
+            Control::Resumed { processor, rate, .. } => self.operate(*processor, |operation| {
+                (operation.paused, operation.rate) = (None, *rate);
+            }),
+            Control::Scaled { processor, lanes, .. } => {
+                self.operate(*processor, |operation| operation.lanes = *lanes);
+            }
         }
     }
 
@@ -229,6 +242,10 @@ impl World {
             change(processor);
             self.dirty.processors.insert(id);
         }
+    }
+
+    fn operate(&mut self, id: ProcessorId, change: impl FnOnce(&mut Operation)) {
+        self.with_processor(id, |processor| change(&mut processor.operation));
     }
 
     fn deployed(&mut self, deployment: &Deployment) {
@@ -262,6 +279,7 @@ impl World {
             processor.release();
             if forget {
                 processor.released.clear();
+                processor.operation = Operation::default();
                 forgotten = std::mem::take(&mut processor.subscriptions);
                 processor.state.clear();
             }

@@ -69,6 +69,10 @@ fn only_what_the_filter_passes_reaches_the_guest_and_all_is_counted() {
     let flow = host.publish("ticks", "", &tick(9003, "tick", "k")).expect(202)["events"][0]["flow"].clone();
     let report = host.await_done(flow.as_str().unwrap());
     assert_eq!(report["events"][0]["handlings"], json!([]));
+    let why = host.get("/v1/why?event=ticks@5002&processor=picky").expect(200);
+    assert_eq!(why["verdict"], "filtered");
+    let rule = "filter.any[0].exact.type is \"wanted\": no, it is \"tick\"";
+    assert!(why["text"].as_str().unwrap().contains(rule), "{why}");
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod filters;
 mod flows;
 mod http_api;
 mod layout;
+mod operate;
 mod swap;
 
 use baton_tests::host::Shop;
