@@ -73,7 +73,7 @@ fn processor_trouble(report: &ProcessorReport, style: Style) -> Option<String> {
         ProcessorStatus::Failed => {
             format!("  mend: deploy a version that runs; log: baton logs {}\n", report.name)
         }
-        _ => format!("  {}\n", mend(&report.name)),
+        _ => format!("  {}\n  flows that stand still: baton flow ls --state stuck\n", mend(&report.name)),
     });
     Some(text)
 }
@@ -168,6 +168,7 @@ mod tests {
         assert!(text.starts_with("2 things are wrong\n\nHELD payment 0.1.0: "), "{text}");
         for part in [
             "baton processor resume payment",
+            "baton flow ls --state stuck",
             "FILE broken.wasm (not-wasm) does not run",
             "  it is text\n",
             "trap: panicked",

@@ -26,7 +26,9 @@ use effective::{Effective, values};
 
 pub use mistake::{Mistake, Mistakes, Place};
 pub use schema::schema;
-pub use settings::{Durability, FlowSettings, JournalSettings, LimitSettings, ProcessorSettings, Settings};
+pub use settings::{
+    Durability, FlowSettings, JournalSettings, LimitSettings, ProcessorSettings, Settings, TelemetrySettings,
+};
 pub use unit::{Period, Size, SizeError};
 
 /// The name of the file.

@@ -26,6 +26,8 @@ pub struct Settings {
     pub journal: JournalSettings,
     /// What is accepted, and how much runs at a time.
     pub limits: LimitSettings,
+    /// What the host tells others of itself.
+    pub telemetry: TelemetrySettings,
     /// By processor.
     pub processor: BTreeMap<ProcessorName, ProcessorSettings>,
     /// By the channel that flows begin on.
@@ -39,6 +41,7 @@ impl Default for Settings {
             data: PathBuf::from(".baton"),
             journal: JournalSettings::default(),
             limits: LimitSettings::default(),
+            telemetry: TelemetrySettings::default(),
             processor: BTreeMap::new(),
             flow: BTreeMap::new(),
         }
@@ -135,6 +138,15 @@ impl Default for LimitSettings {
             drain_ms_max: 5_000,
         }
     }
+}
+
+/// What the host tells others of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TelemetrySettings {
+    /// The OpenTelemetry collector that gets a trace of every flow, over OTLP/HTTP, such as `http://127.0.0.1:4318`; only a host that
+    /// is built with the feature `otel` can do that.
+    pub otlp_endpoint: Option<String>,
 }
 
 /// What an operator sets for one processor.

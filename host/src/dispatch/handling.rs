@@ -157,7 +157,7 @@ impl Handling {
         skips: &mut Vec<Skip>,
     ) -> Handled {
         let mut draft = Draft::default();
-        draft.reserve(causes.len() * CAUSE_BYTES + outcomes.map_or(0, Outcomes::bytes));
+        draft.reserve(causes.len() * CAUSE_BYTES + outcomes.map_or(0, Outcomes::bytes), causes.len());
         skips.drain(..).for_each(|skip| draft.skipped(skip));
         let mut held = Vec::new();
         let time = rfc3339(batch.time_ms());

@@ -206,6 +206,8 @@ pub struct Draft {
     /// Subscription and offset of each decision.
     decided: Vec<(SubscriptionId, u64)>,
     skips: Vec<Skip>,
+    /// The bytes of events and decisions.
+    plain: usize,
 }
 
 /// A moment in the making of a [`Draft`].
@@ -215,7 +217,11 @@ pub struct Mark {
     events: usize,
     decided: usize,
     skips: usize,
+    plain: usize,
 }
+
+/// Tag, channel and offset: what stands before the record of an event.
+pub const EVENT_HEAD_BYTES: usize = 1 + 4 + 8;
 
 const EVENT: u8 = 1;
 const DECIDED: u8 = 2;
@@ -248,10 +254,23 @@ impl Draft {
         self.events.len() as u32
     }
 
+    /// The changes so far; events have no offset yet.
+    pub fn changes(&self) -> Changes<'_> {
+        Changes::new(&self.body)
+    }
+
+    /// The record of the event at this place among its events, from 0.
+    pub fn record(&self, place: usize) -> Option<&[u8]> {
+        let (start, _) = self.events.get(place)?;
+        let record = self.body.get(*start as usize + EVENT_HEAD_BYTES..)?;
+        record.get(..record_len(record).ok()?)
+    }
+
     /// How far it is.
     pub fn mark(&self) -> Mark {
+        let (bytes, plain) = (self.body.len(), self.plain);
         let (decided, skips) = (self.decided.len(), self.skips.len());
-        Mark { bytes: self.body.len(), events: self.events.len(), decided, skips }
+        Mark { bytes, events: self.events.len(), decided, skips, plain }
     }
 
     /// Takes back everything that came after the mark.
@@ -260,29 +279,35 @@ impl Draft {
         self.events.truncate(mark.events);
         self.decided.truncate(mark.decided);
         self.skips.truncate(mark.skips);
+        self.plain = mark.plain;
     }
 
-    /// Makes room for about so many bytes more.
-    pub fn reserve(&mut self, bytes: usize) {
+    /// Makes room for about so many bytes and events more.
+    pub fn reserve(&mut self, bytes: usize, events: usize) {
         self.body.reserve(bytes);
+        self.events.reserve(events);
     }
 
     /// Adds an event; `encode` writes its record.
     pub fn event(&mut self, channel: ChannelId, encode: impl FnOnce(&mut Vec<u8>)) {
-        self.events.push((self.body.len() as u32, channel));
+        let start = self.body.len();
+        self.events.push((start as u32, channel));
         self.body.push(EVENT);
         self.number(channel);
         self.body.extend_from_slice(&0_u64.to_le_bytes());
         encode(&mut self.body);
+        self.plain += self.body.len() - start;
     }
 
     /// Adds a decided offset.
     pub fn decided(&mut self, subscription: SubscriptionId, offset: u64, flow: Uuid) {
+        let start = self.body.len();
         self.decided.push((subscription, offset));
         self.body.push(DECIDED);
         self.number(subscription);
         self.body.extend_from_slice(&offset.to_le_bytes());
         self.body.extend_from_slice(flow.as_bytes());
+        self.plain += self.body.len() - start;
     }
 
     /// Adds a run of events that a filter does not pass.
@@ -352,6 +377,11 @@ impl Draft {
     /// The runs that it decides because a filter does not pass them.
     pub fn skips(&self) -> &[Skip] {
         &self.skips
+    }
+
+    /// Its decisions, if it consists of events and decisions alone.
+    pub fn plain_decisions(&mut self) -> Option<Vec<(SubscriptionId, u64)>> {
+        (self.plain == self.body.len()).then(|| std::mem::take(&mut self.decided))
     }
 
     /// Gives every event the next offset of its channel and hands out the finished body.
@@ -527,6 +557,18 @@ mod tests {
         assert!(draft.skips().is_empty());
         assert_eq!(draft.decisions(), [(1, 1)]);
         assert_eq!(Changes::new(&draft.finish(|_| 0)).count(), 1);
+    }
+
+    #[test]
+    fn a_draft_of_events_and_decisions_alone_is_plain() {
+        let mut draft = Draft::default();
+        draft.event(1, |out| out.extend_from_slice(&record()));
+        draft.decided(2, 40, Uuid::nil());
+        let mark = draft.mark();
+        draft.state_delete(3, "k", "m");
+        assert_eq!(draft.plain_decisions(), None);
+        draft.rewind(mark);
+        assert_eq!(draft.plain_decisions(), Some(vec![(2, 40)]));
     }
 
     #[test]

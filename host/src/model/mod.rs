@@ -13,5 +13,7 @@ pub mod name;
 pub mod operation;
 pub mod record;
 pub mod report;
+pub mod runs;
 pub mod time;
+pub mod trace;
 pub mod why;

@@ -33,6 +33,12 @@ pub enum StartError {
     /// The folder of processors cannot be watched.
     #[error(transparent)]
     Registry(#[from] crate::registry::Error),
+    /// Traces were asked for, and cannot be exported.
+    #[error("{why}")]
+    Traces {
+        /// Why, and what to do.
+        why: String,
+    },
     /// Flows cannot be followed.
     #[error("the flows that baton.toml names cannot be followed: {0}")]
     Flows(#[from] crate::flows::FollowError),
@@ -50,6 +56,7 @@ impl StartError {
             Self::Domain(_) => "domain-not-opened",
             Self::Engine(error) => error.code(),
             Self::Registry(_) => "registry-not-started",
+            Self::Traces { .. } => "traces-not-exported",
             Self::Flows(_) => "flows-not-followed",
             Self::Thread(_) => "thread-not-started",
         }

@@ -10,6 +10,7 @@ mod publish;
 mod scrape;
 mod start;
 mod subscriptions;
+mod traces;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -22,6 +23,7 @@ use crate::config::Config;
 use crate::dispatch::Dispatcher;
 use crate::flows::{Flows, Following};
 use crate::registry::Registry;
+use crate::spans;
 
 pub use crate::channel::{PublishError, ReadError};
 pub use crate::dispatch::LogFilter;
@@ -53,6 +55,8 @@ struct Inner {
 struct Ending {
     reconciler: JoinHandle<()>,
     keeper: Keeper,
+    /// Exports what was done as traces, if somebody wants them.
+    traces: Option<spans::Follower>,
     following: Option<Following>,
 }
 
@@ -85,6 +89,9 @@ impl Inner {
         ending.keeper.stop();
         if let Err(error) = self.domain.journal().close() {
             tracing::error!(%error, "the journal did not close cleanly; the next start recovers");
+        }
+        if let Some(traces) = ending.traces {
+            traces.stop();
         }
     }
 }

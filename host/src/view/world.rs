@@ -12,6 +12,7 @@ use crate::model::deployment::Deployment;
 use crate::model::fault::Fault;
 use crate::model::name::{ChannelName, ProcessorName};
 use crate::model::operation::Operation;
+use crate::model::runs::Runs;
 
 use super::decided::Decided;
 use super::state::{ProcessorState, StateRow, StateValue};
@@ -130,12 +131,7 @@ impl World {
     /// Takes one change in.
     pub fn fold(&mut self, change: &Change<'_>) {
         match change {
-            Change::Event { channel, offset, .. } => {
-                if let Some(channel) = self.channels.get_mut(*channel as usize) {
-                    channel.next = offset + 1;
-                }
-                self.dirty.channels.insert(*channel);
-            }
+            Change::Event { channel, offset, .. } => self.appended(*channel, offset + 1),
             Change::Decided { subscription, offset, .. } => self.decide(*subscription, *offset),
             Change::StateSet { processor, key, name, expires_ms, value } => {
                 let value = StateValue { bytes: (*value).into(), expires_ms: *expires_ms };
@@ -146,6 +142,19 @@ impl World {
             Change::Skipped(skip) => self.skip(skip),
             Change::Control(control) => self.control(control),
         }
+    }
+
+    /// Takes in a frame of these events and decisions alone: the same as its changes one after the other.
+    pub fn fold_plain(&mut self, runs: &Runs, decisions: &[(SubscriptionId, u64)]) {
+        runs.iter().for_each(|run| self.appended(run.channel, run.end()));
+        decisions.iter().for_each(|(subscription, offset)| self.decide(*subscription, *offset));
+    }
+
+    fn appended(&mut self, id: ChannelId, next: u64) {
+        if let Some(channel) = self.channels.get_mut(id as usize) {
+            channel.next = next;
+        }
+        self.dirty.channels.insert(id);
     }
 
     fn decide(&mut self, id: SubscriptionId, offset: u64) {
@@ -418,6 +427,44 @@ impl World {
             subscriptions: pick(&self.subscriptions, dirty.subscriptions),
             deployments: deployments.filter_map(|i| Some((i, self.deployments.get(i)?.clone()))).collect(),
             state: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::change::{Changes, Draft};
+    use crate::model::event::Event;
+    use crate::model::record::{Stamp, encode_event};
+
+    #[test]
+    fn a_plain_frame_folds_as_its_changes_do() {
+        let mut worlds = [World::default(), World::default()];
+        let controls = [
+            json!({"control": "channel-created", "channel": 0, "name": "orders"}),
+            json!({"control": "processor-named", "processor": 0, "name": "mail"}),
+            json!({"control": "subscription-created", "subscription": 0, "processor": 0, "channel": 0, "start": 0}),
+        ];
+        for control in controls {
+            let change = Change::Control(serde_json::from_value(control).unwrap());
+            worlds.iter_mut().for_each(|world| world.fold(&change));
+        }
+        let stamp = Stamp { flow: Uuid::nil(), cause: None, causationid: None, hops: 0 };
+        let mut draft = Draft::default();
+        for offset in [0, 2, 1] {
+            draft.event(0, |out| encode_event(out, &Event::default(), &stamp));
+            draft.decided(0, offset, Uuid::nil());
+        }
+        let (decisions, mut runs) = (draft.plain_decisions().unwrap(), Runs::default());
+        let body = draft.finish(|channel| runs.next(channel, || 7));
+        Changes::new(&body).for_each(|change| worlds[0].fold(&change.unwrap()));
+        worlds[1].fold_plain(&runs, &decisions);
+        for world in worlds {
+            assert_eq!((world.channels()[0].next, world.subscriptions()[0].decided.cursor()), (10, 3));
         }
     }
 }
