@@ -101,7 +101,7 @@ impl Domain {
         let Reset { subscription, to, clear_state } = reset;
         let now_ms = self.now_ms();
         let mut owner = self.owner();
-        let to = to.unwrap_or_else(|| owner.end_of(subscription));
+        let to = to.unwrap_or_else(|| owner.end_read_by(subscription));
         let mut draft = Draft::of(&Control::SubscriptionReset { subscription, to, clear_state });
         let deployment = owner.anew(reset, to, now_ms);
         if let Some(deployment) = &deployment {
@@ -255,7 +255,7 @@ impl Owner {
         }
     }
 
-    fn end_of(&self, subscription: SubscriptionId) -> u64 {
+    fn end_read_by(&self, subscription: SubscriptionId) -> u64 {
         let channel = self.world.subscriptions().get(subscription as usize).map(|s| s.channel);
         channel.and_then(|id| self.world.channels().get(id as usize)).map_or(0, |channel| channel.next)
     }
