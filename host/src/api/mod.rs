@@ -96,6 +96,8 @@ fn router(api: Api) -> Router {
         .route("/v1/flows", get(flows::list))
         .route("/v1/flows/{id}", get(flows::show))
         .route("/v1/why", get(flows::why))
+        .route("/v1/config/reload", post(operations::reload_config))
+        .route("/v1/config-schema.json", get(operations::config_schema))
         .route("/v1/status", get(operations::status))
         .route("/healthz", get(operations::healthz))
         .route("/readyz", get(operations::readyz))

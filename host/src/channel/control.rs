@@ -1,8 +1,10 @@
 //! The rare frames: deployments, removals, and what happens to held events. They are taken even when publishers are
 //! sent away.
 
+use std::collections::BTreeMap;
+
 use crate::model::change::{ChannelId, Control, Draft, ProcessorId, SubscriptionId};
-use crate::model::deployment::{Deployment, differences};
+use crate::model::deployment::{Deployment, config_differences, differences};
 use crate::model::descriptor::{Descriptor, Start};
 use crate::model::name::{ChannelName, ProcessorName};
 use crate::model::operation::{Lanes, Operation, Operator, Paused, Rate};
@@ -28,6 +30,8 @@ pub struct Deployable {
     pub load_us: u64,
     /// Whether the compiled code came from the cache.
     pub cached: bool,
+    /// Prints of what the operator set for it, by name.
+    pub config: BTreeMap<String, String>,
 }
 
 /// A subscription of a part of the host.
@@ -279,17 +283,27 @@ impl Owner {
 
     fn deployment(&self, processor: ProcessorId, deployable: &Deployable, time_ms: u64) -> Deployment {
         let before = self.world.processors().get(processor as usize).and_then(|p| p.deployment.as_deref());
+        // The same bytes with other settings: what can be rolled back to stays what it was.
+        let previous = before.and_then(|before| match before.digest == deployable.digest {
+            true => before.previous_digest.clone(),
+            false => Some(before.digest.clone()),
+        });
+        let mut changes = differences(before.map(|before| &before.descriptor), &deployable.descriptor);
+        changes.extend(
+            before.map_or_else(Vec::new, |before| config_differences(&before.config, &deployable.config)),
+        );
         Deployment {
             processor,
             generation: before.map_or(0, |before| before.generation) + 1,
             digest: deployable.digest.clone(),
-            previous_digest: before.map(|before| before.digest.clone()),
+            previous_digest: previous,
             descriptor: deployable.descriptor.clone(),
             file: deployable.file.clone(),
             time_ms,
             load_us: deployable.load_us,
             cached: deployable.cached,
-            changes: differences(before.map(|before| &before.descriptor), &deployable.descriptor),
+            changes,
+            config: deployable.config.clone(),
             pauses_us: Vec::new(),
         }
     }

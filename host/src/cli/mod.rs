@@ -9,6 +9,7 @@ mod config;
 mod demo;
 mod deploy;
 mod deployment;
+mod dev;
 mod failure;
 mod flow;
 mod flow_list;
@@ -82,6 +83,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Run a host on a folder until SIGTERM or Ctrl-C.
     Serve(serve::ServeArgs),
+    /// Serve, and build and deploy a crate whenever its source is saved.
+    Dev(dev::DevArgs),
     /// Write the crate of a new processor.
     New(new::NewArgs),
     /// Build the processors of a crate or workspace into components.
@@ -140,6 +143,7 @@ fn run(command: Command, shared: &Shared) -> Result<(), Failure> {
     match command {
         Command::Demo(args) => demo::run(args, shared),
         Command::Serve(args) => serve::run(args, shared),
+        Command::Dev(args) => dev::run(args, shared),
         Command::New(args) => new::run(args, shared),
         Command::Build(args) => build::run(args, shared),
         Command::Inspect(args) => inspect::run(args, shared),

@@ -91,8 +91,12 @@ fn paused(report: &ProcessorReport, style: Style) -> Option<String> {
 
 /// A file that does not run.
 pub fn file_trouble(problem: &FileProblem, style: Style) -> String {
-    let head = format!("{} ({}) does not run, since {}", clean(&problem.file), problem.code, problem.since);
-    block("FILE", &head, &problem.message, style)
+    let (word, what) = match problem.code.starts_with("config-") {
+        true => ("CONFIG", "is not in force as it stands"),
+        false => ("FILE", "does not run"),
+    };
+    let head = format!("{} ({}) {what}, since {}", clean(&problem.file), problem.code, problem.since);
+    block(word, &head, &problem.message, style)
 }
 
 fn block(word: &str, head: &str, detail: &str, style: Style) -> String {

@@ -9,6 +9,7 @@ mod bucket;
 mod calls;
 mod effects;
 mod feeder;
+mod guest_config;
 mod handling;
 mod lane;
 mod logs;
@@ -32,7 +33,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
 
-use crate::channel::{Domain, Listener, Refused, Reset};
+use crate::channel::{Deployable, Domain, Listener, Refused, Reset};
 use crate::model::change::ProcessorId;
 use crate::model::deployment::Deployment;
 use crate::model::name::ProcessorName;
@@ -44,6 +45,7 @@ use pool::Pool;
 use running::{Made, Running};
 
 pub use feeder::{HELD_MAX, WAITING_MAX};
+pub use guest_config::GuestConfig;
 pub use handling::Stats;
 pub use logs::{LogBook, LogFilter};
 pub use pool::PoolLimits;
@@ -51,7 +53,7 @@ pub use version::{NativeFactory, Version};
 pub use work::BATCH_EVENTS_MAX;
 
 /// Settings for guests, by processor.
-pub type Configs = BTreeMap<ProcessorName, Arc<BTreeMap<String, String>>>;
+pub type Configs = BTreeMap<ProcessorName, GuestConfig>;
 
 /// How processors are run.
 pub struct DispatchConfig {
@@ -99,7 +101,11 @@ struct Shared {
     domain: Domain,
     pool: Arc<Pool>,
     logs: Arc<LogBook>,
-    config: DispatchConfig,
+    drain: Duration,
+    /// How many lanes the operator set, by processor.
+    lanes: BTreeMap<ProcessorName, Lanes>,
+    /// Settings for guests, as they are now.
+    configs: RwLock<Configs>,
     processors: RwLock<Vec<Slot>>,
     /// Held while a processor is switched: one switch at a time.
     switching: Mutex<()>,
@@ -128,7 +134,9 @@ impl Dispatcher {
             domain: domain.clone(),
             pool: Arc::new(Pool::start(config.pool, domain.clock().clone())?),
             logs: Arc::default(),
-            config,
+            drain: config.drain,
+            lanes: config.lanes,
+            configs: RwLock::new(config.configs),
             processors: RwLock::default(),
             switching: Mutex::new(()),
         });
@@ -152,10 +160,31 @@ impl Dispatcher {
     ) -> Result<(), DispatchError> {
         let shared = &self.0;
         let _switching = shared.switching.lock();
+        if shared.config_of(version.descriptor().name.as_str()).prints() != &deployment.config {
+            return shared.switch(&version.again()).map(drop);
+        }
         let executors = shared.warm(version)?;
         shared.release(deployment.processor)?;
         shared.run(version, deployment, executors);
         Ok(())
+    }
+
+    /// Sets what the guests of a processor read. Where that differs from what its last deployment had, it is a deployment
+    /// of the same bytes; on an error everything stays as it was.
+    pub fn configure(
+        &self,
+        name: &ProcessorName,
+        config: GuestConfig,
+    ) -> Result<Option<Deployment>, DispatchError> {
+        let shared = &self.0;
+        let _switching = shared.switching.lock();
+        let changed = |running: &Arc<Running>| running.deployment().config != *config.prints();
+        let running = shared.running(name.as_str()).filter(changed);
+        let before = shared.configs.write().insert(name.clone(), config);
+        let Some(running) = running else { return Ok(None) };
+        shared.switch(&running.version().again()).map(Some).inspect_err(|_| {
+            shared.configs.write().insert(name.clone(), before.unwrap_or_default());
+        })
     }
 
     /// Ends a processor; its positions and state are kept unless it is forgotten.
@@ -228,7 +257,7 @@ impl Dispatcher {
         let running: Vec<_> =
             self.0.processors.write().iter_mut().filter_map(|slot| slot.running.take()).collect();
         running.iter().for_each(|running| running.stop());
-        let until = Instant::now() + self.0.config.drain;
+        let until = Instant::now() + self.0.drain;
         for running in &running {
             running.settle(until.saturating_duration_since(Instant::now()));
         }
@@ -295,9 +324,17 @@ impl Shared {
         Arc::new(ProcessorCalls {
             name: name.as_str().into(),
             state: state.unwrap_or_default(),
-            config: self.config.configs.get(name).cloned().unwrap_or_default(),
+            config: self.config_of(name.as_str()).values().clone(),
             logs: self.logs.clone(),
         })
+    }
+
+    fn config_of(&self, name: &str) -> GuestConfig {
+        let configs = self.configs.read();
+        configs
+            .iter()
+            .find(|(own, _)| own.as_str() == name)
+            .map_or_else(GuestConfig::default, |(_, c)| c.clone())
     }
 
     /// An instance for each lane that there always is, made while the old version still runs.
@@ -306,7 +343,7 @@ impl Shared {
         let processor = self.domain.name_processor(&descriptor.name)?;
         let calls = self.calls(version);
         let said = self.domain.operation(processor).lanes;
-        let set = self.config.lanes.get(&descriptor.name).copied();
+        let set = self.lanes.get(&descriptor.name).copied();
         let lanes = bounds(said, set, descriptor.concurrency).0.min();
         Ok((0..lanes).map(|_| version.executor(calls.clone())).collect::<Result<_, _>>()?)
     }
@@ -318,7 +355,9 @@ impl Shared {
         if let Some(old) = &old {
             self.drain(old);
         }
-        let mut deployment = match self.domain.deploy(version.deployable()) {
+        let config = self.config_of(version.descriptor().name.as_str()).prints().clone();
+        let deployable = Deployable { config, ..version.deployable().clone() };
+        let mut deployment = match self.domain.deploy(&deployable) {
             Ok(deployment) => deployment,
             Err(error) => {
                 if let Some(old) = old {
@@ -338,7 +377,7 @@ impl Shared {
     /// fences off.
     fn drain(&self, old: &Running) -> bool {
         old.stop();
-        let settled = old.settle(self.config.drain);
+        let settled = old.settle(self.drain);
         if !settled {
             let name = &old.version().descriptor().name;
             tracing::warn!(processor = %name, "a batch outlived the drain deadline; what it commits will be refused");
@@ -372,7 +411,7 @@ impl Shared {
             logs: self.logs.clone(),
             stats: slot.stats.clone(),
             executors,
-            lanes: self.config.lanes.get(&version.descriptor().name).copied(),
+            lanes: self.lanes.get(&version.descriptor().name).copied(),
         });
         slot.running = Some(running.clone());
         drop(processors);

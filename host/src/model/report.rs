@@ -467,6 +467,19 @@ pub struct StatusReport {
     pub problems: Vec<FileProblem>,
 }
 
+/// What came of reading the configuration again.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ReloadReport {
+    /// The keys that are not what they were.
+    pub changed: Vec<String>,
+    /// The receipts of the processors that read something else now.
+    pub deployments: Vec<Deployment>,
+    /// The keys that are in force after the next start only.
+    pub restart: Vec<String>,
+    /// Processors that go on as before, and why.
+    pub failures: Vec<String>,
+}
+
 /// The answer to a deploy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DeployReport {

@@ -172,7 +172,7 @@ impl Node {
             durable_position: domain.durable().current().0,
             channels: domain.look(|world| world.channels().len() as u64),
             processors: self.processors(),
-            problems: self.problems(),
+            problems: self.problems().into_iter().chain(self.config_problems()).collect(),
         }
     }
 }

@@ -7,7 +7,9 @@ mod error;
 mod flows;
 mod operate;
 mod publish;
+mod reload;
 mod scrape;
+mod secret;
 mod start;
 mod subscriptions;
 mod traces;
@@ -24,6 +26,8 @@ use crate::dispatch::Dispatcher;
 use crate::flows::{Flows, Following};
 use crate::registry::Registry;
 use crate::spans;
+
+use reload::{Accepted, ConfigWatch};
 
 pub use crate::channel::{PublishError, ReadError};
 pub use crate::dispatch::LogFilter;
@@ -47,12 +51,17 @@ struct Inner {
     domain: Domain,
     dispatcher: Dispatcher,
     registry: Registry,
+    /// The configuration as it was accepted last.
+    accepted: Accepted,
+    /// The key of the prints of what operators set.
+    secret: [u8; 32],
     flows: Flows,
     /// What ends with the node, taken out when it stops.
     ending: Mutex<Option<Ending>>,
 }
 
 struct Ending {
+    config: Option<ConfigWatch>,
     reconciler: JoinHandle<()>,
     keeper: Keeper,
     /// Exports what was done as traces, if somebody wants them.
@@ -79,7 +88,10 @@ impl Node {
 
 impl Inner {
     fn stop(&self) {
-        let Some(ending) = self.ending.lock().take() else { return };
+        let Some(mut ending) = self.ending.lock().take() else { return };
+        if let Some(mut watch) = ending.config.take() {
+            watch.stop();
+        }
         self.registry.stop();
         if ending.reconciler.join().is_err() {
             tracing::error!("the thread that deploys processors panicked");

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use crate::channel::{Domain, Limits, Parts, Window};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Durability, Settings};
-use crate::dispatch::{DispatchConfig, Dispatcher, PoolLimits, Version};
+use crate::dispatch::{DispatchConfig, Dispatcher, GuestConfig, PoolLimits, Version};
 use crate::flows::{Flows, Follower, Following};
 use crate::journal::storage::Files;
 use crate::journal::{self, Journal, SegmentJournal};
@@ -19,6 +19,8 @@ use crate::registry::{self, Registry, RegistryConfig, Running};
 use crate::runtime::{Engine, EngineConfig};
 
 use super::deploy::reconcile;
+use super::reload::{Accepted, ConfigWatch};
+use super::secret::secret;
 use super::traces::trace;
 use super::{Ending, Inner, Node, StartError};
 
@@ -50,7 +52,9 @@ fn start(config: Config) -> Result<Node, StartError> {
     })?;
     let flows = Flows::new(&domain, settings.flow_rules());
     let follower = Follower::new(&flows)?;
-    let dispatcher = Dispatcher::start(&domain, dispatch_config(&config))?;
+    let unusable = |source| StartError::Folder { folder: config.data_dir.clone(), source };
+    let secret = secret(&config.data_dir).map_err(unusable)?;
+    let dispatcher = Dispatcher::start(&domain, dispatch_config(&config, &secret))?;
     let components_dir = config.data_dir.join("components");
     let running = resume_deployed(&domain, &dispatcher, &engine, &components_dir);
     let registry_config = RegistryConfig::new(config.processors_dir(), components_dir);
@@ -59,11 +63,19 @@ fn start(config: Config) -> Result<Node, StartError> {
     let reconciler = std::thread::Builder::new()
         .name("baton-reconciler".to_owned())
         .spawn(move || reconcile(&wanted, &deploying))?;
-    let following = follower.map(Following::start).transpose()?;
     let traces = trace(&domain, &config.settings.telemetry)?;
-    let ending = Mutex::new(Some(Ending { reconciler, keeper, following, traces }));
     let started_ms = clock.now_ms();
-    Ok(Node(Arc::new(Inner { config, clock, started_ms, domain, dispatcher, registry, flows, ending })))
+    let accepted = Accepted::new(config.clone());
+    let following = follower.map(Following::start).transpose()?;
+    let ending = Mutex::new(Some(Ending { config: None, reconciler, keeper, following, traces }));
+    let inner =
+        Inner { config, clock, started_ms, domain, dispatcher, registry, accepted, secret, flows, ending };
+    let inner = Arc::new(inner);
+    let watch = ConfigWatch::start(&inner)?;
+    if let Some(ending) = inner.ending.lock().as_mut() {
+        ending.config = Some(watch);
+    }
+    Ok(Node(inner))
 }
 
 fn open_journal(config: &Config) -> Result<Arc<dyn Journal>, StartError> {
@@ -105,7 +117,7 @@ fn domain_limits(settings: &Settings) -> Limits {
     }
 }
 
-fn dispatch_config(config: &Config) -> DispatchConfig {
+fn dispatch_config(config: &Config, secret: &[u8; 32]) -> DispatchConfig {
     let limits = &config.settings.limits;
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let workers = limits.workers.unwrap_or(cores).max(1);
@@ -114,7 +126,7 @@ fn dispatch_config(config: &Config) -> DispatchConfig {
     DispatchConfig {
         pool: PoolLimits { workers, threads_max: limits.threads_max.max(workers) },
         drain: Duration::from_millis(limits.drain_ms_max),
-        configs: configs.map(|(name, settings)| (name.clone(), Arc::new(settings.config.clone()))).collect(),
+        configs: configs.map(|(name, own)| (name.clone(), GuestConfig::new(&own.config, secret))).collect(),
         lanes: lanes.collect(),
     }
 }

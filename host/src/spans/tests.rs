@@ -62,8 +62,14 @@ impl Followed {
         let descriptor = r#"{"contract":"baton:processor@0.1.0","name":"payment","version":"1",
             "subscriptions":[{"channel":"orders"}]}"#;
         let descriptor = Descriptor::from_json(descriptor.as_bytes()).unwrap();
-        let deployable =
-            Deployable { digest: "d".into(), descriptor, file: "f".into(), load_us: 0, cached: false };
+        let deployable = Deployable {
+            digest: "d".into(),
+            descriptor,
+            file: "f".into(),
+            load_us: 0,
+            cached: false,
+            config: Default::default(),
+        };
         self.domain.deploy(&deployable).unwrap();
     }
 

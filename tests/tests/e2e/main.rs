@@ -3,7 +3,9 @@
 
 mod bookshop;
 mod command_line;
+mod config;
 mod crash;
+mod dev;
 mod faults;
 mod files;
 mod filters;

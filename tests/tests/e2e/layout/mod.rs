@@ -46,7 +46,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("api", &["config", "node"]),
     ("bench", &["channel", "dispatch", "journal", "runtime"]),
-    ("cli", &["api", "bench", "config", "journal", "node", "runtime", "telemetry"]),
+    ("cli", &["api", "bench", "config", "journal", "node", "registry", "runtime", "telemetry"]),
 ];
 
 /// The one place that names each foreign library: a folder, or a file.
