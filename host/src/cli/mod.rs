@@ -24,6 +24,7 @@ mod progress;
 mod publish;
 mod serve;
 mod status;
+mod subscription;
 mod table;
 mod tail;
 mod test;
@@ -111,6 +112,9 @@ enum Command {
     /// List channels, or look into one.
     #[command(subcommand, visible_alias = "channels")]
     Channel(channel::ChannelCommand),
+    /// List where processors stand in their channels, or take one to another place.
+    #[command(subcommand, visible_alias = "subscriptions")]
+    Subscription(subscription::SubscriptionCommand),
     /// Show what one event caused and what is still to do, or list the flows that are not done.
     #[command(subcommand)]
     Flow(flow::FlowCommand),
@@ -155,6 +159,7 @@ fn run(command: Command, shared: &Shared) -> Result<(), Failure> {
         Command::Status => status::run(shared),
         Command::Processor(command) => processor::run(command, shared),
         Command::Channel(command) => channel::run(command, shared),
+        Command::Subscription(command) => subscription::run(command, shared),
         Command::Flow(command) => flow::run(command, shared),
         Command::Why(args) => why::run(args, shared),
         Command::Deployment(command) => deployment::run(command, shared),

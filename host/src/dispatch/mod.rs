@@ -20,6 +20,7 @@ mod pace;
 mod pool;
 mod running;
 mod scaling;
+mod skipped;
 mod standing;
 mod version;
 mod work;
@@ -34,7 +35,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
 
-use crate::channel::{Deployable, Domain, Listener};
+use crate::channel::{Deployable, Domain, Listener, Refused, Reset};
 use crate::journal::Position;
 use crate::model::change::ProcessorId;
 use crate::model::deployment::Deployment;
@@ -78,7 +79,7 @@ pub enum DispatchError {
     Runtime(#[from] crate::runtime::Error),
     /// The deployment could not be recorded.
     #[error("{0}")]
-    Refused(#[from] crate::channel::Refused),
+    Refused(#[from] Refused),
     /// There is no such processor.
     #[error("there is no processor '{0}'")]
     Unknown(String),
@@ -92,6 +93,7 @@ impl DispatchError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Runtime(error) => error.code(),
+            Self::Refused(Refused::Unreadable(error)) => error.code(),
             Self::Refused(_) => "domain-closed",
             Self::Unknown(_) => "unknown-processor",
             Self::Thread(_) => "thread-not-started",
@@ -234,6 +236,23 @@ impl Dispatcher {
     /// Whether a processor runs as code of the application.
     pub fn runs_native(&self, name: &ProcessorName) -> bool {
         self.0.running(name.as_str()).is_some_and(|running| running.version().is_native())
+    }
+
+    /// Takes a subscription of a processor to another place: waits for the batches in flight, records it, and goes on as the next
+    /// generation. Gives the new deployment of a deployed processor. On an error everything goes on as it was.
+    pub fn reset(&self, name: &ProcessorName, reset: Reset) -> Result<Option<Deployment>, DispatchError> {
+        let shared = &self.0;
+        let _switching = shared.switching.lock();
+        let Some(old) = shared.running(name.as_str()) else { return Ok(shared.domain.reset(reset)?) };
+        let executors = shared.warm(old.version())?;
+        shared.drain(&old);
+        let done = shared.domain.reset(reset);
+        let deployment = match &done {
+            Ok(Some(deployment)) => Arc::new(deployment.clone()),
+            _ => old.deployment().clone(),
+        };
+        shared.run(old.version(), deployment, executors);
+        Ok(done?)
     }
 
     /// Tries everything again that a processor holds.

@@ -56,7 +56,7 @@ pub struct Running {
     pub(super) feeding: Mutex<Feeding>,
     settled: Condvar,
     /// Subscription and channel of each of the feeder's sources.
-    sources: Vec<(SubscriptionId, Arc<str>)>,
+    sources: Vec<(SubscriptionId, u32, Arc<str>)>,
     pub(super) lanes: LaneSet,
     /// What `baton.toml` says.
     pub(super) lanes_set: Option<Lanes>,
@@ -110,7 +110,8 @@ impl Running {
         if at_the_edge {
             feeder.read_durable_only();
         }
-        let source = |source: &super::feeder::Source| (source.subscription, source.channel.clone());
+        let source =
+            |source: &super::feeder::Source| (source.subscription, source.replays, source.channel.clone());
         let sources = feeder.sources.iter().map(source).collect();
         let operation = domain.operation(deployment.processor);
         let pace = Pace::new(&operation, lanes_set, descriptor.concurrency, domain.now_ms());
@@ -206,7 +207,7 @@ impl Running {
             self.fail(&mut feeding, error.to_string());
             return false;
         }
-        if picked.works.is_empty() {
+        if picked.is_empty() {
             return false;
         }
         *in_flight += 1;
@@ -258,10 +259,15 @@ impl Running {
     }
 
     fn handle_works(&self, hands: &mut Hands, works: &[Work]) -> Handled {
+        if works.is_empty() {
+            return self.handling.skip(&mut hands.picked.skips);
+        }
         let mut batch = std::mem::replace(&mut hands.batch, Batch::new(0, 0));
         let time_ms = self.handling.domain.now_ms();
         let handled = match self.fill(&mut batch, works, time_ms) {
-            Ok(causes) => self.handling.attempt(&mut hands.executor, &causes, &batch),
+            Ok(causes) => {
+                self.handling.attempt(&mut hands.executor, &causes, &batch, &mut hands.picked.skips)
+            }
             Err(why) => Handled::Failed(why),
         };
         hands.batch = batch;
@@ -273,10 +279,11 @@ impl Running {
         let mut causes = Vec::with_capacity(works.len());
         for work in works {
             let record = Record::parse(&work.item.record).map_err(|error| error.to_string())?;
-            let (subscription, channel) = self.sources.get(work.source).ok_or("a source is gone")?;
+            let (subscription, replays, channel) = self.sources.get(work.source).ok_or("a source is gone")?;
             let item = &work.item;
             batch.push(channel, work.key(), item.offset, work.attempt, item.time_ms, &record);
-            causes.push(Cause { work, record, subscription: *subscription });
+            let (subscription, replays) = (*subscription, *replays);
+            causes.push(Cause { work, record, subscription, replays });
         }
         Ok(causes)
     }

@@ -1,6 +1,7 @@
 //! Processors on channels, with native handlers and a journal in memory.
 
 mod edge;
+mod filters;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use crate::model::name::ChannelName;
 use crate::model::record::Record;
 use crate::model::trace::{TraceParent, handling_span};
 use crate::runtime::{CallError, NativeCall, NativeHandler, NewEmit, OutcomesBuilder, Verdict};
+use crate::view::decided::AHEAD_MAX;
 
 mod lanes;
 mod operate;

@@ -84,7 +84,8 @@ fn names<T: ToString>(items: &[T]) -> Vec<String> {
 
 fn subscriptions(descriptor: &Descriptor) -> Vec<String> {
     let describe = |ask: &super::descriptor::SubscriptionAsk| {
-        format!("{} (key {})", ask.channel, String::from(ask.key.clone()))
+        let filter = ask.filter.as_ref().map_or(String::new(), |filter| format!(", filter {filter}"));
+        format!("{} (key {}{filter})", ask.channel, String::from(ask.key.clone()))
     };
     descriptor.subscriptions.iter().map(describe).collect()
 }
@@ -96,7 +97,7 @@ fn set_differences(what: &str, old: Vec<String>, new: Vec<String>) -> Vec<String
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
 
@@ -125,5 +126,11 @@ mod tests {
         assert_eq!(differences(None, &new), ["first deployment"]);
         assert_eq!(differences(Some(&old), &new), ["version: 1 -> 2", "publishes: - b", "publishes: + c"]);
         assert!(differences(Some(&new), &new).is_empty());
+        let mut filtered = new.clone();
+        filtered.subscriptions[0].filter = serde_json::from_str(r#"{"exact":{"type":"t"}}"#).unwrap();
+        assert_eq!(
+            differences(Some(&new), &filtered),
+            ["subscribes: - a (key default)", r#"subscribes: + a (key default, filter exact(type = "t"))"#]
+        );
     }
 }

@@ -12,6 +12,7 @@ mod reload;
 mod scrape;
 mod secret;
 mod start;
+mod subscriptions;
 mod traces;
 
 #[cfg(test)]
@@ -45,6 +46,7 @@ pub use error::{DeployError, StartError};
 pub use flows::is_settled;
 pub use operate::Resume;
 pub use publish::{Answer, Awaited};
+pub use subscriptions::{ResetError, ResetWish};
 
 /// A running host. A cheap handle.
 #[derive(Clone)]

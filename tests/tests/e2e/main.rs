@@ -9,6 +9,7 @@ mod dev;
 mod embed;
 mod faults;
 mod files;
+mod filters;
 mod flows;
 mod http_api;
 mod layout;
