@@ -81,7 +81,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
 /// Names of the standard library that one place alone may say, because all others would hide time in them: the system's clock (a
 /// file's own time is no clock), and sleeping (the engine's ticks; the pause when the system has no more sockets; clients ask again now and then; a benchmark samples).
 const STANDARD: &[(&str, &[&str])] = &[
-    ("SystemTime", &["clock.rs", "registry/file.rs"]),
+    ("SystemTime", &["clock.rs", "registry/file.rs", "telemetry/otlp.rs"]),
     ("sleep", &["runtime/engine.rs", "api/server.rs", "cli", "bench"]),
 ];
 
