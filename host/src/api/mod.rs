@@ -3,6 +3,7 @@
 
 mod binding;
 mod channels;
+mod documents;
 mod header_text;
 mod operations;
 mod params;
@@ -10,6 +11,7 @@ mod problem;
 mod processors;
 mod publish;
 mod server;
+mod streams;
 #[cfg(test)]
 mod tests;
 
@@ -28,6 +30,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::node::Node;
 use problem::Refusal;
 use server::{Bounds, Server};
+use streams::Streams;
 
 /// The largest body of a publish, a batch above all.
 pub const PUBLISH_BYTES_MAX: usize = 16 << 20;
@@ -38,7 +41,8 @@ pub const COMPONENT_BYTES_MAX: usize = 64 << 20;
 pub async fn serve(listener: TcpListener, node: Node, shutdown: impl Future<Output = ()> + Send) {
     let (stop, stopping) = watch::channel(false);
     let stopping = Stopping(stopping);
-    let router = router(Api { node, stopping: stopping.clone() });
+    let streams = Streams::new(node.config().settings.limits.streams_max);
+    let router = router(Api { node, stopping: stopping.clone(), streams });
     let server = Server { listener, router, stopping, bounds: Bounds::default() };
     server.run(shutdown, stop).await;
 }
@@ -48,6 +52,7 @@ pub async fn serve(listener: TcpListener, node: Node, shutdown: impl Future<Outp
 struct Api {
     node: Node,
     stopping: Stopping,
+    streams: Streams,
 }
 
 /// Tells those who wait that the host stops.
@@ -74,6 +79,12 @@ impl FromRef<Api> for Stopping {
     }
 }
 
+impl FromRef<Api> for Streams {
+    fn from_ref(api: &Api) -> Self {
+        api.streams.clone()
+    }
+}
+
 /// All routes.
 fn router(api: Api) -> Router {
     Router::new()
@@ -88,6 +99,8 @@ fn router(api: Api) -> Router {
         .route("/v1/deployments", get(operations::deployments))
         .route("/v1/flows/{id}", get(operations::flow))
         .route("/v1/status", get(operations::status))
+        .route("/v1/topology", get(documents::topology))
+        .route("/v1/asyncapi.json", get(documents::asyncapi_json))
         .route("/healthz", get(operations::healthz))
         .route("/readyz", get(operations::readyz))
         .route("/metrics", get(operations::metrics))

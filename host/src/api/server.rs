@@ -7,7 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
@@ -15,7 +18,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
 use super::Stopping;
+use super::streams::Place;
 
+/// How long a live read whose reader takes nothing may hold up a stop.
+const STREAM_END_TIME_MAX: Duration = Duration::from_millis(250);
 /// How long to wait when the system has no more files or memory for a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
@@ -95,7 +101,12 @@ impl Server {
         stream: TcpStream,
         permit: Option<OwnedSemaphorePermit>,
     ) -> impl Future<Output = ()> + Send + use<> {
-        let service = TowerToHyperService::new(self.router.clone());
+        let place = Place::default();
+        let (router, place_of_requests) = (TowerToHyperService::new(self.router.clone()), place.clone());
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(place_of_requests.clone());
+            router.call(request)
+        });
         let (mut stopping, head_time_max) = (self.stopping.clone(), self.bounds.head_time_max);
         async move {
             let _permit = permit;
@@ -108,7 +119,11 @@ impl Server {
                 ended = connection.as_mut() => ended,
                 () = stopping.ended() => {
                     connection.as_mut().graceful_shutdown();
-                    connection.await
+                    if place.is_taken() {
+                        tokio::time::timeout(STREAM_END_TIME_MAX, connection).await.unwrap_or(Ok(()))
+                    } else {
+                        connection.await
+                    }
                 }
             };
             if let Err(error) = ended {

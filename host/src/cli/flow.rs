@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::Shared;
 use super::failure::Failure;
+use super::flow_live;
 use super::output::{Style, Tone, clean, counted, fault_lines};
 use super::tail::data;
 use crate::model::report::{FlowEvent, FlowReport, FlowStatus, Handling, HandlingStatus};
@@ -27,6 +28,9 @@ pub enum FlowCommand {
         /// The flow's id, the `correlationid` of its events.
         #[arg(value_parser = parse_flow)]
         id: Uuid,
+        /// Show each thing as it happens, until the flow is done or stuck.
+        #[arg(short, long)]
+        follow: bool,
     },
 }
 
@@ -36,8 +40,13 @@ fn parse_flow(text: &str) -> Result<Uuid, &'static str> {
 
 /// Shows a flow.
 pub fn run(command: FlowCommand, shared: &Shared) -> Result<(), Failure> {
-    let FlowCommand::Show { id } = command;
-    shared.out().show(&shared.client().get::<FlowReport>(format!("/v1/flows/{id}"))?, render_flow)
+    let FlowCommand::Show { id, follow } = command;
+    match follow {
+        true => flow_live::run(id, shared),
+        false => {
+            shared.out().show(&shared.client().get::<FlowReport>(format!("/v1/flows/{id}"))?, render_flow)
+        }
+    }
 }
 
 /// The flow as people read it.

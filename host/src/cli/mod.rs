@@ -5,14 +5,19 @@ mod bench;
 mod build;
 mod channel;
 mod client;
+mod components;
 mod demo;
 mod deploy;
 mod deployment;
+mod documents;
 mod failure;
 mod flow;
+mod flow_live;
 mod inspect;
 mod journal;
+mod lint;
 mod logs;
+mod messages;
 mod new;
 mod output;
 mod processor;
@@ -107,6 +112,10 @@ enum Command {
     /// List the receipts of all deployments.
     #[command(subcommand, visible_alias = "deployments")]
     Deployment(deployment::DeploymentCommand),
+    /// Look for what is wrong in a topology: of the running host, or of a folder of components.
+    Lint(lint::LintArgs),
+    /// Print the topology as an AsyncAPI document.
+    Asyncapi(documents::AsyncapiArgs),
     /// Check the files of a host that does not run.
     #[command(subcommand)]
     Journal(journal::JournalCommand),
@@ -140,6 +149,8 @@ fn run(command: Command, shared: &Shared) -> Result<(), Failure> {
         Command::Channel(command) => channel::run(command, shared),
         Command::Flow(command) => flow::run(command, shared),
         Command::Deployment(command) => deployment::run(command, shared),
+        Command::Lint(args) => lint::run(args, shared),
+        Command::Asyncapi(args) => documents::asyncapi_document(args, shared),
         Command::Journal(command) => journal::run(command, shared),
         Command::Bench(args) => bench::run(args, shared),
     }

@@ -1,5 +1,7 @@
 //! A deployment: which bytes of a processor ran from when to when. Its record is the receipt.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::change::ProcessorId;
@@ -49,7 +51,22 @@ pub fn differences(old: Option<&Descriptor>, new: &Descriptor) -> Vec<String> {
     differs("limits", format!("{:?}", old.limits), format!("{:?}", new.limits));
     lines.extend(set_differences("publishes", names(&old.publishes), names(&new.publishes)));
     lines.extend(set_differences("subscribes", subscriptions(old), subscriptions(new)));
+    lines.extend(schema_differences(old, new));
     lines
+}
+
+fn schema_differences(old: &Descriptor, new: &Descriptor) -> Vec<String> {
+    let channels: BTreeSet<_> = old.schemas.keys().chain(new.schemas.keys()).collect();
+    let differs = channels.into_iter().filter_map(|channel| {
+        let how = match (old.schemas.get(channel), new.schemas.get(channel)) {
+            (old, new) if old == new => return None,
+            (None, _) => "added",
+            (_, None) => "removed",
+            _ => "changed",
+        };
+        Some(format!("schema of {channel}: {how}"))
+    });
+    differs.collect()
 }
 
 fn names<T: ToString>(items: &[T]) -> Vec<String> {
@@ -70,7 +87,7 @@ fn set_differences(what: &str, old: Vec<String>, new: Vec<String>) -> Vec<String
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
 
@@ -89,5 +106,19 @@ mod tests {
         assert_eq!(differences(None, &new), ["first deployment"]);
         assert_eq!(differences(Some(&old), &new), ["version: 1 -> 2", "publishes: - b", "publishes: + c"]);
         assert!(differences(Some(&new), &new).is_empty());
+    }
+
+    #[test]
+    fn a_schema_that_differs_is_told() {
+        let bare = descriptor("1", r#""b""#);
+        let with = |schema: serde_json::Value| {
+            let mut descriptor = bare.clone();
+            descriptor.schemas.insert(descriptor.publishes[0].clone(), schema);
+            descriptor
+        };
+        let (one, two) = (with(serde_json::json!(true)), with(serde_json::json!({})));
+        assert_eq!(differences(Some(&bare), &one), ["schema of b: added"]);
+        assert_eq!(differences(Some(&one), &two), ["schema of b: changed"]);
+        assert_eq!(differences(Some(&one), &bare), ["schema of b: removed"]);
     }
 }

@@ -1,8 +1,12 @@
 //! What a component says of itself, and whether that makes sense.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::name::{ChannelName, ProcessorName};
+use super::schema;
 
 /// The custom section of the component's core module that holds the descriptor, as JSON.
 pub const SECTION: &str = "baton-descriptor";
@@ -45,6 +49,10 @@ pub struct Descriptor {
     /// Its bounds; absent ones are the host's defaults.
     #[serde(default)]
     pub limits: Limits,
+    /// What the data of its channels looks like, as JSON Schema: what it sends on those that it publishes on, what it expects on
+    /// those that it reads.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub schemas: BTreeMap<ChannelName, Value>,
 }
 
 /// One channel that a processor wants to read.
@@ -195,7 +203,21 @@ impl Descriptor {
                 format!("{} lanes; choose 1 to {CONCURRENCY_MAX}", self.concurrency),
             );
         }
+        self.check_schemas()?;
         self.limits.check()
+    }
+
+    fn check_schemas(&self) -> Result<(), DescriptorError> {
+        for (channel, schema) in &self.schemas {
+            let is_own = self.publishes.contains(channel)
+                || self.subscriptions.iter().any(|ask| ask.channel == *channel);
+            let foreign = (!is_own)
+                .then(|| "it neither reads the channel nor publishes on it; leave it out".to_owned());
+            if let Some(why) = foreign.or_else(|| schema::problem(schema)) {
+                return Err(DescriptorError { field: format!("schemas.{channel}"), why });
+            }
+        }
+        Ok(())
     }
 }
 
@@ -269,6 +291,8 @@ mod tests {
                 r#""name":"x","subscriptions":[{"channel":"a"}],"limits":{"memory_bytes_max":1}"#,
                 "limits.memory_bytes_max",
             ),
+            (r#""name":"x","subscriptions":[{"channel":"a"}],"schemas":{"a":7}"#, "schemas.a"),
+            (r#""name":"x","subscriptions":[{"channel":"a"}],"schemas":{"b":{}}"#, "schemas.b"),
             (r#""name":"X","subscriptions":[{"channel":"a"}]"#, "."),
             (r#""name":"x","subscriptions":[{"channel":"a"}],"colour":1"#, "."),
         ];

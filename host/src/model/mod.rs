@@ -1,13 +1,17 @@
 //! The vocabulary of Baton and the decisions that need nothing but values: events, names, descriptors,
 //! what a frame changes. It does no IO, reads no clock and knows no async.
 
+pub mod asyncapi;
 pub mod change;
 pub mod deployment;
 pub mod descriptor;
 pub mod event;
 pub mod fault;
 pub mod key;
+pub mod lint;
 pub mod name;
 pub mod record;
 pub mod report;
+pub mod schema;
 pub mod time;
+pub mod topology;

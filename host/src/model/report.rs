@@ -40,6 +40,31 @@ pub struct Recorded {
     pub event: Value,
 }
 
+/// Events that a reader who follows a channel does not get: it goes on behind them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Gap {
+    /// The channel.
+    pub channel: String,
+    /// The first offset that is left out.
+    pub from: u64,
+    /// The last offset that is left out.
+    pub to: u64,
+    /// How many offsets these are.
+    pub count: u64,
+    /// Why.
+    pub reason: GapReason,
+}
+
+/// Why a reader does not get events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GapReason {
+    /// They are no longer there.
+    Expired,
+    /// The reader is further behind than it wants to be.
+    Behind,
+}
+
 /// The answer to a publish.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Publication {
@@ -301,6 +326,46 @@ pub struct Handling {
     /// What went wrong, if it is held.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<Fault>,
+}
+
+/// What is new in a flow, while it is read as it goes on.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FlowNews {
+    /// An event that was not told yet, with its handlings so far.
+    Event(Box<FlowEvent>),
+    /// A handling that was not told yet, or went on.
+    Handling(Box<FlowHandling>),
+    /// Nothing of it is left to do, or it is stuck.
+    End(FlowEnd),
+}
+
+/// What a processor did with an event that was told before.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FlowHandling {
+    /// The event's place in the journal.
+    pub position: u64,
+    /// Its channel.
+    pub channel: String,
+    /// Its place there.
+    pub offset: u64,
+    /// Who, and how far.
+    #[serde(flatten)]
+    pub handling: Handling,
+}
+
+/// How a flow ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FlowEnd {
+    /// Its id.
+    pub flow: String,
+    /// How it is.
+    pub status: FlowStatus,
+    /// When its first event was recorded.
+    pub started: String,
+    /// When the latest thing of it was recorded.
+    pub latest: String,
+    /// It has more events than were told.
+    pub truncated: bool,
 }
 
 /// How far one handling is.

@@ -4,8 +4,12 @@
 mod answers;
 mod deploy;
 mod error;
+mod follow;
+mod follow_flow;
+mod live;
 mod publish;
 mod start;
+mod topology;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -22,6 +26,8 @@ pub use crate::channel::{PublishError, ReadError};
 pub use crate::dispatch::LogFilter;
 pub use answers::ReadFrom;
 pub use error::{DeployError, StartError};
+pub use follow::{Followed, Follower};
+pub use follow_flow::FlowFollower;
 pub use publish::{Answer, Awaited};
 
 /// A running host. A cheap handle.
@@ -35,6 +41,7 @@ struct Inner {
     domain: Domain,
     dispatcher: Dispatcher,
     registry: Registry,
+    live: live::Live,
     /// What ends with the node, taken out when it stops.
     ending: Mutex<Option<Ending>>,
 }

@@ -18,6 +18,7 @@ use crate::registry::{self, Registry, RegistryConfig, Running};
 use crate::runtime::{Engine, EngineConfig};
 
 use super::deploy::reconcile;
+use super::live::Live;
 use super::{Ending, Inner, Node, StartError};
 
 /// How many bytes of the latest frames stay in memory.
@@ -57,7 +58,8 @@ fn start(config: Config) -> Result<Node, StartError> {
         .spawn(move || reconcile(&wanted, &deploying))?;
     let ending = Mutex::new(Some(Ending { reconciler, keeper }));
     let started_ms = clock.now_ms();
-    Ok(Node(Arc::new(Inner { config, clock, started_ms, domain, dispatcher, registry, ending })))
+    let live = Live::default();
+    Ok(Node(Arc::new(Inner { config, clock, started_ms, domain, dispatcher, registry, live, ending })))
 }
 
 fn open_journal(config: &Config) -> Result<Arc<dyn Journal>, StartError> {

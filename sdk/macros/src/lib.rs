@@ -6,6 +6,7 @@ mod body;
 mod check;
 mod descriptor;
 mod expand;
+mod schema;
 
 use proc_macro::TokenStream;
 
@@ -18,6 +19,7 @@ use proc_macro::TokenStream;
 ///     subscribe("place-order"),                          // one or more
 ///     subscribe("x", key = "single", start = "latest"),  // start: "earliest" (default), "latest", or an offset
 ///     publishes("order-created"),                        // all channels that it publishes on
+///     schema("order-created", "schemas/order-created.json"), // optional: what a channel's data looks like
 ///     key = "/sku",                                      // for each subscription that names none of its own
 ///     concurrency = 2,                                   // lanes; default 1
 ///     limits(memory_bytes_max = 16_777_216, event_time_ms_max = 100),
@@ -27,6 +29,10 @@ use proc_macro::TokenStream;
 ///
 /// A key is `default` (the attribute `partitionkey`, else `subject`, else `id`), `single` (all events
 /// in one order), the name of an attribute, or a JSON pointer into the data. The version is that of the crate.
+///
+/// A schema is a JSON Schema in a file beside `Cargo.toml`, for a channel that the processor publishes on (what it
+/// sends) or reads (what it expects). Nothing is checked against it when events come; `baton lint` compares the two
+/// ends of a channel, and `baton asyncapi` tells it on.
 ///
 /// A function `f` gets a sibling `f_processor()`, a type `T` gets `T::processor()`: the definition that the
 /// test kit takes. In a wasm build the component's export and its descriptor are made as well, so a crate has one

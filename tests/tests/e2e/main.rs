@@ -4,10 +4,12 @@
 mod bookshop;
 mod command_line;
 mod crash;
+mod documents;
 mod faults;
 mod files;
 mod http_api;
 mod layout;
+mod live;
 mod swap;
 
 use baton_tests::host::Shop;

@@ -40,6 +40,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("rusqlite", &["view/store"]),
     ("axum", &["api"]),
     ("tower_http", &["api"]),
+    ("futures_util", &["api"]),
     ("hyper", &["api"]),
     ("hyper_util", &["api"]),
     ("notify", &["registry/watcher.rs"]),
