@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::name::{ChannelName, ProcessorName};
+use super::name::{ChannelName, ProcessorName, RESERVED};
 use super::schema;
 
 /// The custom section of the component's core module that holds the descriptor, as JSON.
@@ -182,6 +182,18 @@ impl Descriptor {
                 format!("'{}' is not served here; this host serves '{CONTRACT}'", self.contract),
             );
         }
+        if self.name.is_reserved() {
+            return refuse(
+                "name",
+                format!("'{}' begins with '{RESERVED}', which is the host's; choose another", self.name),
+            );
+        }
+        if let Some(channel) = self.publishes.iter().find(|channel| channel.is_reserved()) {
+            return refuse(
+                "publishes",
+                format!("'{channel}': the host alone publishes on '{RESERVED}' channels; choose another"),
+            );
+        }
         if self.subscriptions.is_empty() || self.subscriptions.len() > SUBSCRIPTIONS_MAX {
             let count = self.subscriptions.len();
             return refuse(
@@ -294,6 +306,11 @@ mod tests {
             (r#""name":"x","subscriptions":[{"channel":"a"}],"schemas":{"a":7}"#, "schemas.a"),
             (r#""name":"x","subscriptions":[{"channel":"a"}],"schemas":{"b":{}}"#, "schemas.b"),
             (r#""name":"X","subscriptions":[{"channel":"a"}]"#, "."),
+            (r#""name":"baton.x","subscriptions":[{"channel":"a"}]"#, "name"),
+            (
+                r#""name":"x","subscriptions":[{"channel":"baton.flows"}],"publishes":["baton.flows"]"#,
+                "publishes",
+            ),
             (r#""name":"x","subscriptions":[{"channel":"a"}],"colour":1"#, "."),
         ];
         for (rest, field) in cases {
