@@ -4,7 +4,9 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
+use serde_json::Value;
 
+use super::openapi::openapi;
 use super::params::{NoParams, Params};
 use super::problem::Refusal;
 use crate::model::asyncapi::{ASYNCAPI_JSON, asyncapi};
@@ -14,6 +16,11 @@ use crate::node::Node;
 /// `GET /v1/topology`
 pub async fn topology(State(node): State<Node>, _: Params<NoParams>) -> Result<Json<Topology>, Refusal> {
     Ok(Json(durable_topology(&node).await?))
+}
+
+/// `GET /v1/openapi.json`: this interface.
+pub async fn openapi_json(_: Params<NoParams>) -> Json<Value> {
+    Json(openapi())
 }
 
 /// `GET /v1/asyncapi.json`: the topology as an AsyncAPI document; its server is the host as the request names it.

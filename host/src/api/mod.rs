@@ -5,6 +5,7 @@ mod binding;
 mod channels;
 mod documents;
 mod header_text;
+mod openapi;
 mod operations;
 mod params;
 mod problem;
@@ -28,6 +29,7 @@ use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::node::Node;
+pub use openapi::openapi as openapi_document;
 use problem::Refusal;
 use server::{Bounds, Server};
 use streams::Streams;
@@ -100,6 +102,7 @@ fn router(api: Api) -> Router {
         .route("/v1/flows/{id}", get(operations::flow))
         .route("/v1/status", get(operations::status))
         .route("/v1/topology", get(documents::topology))
+        .route("/v1/openapi.json", get(documents::openapi_json))
         .route("/v1/asyncapi.json", get(documents::asyncapi_json))
         .route("/healthz", get(operations::healthz))
         .route("/readyz", get(operations::readyz))

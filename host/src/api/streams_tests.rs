@@ -1,3 +1,4 @@
+//! Live reads without a socket.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::VecDeque;

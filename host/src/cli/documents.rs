@@ -1,4 +1,4 @@
-//! `baton asyncapi`: what a host or a folder of components is, as a document for other programs.
+//! `baton asyncapi` and `baton openapi`: what a host or a folder of components is, as a document for other programs.
 
 use std::path::PathBuf;
 
@@ -9,6 +9,7 @@ use super::Shared;
 use super::components::Components;
 use super::failure::Failure;
 use super::output::Out;
+use crate::api::openapi_document;
 use crate::model::asyncapi::asyncapi;
 use crate::model::topology::Topology;
 
@@ -39,6 +40,11 @@ pub fn asyncapi_document(args: AsyncapiArgs, shared: &Shared) -> Result<(), Fail
         }
     };
     print(&document)
+}
+
+/// Prints the HTTP interface of this version as an OpenAPI document.
+pub fn openapi() -> Result<(), Failure> {
+    print(&openapi_document())
 }
 
 /// A document is JSON, asked for or not.

@@ -114,6 +114,8 @@ enum Command {
     Deployment(deployment::DeploymentCommand),
     /// Look for what is wrong in a topology: of the running host, or of a folder of components.
     Lint(lint::LintArgs),
+    /// Print the HTTP interface as an OpenAPI document.
+    Openapi,
     /// Print the topology as an AsyncAPI document.
     Asyncapi(documents::AsyncapiArgs),
     /// Check the files of a host that does not run.
@@ -150,6 +152,7 @@ fn run(command: Command, shared: &Shared) -> Result<(), Failure> {
         Command::Flow(command) => flow::run(command, shared),
         Command::Deployment(command) => deployment::run(command, shared),
         Command::Lint(args) => lint::run(args, shared),
+        Command::Openapi => documents::openapi(),
         Command::Asyncapi(args) => documents::asyncapi_document(args, shared),
         Command::Journal(command) => journal::run(command, shared),
         Command::Bench(args) => bench::run(args, shared),

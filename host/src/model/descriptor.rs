@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -23,7 +24,7 @@ pub const MEMORY_BYTES_RANGE: (u64, u64) = (64 << 10, 4 << 30);
 pub const EVENT_TIME_MS_RANGE: (u64, u64) = (1, 60_000);
 
 /// A processor as its author describes it. Static data inside the component.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Descriptor {
     /// The contract it was built for: [`CONTRACT`].
@@ -56,7 +57,7 @@ pub struct Descriptor {
 }
 
 /// One channel that a processor wants to read.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SubscriptionAsk {
     /// The channel.
@@ -71,7 +72,7 @@ pub struct SubscriptionAsk {
 
 /// How a subscription finds an event's key. Written as a text: `default`, `single`, the name of an
 /// attribute, or a JSON pointer into the data.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(from = "String", into = "String")]
 pub enum KeyChoice {
     /// `partitionkey`, else `subject`, else `id`.
@@ -113,7 +114,7 @@ impl From<KeyChoice> for String {
 }
 
 /// Where a new subscription begins.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Start {
     /// With the oldest event that the channel has.
@@ -126,7 +127,7 @@ pub enum Start {
 }
 
 /// Whether one instance serves many calls.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum InstanceReuse {
     /// It does, until a trap or a passed limit throws it away.
@@ -137,7 +138,7 @@ pub enum InstanceReuse {
 }
 
 /// Bounds that a processor asks for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
     /// Linear memory of the whole instance, in bytes.

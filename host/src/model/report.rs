@@ -1,6 +1,7 @@
 //! What the host answers when it is asked: the JSON of HTTP, of `--json`, and what the client reads.
 //! Times are RFC 3339 UTC, durations are microseconds where a field ends in `_us`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -9,7 +10,7 @@ use super::descriptor::Descriptor;
 use super::fault::Fault;
 
 /// What became of one published event.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Accepted {
     /// The event's id.
     pub id: String,
@@ -28,7 +29,7 @@ pub struct Accepted {
 }
 
 /// An event as it stands in a channel.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Recorded {
     /// Its place in the channel.
     pub offset: u64,
@@ -41,7 +42,7 @@ pub struct Recorded {
 }
 
 /// Events that a reader who follows a channel does not get: it goes on behind them.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Gap {
     /// The channel.
     pub channel: String,
@@ -56,7 +57,7 @@ pub struct Gap {
 }
 
 /// Why a reader does not get events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum GapReason {
     /// They are no longer there.
@@ -66,21 +67,21 @@ pub enum GapReason {
 }
 
 /// The answer to a publish.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Publication {
     /// What became of the events, in their order.
     pub events: Vec<Accepted>,
 }
 
 /// All channels.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ChannelList {
     /// By name.
     pub channels: Vec<ChannelReport>,
 }
 
 /// All processors.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProcessorList {
     /// By name.
     pub processors: Vec<ProcessorReport>,
@@ -89,14 +90,14 @@ pub struct ProcessorList {
 }
 
 /// All deployments.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DeploymentList {
     /// Oldest first.
     pub deployments: Vec<Deployment>,
 }
 
 /// What a processor keeps.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StateList {
     /// The processor.
     pub processor: String,
@@ -105,7 +106,7 @@ pub struct StateList {
 }
 
 /// What a processor wrote.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LogPage {
     /// The lines, oldest first.
     pub lines: Vec<LogLine>,
@@ -114,7 +115,7 @@ pub struct LogPage {
 }
 
 /// A page of a channel.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EventPage {
     /// The channel.
     pub channel: String,
@@ -125,7 +126,7 @@ pub struct EventPage {
 }
 
 /// A channel.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ChannelReport {
     /// Its name.
     pub name: String,
@@ -142,7 +143,7 @@ pub struct ChannelReport {
 }
 
 /// A processor's position on a channel.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SubscriptionReport {
     /// Who reads.
     pub processor: String,
@@ -163,7 +164,7 @@ pub struct SubscriptionReport {
 }
 
 /// How a processor is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProcessorStatus {
     /// It handles what comes.
@@ -179,7 +180,7 @@ pub enum ProcessorStatus {
 }
 
 /// A processor.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProcessorReport {
     /// Its name.
     pub name: String,
@@ -209,7 +210,7 @@ pub struct ProcessorReport {
 }
 
 /// An event that failed and holds its key.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct HeldReport {
     /// The channel of the event.
     pub channel: String,
@@ -228,7 +229,7 @@ pub struct HeldReport {
 }
 
 /// A file in `processors/` that is not running, and what to do.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FileProblem {
     /// The file's name.
     pub file: String,
@@ -241,7 +242,7 @@ pub struct FileProblem {
 }
 
 /// Names and values of the state of one processor.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StateEntry {
     /// The key that the value belongs to.
     pub key: String,
@@ -259,7 +260,7 @@ pub struct StateEntry {
 }
 
 /// A flow: everything that one initiating event caused.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FlowReport {
     /// Its id, the `correlationid` of its events.
     pub flow: String,
@@ -276,7 +277,7 @@ pub struct FlowReport {
 }
 
 /// How far a flow is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum FlowStatus {
     /// Something of it is still to be handled.
@@ -288,7 +289,7 @@ pub enum FlowStatus {
 }
 
 /// One event of a flow.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FlowEvent {
     /// Its place in the journal.
     pub position: u64,
@@ -308,7 +309,7 @@ pub struct FlowEvent {
 }
 
 /// What one processor did with one event.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Handling {
     /// Which processor.
     pub processor: String,
@@ -340,7 +341,7 @@ pub enum FlowNews {
 }
 
 /// What a processor did with an event that was told before.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FlowHandling {
     /// The event's place in the journal.
     pub position: u64,
@@ -354,7 +355,7 @@ pub struct FlowHandling {
 }
 
 /// How a flow ended.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FlowEnd {
     /// Its id.
     pub flow: String,
@@ -369,7 +370,7 @@ pub struct FlowEnd {
 }
 
 /// How far one handling is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum HandlingStatus {
     /// It is done.
@@ -383,7 +384,7 @@ pub enum HandlingStatus {
 }
 
 /// A line that a processor wrote, or that the host wrote about it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LogLine {
     /// Counts the lines of the host since it started.
     pub number: u64,
@@ -401,7 +402,7 @@ pub struct LogLine {
 }
 
 /// One screen: what is wrong now.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StatusReport {
     /// The host's version.
     pub version: String,
@@ -429,7 +430,7 @@ pub struct StatusReport {
 }
 
 /// The answer to a deploy.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DeployReport {
     /// The receipt of what runs now.
     pub deployment: Deployment,
@@ -438,7 +439,7 @@ pub struct DeployReport {
 }
 
 /// An error over HTTP (RFC 9457, `application/problem+json`).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
     /// `urn:baton:error:` and the code.
     #[serde(rename = "type")]

@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::descriptor::Descriptor;
 
 /// Processors and channels.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Topology {
     /// By name.
     pub processors: Vec<TopologyProcessor>,
@@ -18,7 +19,7 @@ pub struct Topology {
 }
 
 /// A processor, as its descriptor says.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TopologyProcessor {
     /// Its name.
     pub name: String,
@@ -37,7 +38,7 @@ pub struct TopologyProcessor {
 }
 
 /// A channel with both its ends.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TopologyChannel {
     /// Its name.
     pub name: String,

@@ -90,3 +90,13 @@ fn the_topology_of_a_host_is_that_of_its_files_with_the_events() {
     assert_eq!(schemas["order-created"]["properties"]["total_minor"]["type"], "integer");
     assert_eq!(schemas["place-order"]["required"][0], "sku");
 }
+
+#[test]
+fn the_interface_is_described_with_and_without_a_host() {
+    let shop = shop();
+    let host = shop.start();
+    let served = host.get("/v1/openapi.json").expect(200);
+    assert_eq!(served["openapi"], "3.1.0");
+    assert_eq!(output(&shop, 0, &["openapi"]), served);
+    assert_eq!(served["components"]["schemas"]["Problem"]["properties"]["code"]["type"], "string");
+}

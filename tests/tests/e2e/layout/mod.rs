@@ -43,6 +43,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("futures_util", &["api"]),
     ("hyper", &["api"]),
     ("hyper_util", &["api"]),
+    ("schemars", &["model", "config", "api/openapi"]),
     ("notify", &["registry/watcher.rs"]),
     ("clap", &["cli"]),
     ("indicatif", &["cli", "bench/mod.rs"]),
