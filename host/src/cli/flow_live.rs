@@ -11,6 +11,9 @@ use super::output::{Out, Style, Tone, clean, fault_lines};
 use super::tail::data;
 use crate::model::report::{FlowEnd, FlowEvent, FlowHandling, FlowStatus, Handling, HandlingStatus};
 
+/// How much of an event's data is shown.
+const DATA_CHARS_SHOWN: usize = 50;
+
 /// Shows what happens until the flow has ended; a stuck flow is a failure.
 pub fn run(id: Uuid, shared: &Shared) -> Result<(), Failure> {
     let mut messages = shared.client().live(&format!("/v1/flows/{id}"), "")?;
@@ -63,13 +66,22 @@ fn place(channel: &str, offset: u64) -> String {
 
 fn event_lines(event: &FlowEvent, style: Style) -> String {
     let place = place(&event.channel, event.offset);
-    let head = format!("{}  {}  {}", event.recorded, style.paint(Tone::Name, &place), data(&event.event));
+    let data = shortened(&data(&event.event));
+    let head = format!("{}  {}  {data}", clean(&event.recorded), style.paint(Tone::Name, &place));
     let handlings = event.handlings.iter().filter(|handling| handling.status != HandlingStatus::Pending);
     let lines = std::iter::once(head.trim_end().to_owned());
     lines
         .chain(handlings.map(|handling| handling_line(&place, handling, style)))
         .collect::<Vec<_>>()
         .join("\n")
+}
+
+/// The data's beginning, as far as a line has room for it.
+fn shortened(data: &str) -> String {
+    match data.char_indices().nth(DATA_CHARS_SHOWN) {
+        Some((end, _)) => format!("{}...", data.get(..end).unwrap_or(data)),
+        None => data.to_owned(),
+    }
 }
 
 fn handling_line(place: &str, handling: &Handling, style: Style) -> String {
@@ -109,6 +121,7 @@ mod tests {
         .unwrap();
         let expected = "T1  orders@1  {\"n\":1}\nT2  b handled orders@1";
         assert_eq!(event_lines(&event, Style::default()), expected);
+        assert_eq!(shortened(&"x".repeat(51)), format!("{}...", "x".repeat(50)));
         let end = FlowEnd {
             flow: "f".into(),
             status: FlowStatus::Stuck,

@@ -1,9 +1,9 @@
 //! Reading a channel as it grows: durable events in order, and every offset that is left out told as a gap. A reader has
-//! its own place and holds one page: how slow it is costs nobody anything.
+//! its own place and holds one page, and pages are read one at a time for all readers together: however many there are and
+//! however slow, they take one thread's time.
 
 use std::collections::VecDeque;
 
-use crate::channel::Domain;
 use crate::model::change::ChannelId;
 use crate::model::name::ChannelName;
 use crate::model::report::{Gap, GapReason, Recorded};
@@ -28,7 +28,7 @@ pub enum Followed {
 
 /// A place on a channel that goes on with it.
 pub struct Follower {
-    domain: Domain,
+    node: Node,
     ends: Ends,
     name: ChannelName,
     channel: ChannelId,
@@ -47,7 +47,7 @@ impl Node {
         from: ReadFrom,
         behind_max: Option<u64>,
     ) -> Result<Follower, ReadError> {
-        let domain = self.0.domain.clone();
+        let domain = &self.0.domain;
         let unknown = || ReadError::UnknownChannel { name: name.to_string() };
         let channel = domain.look(|world| world.channel_id(name.as_str())).ok_or_else(unknown)?;
         let end = domain.channel_end(channel);
@@ -59,8 +59,16 @@ impl Node {
             ReadFrom::Offset(offset) => offset,
             ReadFrom::Latest => end,
         };
-        let ends = self.0.live.ends(&domain);
-        Ok(Follower { domain, ends, name: name.clone(), channel, next, behind_max, ready: VecDeque::new() })
+        let ends = self.0.live.ends(domain);
+        Ok(Follower {
+            node: self.clone(),
+            ends,
+            name: name.clone(),
+            channel,
+            next,
+            behind_max,
+            ready: VecDeque::new(),
+        })
     }
 }
 
@@ -89,7 +97,8 @@ impl Follower {
     }
 
     async fn read(&self) -> Result<VecDeque<Recorded>, ReadError> {
-        let (domain, channel, next) = (self.domain.clone(), self.channel, self.next);
+        let _turn = self.node.0.live.turn().await;
+        let (domain, channel, next) = (self.node.0.domain.clone(), self.channel, self.next);
         let read = move || bounded_page(&domain, channel, next, READY_EVENTS_MAX, READY_BYTES_MAX);
         let page = tokio::task::spawn_blocking(read).await;
         let page = page.map_err(|error| ReadError::Journal { why: error.to_string() })?;

@@ -53,7 +53,8 @@ impl Live {
         Ends { durable_ends: watching.durable_ends.clone(), _watching: watching }
     }
 
-    /// What costs much is done by one at a time; `None` only if nobody may any more.
+    /// Waits for the right to read for somebody who follows: all of them together take one thread's time at most, so that
+    /// whoever publishes and handles has the others. `None` only if nobody may any more.
     pub async fn turn(&self) -> Option<SemaphorePermit<'_>> {
         self.turn.acquire().await.ok()
     }

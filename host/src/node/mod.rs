@@ -8,6 +8,7 @@ mod follow;
 mod follow_flow;
 mod live;
 mod publish;
+mod scrape;
 mod start;
 mod topology;
 
@@ -24,6 +25,7 @@ use crate::registry::Registry;
 
 pub use crate::channel::{PublishError, ReadError};
 pub use crate::dispatch::LogFilter;
+pub use crate::telemetry::CONTENT_TYPE as METRICS_TYPE;
 pub use answers::ReadFrom;
 pub use error::{DeployError, StartError};
 pub use follow::{Followed, Follower};
