@@ -6,6 +6,7 @@ mod build;
 mod channel;
 mod client;
 mod components;
+mod config;
 mod demo;
 mod deploy;
 mod deployment;
@@ -118,6 +119,9 @@ enum Command {
     Openapi,
     /// Print the topology as an AsyncAPI document.
     Asyncapi(documents::AsyncapiArgs),
+    /// Check what is set, show it, or print the schema of baton.toml.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
     /// Check the files of a host that does not run.
     #[command(subcommand)]
     Journal(journal::JournalCommand),
@@ -154,6 +158,7 @@ fn run(command: Command, shared: &Shared) -> Result<(), Failure> {
         Command::Lint(args) => lint::run(args, shared),
         Command::Openapi => documents::openapi(),
         Command::Asyncapi(args) => documents::asyncapi_document(args, shared),
+        Command::Config(command) => config::run(command, shared),
         Command::Journal(command) => journal::run(command, shared),
         Command::Bench(args) => bench::run(args, shared),
     }

@@ -74,9 +74,9 @@ fn open_journal(config: &Config) -> Result<Arc<dyn Journal>, StartError> {
             Durability::Os => journal::Sync::Os,
         },
         limits: journal::Limits {
-            segment_bytes_max: settings.segment_bytes_max,
+            segment_bytes_max: settings.segment_bytes_max.bytes(),
             // Control frames still find room when publishers are sent away, and so does one frame of any size.
-            undurable_bytes_max: settings.undurable_bytes_max + 2 * journal::FRAME_BYTES_MAX as u64,
+            undurable_bytes_max: settings.undurable_bytes_max.bytes() + 2 * journal::FRAME_BYTES_MAX as u64,
         },
     };
     let journal = SegmentJournal::open(Arc::new(files), options);
@@ -92,7 +92,7 @@ fn domain_limits(settings: &Settings) -> Limits {
     Limits {
         hops_max: limits.hops_max,
         flow_events_max: limits.flow_events_max,
-        undurable_bytes_max: settings.journal.undurable_bytes_max,
+        undurable_bytes_max: settings.journal.undurable_bytes_max.bytes(),
         tail_bytes_max: TAIL_BYTES_MAX,
         dedupe: Window {
             ms_max: limits.dedupe_window_s.saturating_mul(1000),
