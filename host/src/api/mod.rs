@@ -4,6 +4,7 @@
 mod binding;
 mod channels;
 mod documents;
+mod flows;
 mod header_text;
 mod openapi;
 mod operations;
@@ -99,7 +100,9 @@ fn router(api: Api) -> Router {
         .route("/v1/processors/{name}/state", get(processors::state))
         .route("/v1/processors/{name}/logs", get(processors::logs))
         .route("/v1/deployments", get(operations::deployments))
-        .route("/v1/flows/{id}", get(operations::flow))
+        .route("/v1/flows", get(flows::list))
+        .route("/v1/flows/{id}", get(flows::show))
+        .route("/v1/why", get(flows::why))
         .route("/v1/status", get(operations::status))
         .route("/v1/topology", get(documents::topology))
         .route("/v1/openapi.json", get(documents::openapi_json))

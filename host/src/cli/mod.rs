@@ -13,6 +13,7 @@ mod deployment;
 mod documents;
 mod failure;
 mod flow;
+mod flow_list;
 mod flow_live;
 mod inspect;
 mod journal;
@@ -28,6 +29,7 @@ mod serve;
 mod status;
 mod table;
 mod tail;
+mod why;
 
 use std::process::ExitCode;
 
@@ -107,9 +109,11 @@ enum Command {
     /// List channels, or look into one.
     #[command(subcommand, visible_alias = "channels")]
     Channel(channel::ChannelCommand),
-    /// Show what one event caused, who handled it, and what is still to do.
+    /// Show what one event caused and what is still to do, or list the flows that are not done.
     #[command(subcommand)]
     Flow(flow::FlowCommand),
+    /// Say why a processor did or did not get an event.
+    Why(why::WhyArgs),
     /// List the receipts of all deployments.
     #[command(subcommand, visible_alias = "deployments")]
     Deployment(deployment::DeploymentCommand),
@@ -154,6 +158,7 @@ fn run(command: Command, shared: &Shared) -> Result<(), Failure> {
         Command::Processor(command) => processor::run(command, shared),
         Command::Channel(command) => channel::run(command, shared),
         Command::Flow(command) => flow::run(command, shared),
+        Command::Why(args) => why::run(args, shared),
         Command::Deployment(command) => deployment::run(command, shared),
         Command::Lint(args) => lint::run(args, shared),
         Command::Openapi => documents::openapi(),

@@ -16,3 +16,4 @@ pub mod report;
 pub mod schema;
 pub mod time;
 pub mod topology;
+pub mod why;

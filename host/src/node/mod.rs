@@ -4,6 +4,7 @@
 mod answers;
 mod deploy;
 mod error;
+mod flows;
 mod follow;
 mod follow_flow;
 mod live;
@@ -21,13 +22,16 @@ use crate::channel::{Domain, Keeper};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::dispatch::Dispatcher;
+use crate::flows::{Flows, Following};
 use crate::registry::Registry;
 
 pub use crate::channel::{PublishError, ReadError};
 pub use crate::dispatch::LogFilter;
+pub use crate::flows::{After, EventAsk, FindError, Wanted as FlowsWanted, WhyError};
 pub use crate::telemetry::CONTENT_TYPE as METRICS_TYPE;
 pub use answers::ReadFrom;
 pub use error::{DeployError, StartError};
+pub use flows::is_settled;
 pub use follow::{Followed, Follower};
 pub use follow_flow::FlowFollower;
 pub use publish::{Answer, Awaited};
@@ -44,6 +48,7 @@ struct Inner {
     dispatcher: Dispatcher,
     registry: Registry,
     live: live::Live,
+    flows: Flows,
     /// What ends with the node, taken out when it stops.
     ending: Mutex<Option<Ending>>,
 }
@@ -51,6 +56,7 @@ struct Inner {
 struct Ending {
     reconciler: JoinHandle<()>,
     keeper: Keeper,
+    following: Option<Following>,
 }
 
 impl Node {
@@ -78,6 +84,7 @@ impl Inner {
             tracing::error!("the thread that deploys processors panicked");
         }
         self.dispatcher.stop();
+        ending.following.into_iter().for_each(Following::stop);
         ending.keeper.stop();
         if let Err(error) = self.domain.journal().close() {
             tracing::error!(%error, "the journal did not close cleanly; the next start recovers");

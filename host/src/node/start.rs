@@ -11,6 +11,7 @@ use crate::channel::{Domain, Limits, Parts, Window};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Durability, Settings};
 use crate::dispatch::{DispatchConfig, Dispatcher, PoolLimits, Version};
+use crate::flows::{Flows, Follower, Following};
 use crate::journal::storage::Files;
 use crate::journal::{self, Journal, SegmentJournal};
 use crate::model::deployment::Deployment;
@@ -47,6 +48,8 @@ fn start(config: Config) -> Result<Node, StartError> {
         cache_dir: Some(config.data_dir.join("cache")),
         ..EngineConfig::default()
     })?;
+    let flows = Flows::new(&domain, settings.flow_rules());
+    let follower = Follower::new(&flows)?;
     let dispatcher = Dispatcher::start(&domain, dispatch_config(&config))?;
     let components_dir = config.data_dir.join("components");
     let running = resume_deployed(&domain, &dispatcher, &engine, &components_dir);
@@ -56,10 +59,12 @@ fn start(config: Config) -> Result<Node, StartError> {
     let reconciler = std::thread::Builder::new()
         .name("baton-reconciler".to_owned())
         .spawn(move || reconcile(&wanted, &deploying))?;
-    let ending = Mutex::new(Some(Ending { reconciler, keeper }));
+    let following = follower.map(Following::start).transpose()?;
+    let ending = Mutex::new(Some(Ending { reconciler, keeper, following }));
     let started_ms = clock.now_ms();
     let live = Live::default();
-    Ok(Node(Arc::new(Inner { config, clock, started_ms, domain, dispatcher, registry, live, ending })))
+    let inner = Inner { config, clock, started_ms, domain, dispatcher, registry, live, flows, ending };
+    Ok(Node(Arc::new(inner)))
 }
 
 fn open_journal(config: &Config) -> Result<Arc<dyn Journal>, StartError> {

@@ -58,7 +58,17 @@ pub fn flow_report(
     }
     let truncated = cut || events.len() < seen.events.len();
     let (started, latest) = (rfc3339(started_ms), rfc3339(latest_ms));
-    Ok(Some(FlowReport { flow: flow.to_string(), status, started, latest, events, truncated }))
+    Ok(Some(FlowReport {
+        flow: flow.to_string(),
+        status,
+        overdue: false,
+        deadline: None,
+        reason: None,
+        started,
+        latest,
+        events,
+        truncated,
+    }))
 }
 
 fn worse(flow: FlowStatus, handling: HandlingStatus) -> FlowStatus {

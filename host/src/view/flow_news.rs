@@ -73,7 +73,9 @@ mod tests {
 
     fn report(status: FlowStatus, events: Vec<FlowEvent>) -> FlowReport {
         let (started, latest) = ("a".to_owned(), "b".to_owned());
-        FlowReport { flow: "f".into(), status, started, latest, events, truncated: false }
+        let (overdue, deadline, reason) = (false, None, None);
+        let flow = "f".to_owned();
+        FlowReport { flow, status, overdue, deadline, reason, started, latest, events, truncated: false }
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod crash;
 mod documents;
 mod faults;
 mod files;
+mod flows;
 mod http_api;
 mod layout;
 mod live;

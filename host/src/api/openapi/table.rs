@@ -6,11 +6,13 @@ use super::super::binding::{BATCH, STRUCTURED};
 use super::super::streams::EVENT_STREAM;
 use super::describe::{Operation, duration, flag, get, number, operation, post, text};
 use crate::model::asyncapi::ASYNCAPI_JSON;
+use crate::model::flow::FlowPage;
 use crate::model::report::{
     ChannelList, ChannelReport, DeployReport, DeploymentList, EventPage, FlowReport, LogPage, ProcessorList,
     ProcessorReport, Publication, StateList, StatusReport,
 };
 use crate::model::topology::Topology;
+use crate::model::why::WhyReport;
 
 const CHANNEL: &str = "The channel: lower-case letters, digits, '-', '_' and '.'.";
 const PROCESSOR: &str = "The processor.";
@@ -115,6 +117,17 @@ fn flows() -> Vec<Operation> {
                 "The flow; or live, messages `event`, `handling`, and `end` as the last.",
             )
             .answers_media(200, EVENT_STREAM, "", text()),
+        get("/v1/flows", "Flows that are not done, oldest first; or those in one state.")
+            .query("state", "open, stuck, overdue, or done (newest first).", text())
+            .query("older-than", "That began longer ago.", duration())
+            .query("channel", "That began on this channel.", text())
+            .query("limit", "How many a page has at most (50).", number(Some(1000)))
+            .query("after", "The `next` of the page before.", text())
+            .answers::<FlowPage>(200, "The flows."),
+        get("/v1/why", "Why a processor did or did not get an event.")
+            .query("event", "CHANNEL@OFFSET, or the event's id.", text())
+            .query("processor", PROCESSOR, text())
+            .answers::<WhyReport>(200, "One verdict with its facts."),
     ]
 }
 

@@ -6,6 +6,7 @@ mod schemas;
 
 use serde::{Deserialize, Serialize};
 
+use super::name::RESERVED;
 use super::topology::{Topology, TopologyChannel, TopologyProcessor};
 
 /// How bad a finding is.

@@ -27,7 +27,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("runtime", &[]),
     ("registry", &["runtime"]),
     ("dispatch", &["channel", "journal", "registry", "runtime", "view"]),
-    ("node", &["channel", "config", "dispatch", "journal", "registry", "runtime", "telemetry", "view"]),
+    ("flows", &["channel", "journal", "view"]),
+    (
+        "node",
+        &["channel", "config", "dispatch", "flows", "journal", "registry", "runtime", "telemetry", "view"],
+    ),
     ("api", &["config", "node"]),
     ("bench", &["channel", "dispatch", "journal", "runtime"]),
     ("cli", &["api", "bench", "config", "journal", "node", "runtime", "telemetry"]),
