@@ -111,7 +111,9 @@ fn unread(channel: &TopologyChannel) -> Option<Finding> {
 
 /// Channels that are fed from outside have no sender either: what is known of a host tells these from misspelt names.
 fn unfed(channel: &TopologyChannel) -> Option<Finding> {
-    if channel.readers.is_empty()
+    let by_host = channel.name.starts_with(RESERVED);
+    if by_host
+        || channel.readers.is_empty()
         || !channel.senders.is_empty()
         || channel.events.is_some_and(|events| events > 0)
     {
@@ -170,7 +172,7 @@ mod tests {
     #[test]
     fn files_alone_cannot_say_that_nothing_is_published() {
         let found = lint(&topology(
-            &[("a", &["in"], &["out"]), ("b", &["out"], &["in2"]), ("c", &["in2"], &["z"])],
+            &[("a", &["in"], &["out"]), ("b", &["out"], &["in2"]), ("c", &["in2", "baton.flows"], &["z"])],
             &[],
         ));
         assert_eq!(codes(&found)[0], (Severity::Note, "lint-unread-channel", "z"));
