@@ -21,6 +21,11 @@ pub fn component(package: &str) -> Vec<u8> {
     std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 
+/// The folder that guests are built into, for those who build more of them.
+pub fn target_folder() -> PathBuf {
+    target_dir().join("guests")
+}
+
 /// The same component with other bytes: a custom section at its end, which changes nothing but the digest.
 pub fn variant(package: &str, number: u32) -> Vec<u8> {
     let mut bytes = component(package);
@@ -31,7 +36,7 @@ pub fn variant(package: &str, number: u32) -> Vec<u8> {
 
 fn build() -> PathBuf {
     add_target();
-    let target_dir = target_dir().join("guests");
+    let target_dir = target_folder();
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--release", "--quiet", "--target", TARGET, "--target-dir"]).arg(&target_dir);
     for package in BOOKSHOP.iter().chain(&OWN).chain([&NEWCOMER]) {

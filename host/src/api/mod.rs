@@ -7,6 +7,7 @@ mod documents;
 mod flows;
 mod header_text;
 mod openapi;
+mod operate;
 mod operations;
 mod params;
 mod problem;
@@ -96,13 +97,17 @@ fn router(api: Api) -> Router {
         .route("/v1/channels/{name}/events", publish_route().get(channels::events))
         .route("/v1/processors", get(processors::list))
         .route("/v1/processors/{name}", component_route().get(processors::show).delete(processors::undeploy))
-        .route("/v1/processors/{name}/resume", post(processors::resume))
+        .route("/v1/processors/{name}/resume", post(operate::resume))
+        .route("/v1/processors/{name}/pause", post(operate::pause))
+        .route("/v1/processors/{name}/scale", put(operate::scale))
         .route("/v1/processors/{name}/state", get(processors::state))
         .route("/v1/processors/{name}/logs", get(processors::logs))
         .route("/v1/deployments", get(operations::deployments))
         .route("/v1/flows", get(flows::list))
         .route("/v1/flows/{id}", get(flows::show))
         .route("/v1/why", get(flows::why))
+        .route("/v1/config/reload", post(operations::reload_config))
+        .route("/v1/config-schema.json", get(operations::config_schema))
         .route("/v1/status", get(operations::status))
         .route("/v1/topology", get(documents::topology))
         .route("/v1/openapi.json", get(documents::openapi_json))

@@ -1,10 +1,14 @@
 //! The rare frames: deployments, removals, and what happens to held events. They are taken even when publishers are
 //! sent away.
 
+use std::collections::BTreeMap;
+
 use crate::model::change::{ChannelId, Control, Draft, ProcessorId, SubscriptionId};
-use crate::model::deployment::{Deployment, differences};
+use crate::model::deployment::{Deployment, config_differences, differences};
 use crate::model::descriptor::{Descriptor, Start};
 use crate::model::name::{ChannelName, ProcessorName};
+use crate::model::operation::{Lanes, Operation, Operator, Paused, Rate};
+use crate::view::world::World;
 
 use super::Domain;
 use super::owner::{Owner, Refused, Sequenced};
@@ -25,6 +29,8 @@ pub struct Deployable {
     pub load_us: u64,
     /// Whether the compiled code came from the cache.
     pub cached: bool,
+    /// Prints of what the operator set for it, by name.
+    pub config: BTreeMap<String, String>,
 }
 
 /// A subscription of a part of the host.
@@ -82,6 +88,38 @@ impl Domain {
     /// Records that everything that a processor held is tried again.
     pub fn release(&self, processor: ProcessorId) -> Result<Sequenced, Refused> {
         self.control(&Control::Released { processor })
+    }
+
+    /// Records that no batch of a processor begins, and why.
+    pub fn pause(&self, processor: ProcessorId, reason: String, by: Operator) -> Result<Sequenced, Refused> {
+        let paused = Paused { reason, by, time_ms: self.now_ms() };
+        self.control(&Control::Paused { processor, paused })
+    }
+
+    /// Records that batches of a processor begin again, and at which rate at most.
+    pub fn resume(
+        &self,
+        processor: ProcessorId,
+        rate: Option<Rate>,
+        by: Operator,
+    ) -> Result<Sequenced, Refused> {
+        self.control(&Control::Resumed { processor, rate, by })
+    }
+
+    /// Records bounds for a processor's lanes, or that there are none beside those of `baton.toml` and its descriptor.
+    pub fn scale(
+        &self,
+        processor: ProcessorId,
+        lanes: Option<Lanes>,
+        by: Operator,
+    ) -> Result<Sequenced, Refused> {
+        self.control(&Control::Scaled { processor, lanes, by })
+    }
+
+    /// What an operator said last of a processor.
+    pub fn operation(&self, processor: ProcessorId) -> Operation {
+        let of = |world: &World| Some(world.processors().get(processor as usize)?.operation.clone());
+        self.look(of).unwrap_or_default()
     }
 
     /// Makes sure that a processor's name has a number, and so a place for its state.
@@ -190,17 +228,27 @@ impl Owner {
 
     fn deployment(&self, processor: ProcessorId, deployable: &Deployable, time_ms: u64) -> Deployment {
         let before = self.world.processors().get(processor as usize).and_then(|p| p.deployment.as_deref());
+        // The same bytes with other settings: what can be rolled back to stays what it was.
+        let previous = before.and_then(|before| match before.digest == deployable.digest {
+            true => before.previous_digest.clone(),
+            false => Some(before.digest.clone()),
+        });
+        let mut changes = differences(before.map(|before| &before.descriptor), &deployable.descriptor);
+        changes.extend(
+            before.map_or_else(Vec::new, |before| config_differences(&before.config, &deployable.config)),
+        );
         Deployment {
             processor,
             generation: before.map_or(0, |before| before.generation) + 1,
             digest: deployable.digest.clone(),
-            previous_digest: before.map(|before| before.digest.clone()),
+            previous_digest: previous,
             descriptor: deployable.descriptor.clone(),
             file: deployable.file.clone(),
             time_ms,
             load_us: deployable.load_us,
             cached: deployable.cached,
-            changes: differences(before.map(|before| &before.descriptor), &deployable.descriptor),
+            changes,
+            config: deployable.config.clone(),
             pauses_us: Vec::new(),
         }
     }

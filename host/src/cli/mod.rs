@@ -10,6 +10,7 @@ mod config;
 mod demo;
 mod deploy;
 mod deployment;
+mod dev;
 mod documents;
 mod failure;
 mod flow;
@@ -21,6 +22,7 @@ mod lint;
 mod logs;
 mod messages;
 mod new;
+mod operate;
 mod output;
 mod processor;
 mod progress;
@@ -85,6 +87,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Run a host on a folder until SIGTERM or Ctrl-C.
     Serve(serve::ServeArgs),
+    /// Serve, and build and deploy a crate whenever its source is saved.
+    Dev(dev::DevArgs),
     /// Write the crate of a new processor.
     New(new::NewArgs),
     /// Build the processors of a crate or workspace into components.
@@ -146,6 +150,7 @@ fn run(command: Command, shared: &Shared) -> Result<(), Failure> {
     match command {
         Command::Demo(args) => demo::run(args, shared),
         Command::Serve(args) => serve::run(args, shared),
+        Command::Dev(args) => dev::run(args, shared),
         Command::New(args) => new::run(args, shared),
         Command::Build(args) => build::run(args, shared),
         Command::Inspect(args) => inspect::run(args, shared),

@@ -26,7 +26,9 @@ use effective::{Effective, values};
 
 pub use mistake::{Mistake, Mistakes, Place};
 pub use schema::schema;
-pub use settings::{Durability, FlowSettings, JournalSettings, LimitSettings, ProcessorSettings, Settings};
+pub use settings::{
+    Durability, FlowSettings, JournalSettings, LimitSettings, ProcessorSettings, Settings, TelemetrySettings,
+};
 pub use unit::{Period, Size, SizeError};
 
 /// The name of the file.
@@ -47,6 +49,7 @@ pub struct Config {
     pub listen: SocketAddr,
     /// What is set.
     pub settings: Settings,
+    processors_dir: PathBuf,
     sources: Sources,
     text: String,
     places: BTreeMap<Vec<String>, Place>,
@@ -167,6 +170,7 @@ impl Config {
             dir: dir.to_owned(),
             data_dir: dir.join(&settings.data),
             listen: settings.listen,
+            processors_dir: dir.join("processors"),
             settings,
             sources: Sources { no_file: true, ..Sources::default() },
             text: String::new(),
@@ -211,7 +215,12 @@ impl Config {
 
     /// The folder that is watched for components.
     pub fn processors_dir(&self) -> PathBuf {
-        self.dir.join("processors")
+        self.processors_dir.clone()
+    }
+
+    /// The same with components in another folder.
+    pub fn with_processors_dir(self, processors_dir: PathBuf) -> Self {
+        Self { processors_dir, ..self }
     }
 
     /// How long a stop waits for running guests.

@@ -10,15 +10,16 @@ use crate::model::change::{ChannelId, Draft, ProcessorId, SubscriptionId};
 use crate::model::event::{ATTRIBUTE_BYTES_MAX, EVENT_BYTES_MAX, EXTENSIONS_MAX, check_extension_name};
 use crate::model::fault::FaultKind;
 use crate::model::record::{ExtensionKind, Parts, Record, Stamp, encode};
+use crate::model::trace::{TRACEPARENT, TRACEPARENT_LEN, TraceParent, handling_span};
 use crate::runtime::{Emit, Outcome, Verdict};
 
-use super::feeder::Work;
+use super::work::Work;
 
 /// The most bytes of a frame that one event's events and state may take.
 pub const EFFECTS_BYTES_MAX: usize = 8 << 20;
 
 /// Attributes that an emit inherits from its cause unless it sets them.
-const TRACE: [&str; 2] = ["traceparent", "tracestate"];
+const TRACE: [&str; 2] = [TRACEPARENT, "tracestate"];
 
 /// What is the same for all outcomes of one processor.
 pub struct Effects {
@@ -156,7 +157,8 @@ impl Effects {
     ) -> Result<(), Refusal> {
         let name = emit.channel();
         let channel = self.channel(name)?;
-        check_emit(emit)?;
+        let texts = Texts::of(emit);
+        check_emit(emit, &texts)?;
         let attribute =
             |name: &str| emit.attributes().find(|(given, _)| *given == name).map(|(_, value)| value);
         let record = &cause.record;
@@ -164,10 +166,10 @@ impl Effects {
         let parts = Parts {
             id: id.as_str(),
             source: &self.source,
-            ty: emit.ty().unwrap_or(name),
-            subject: emit.subject().or(record.parts.subject),
-            partitionkey: emit.partitionkey().or(record.parts.partitionkey),
-            datacontenttype: emit.datacontenttype(),
+            ty: texts.ty.unwrap_or(name),
+            subject: texts.subject.or(record.parts.subject),
+            partitionkey: texts.partitionkey.or(record.parts.partitionkey),
+            datacontenttype: texts.datacontenttype,
             dataschema: attribute("dataschema"),
             time: Some(attribute("time").unwrap_or(time)),
             data: emit.data(),
@@ -179,11 +181,25 @@ impl Effects {
             hops: record.stamp.hops + 1,
         };
         let own = emit.attributes().filter(|(name, _)| !matches!(*name, "time" | "dataschema"));
-        let inherited =
-            record.extensions().filter(|(name, ..)| TRACE.contains(name) && attribute(name).is_none());
+        let handed_on = self.traceparent(cause);
+        let handed_on = handed_on.as_ref().and_then(|text| std::str::from_utf8(text).ok());
+        let inherited = record
+            .extensions()
+            .filter(|(name, ..)| TRACE.contains(name) && attribute(name).is_none())
+            .map(|(name, kind, value)| match handed_on {
+                Some(own) if name == TRACEPARENT => (name, kind, own),
+                _ => (name, kind, value),
+            });
         let extensions = own.map(|(name, value)| (name, ExtensionKind::Text, value)).chain(inherited);
         draft.event(channel, |out| encode(out, &parts, &stamp, extensions));
         Ok(())
+    }
+
+    /// The trace goes on under the span of this handling; none if there is none, or none that can be read.
+    fn traceparent(&self, cause: &Cause<'_>) -> Option<[u8; TRACEPARENT_LEN]> {
+        let (_, _, value) = cause.record.extensions().find(|(name, ..)| *name == TRACEPARENT)?;
+        let span = handling_span(cause.work.item.position, self.processor);
+        Some(TraceParent::parse(value)?.caused_by(span))
     }
 
     fn channel(&self, name: &str) -> Result<ChannelId, Refusal> {
@@ -253,7 +269,26 @@ fn check_bytes(draft: &Draft, before: usize) -> Result<(), Refusal> {
     refuse(FaultKind::BadEvent, message)
 }
 
-fn check_emit(emit: &Emit<'_>) -> Result<(), Refusal> {
+/// The texts of an emit, each looked up once.
+struct Texts<'a> {
+    ty: Option<&'a str>,
+    subject: Option<&'a str>,
+    partitionkey: Option<&'a str>,
+    datacontenttype: Option<&'a str>,
+}
+
+impl<'a> Texts<'a> {
+    fn of(emit: &Emit<'a>) -> Self {
+        Self {
+            ty: emit.ty(),
+            subject: emit.subject(),
+            partitionkey: emit.partitionkey(),
+            datacontenttype: emit.datacontenttype(),
+        }
+    }
+}
+
+fn check_emit(emit: &Emit<'_>, texts: &Texts<'_>) -> Result<(), Refusal> {
     let bytes = emit.data().map_or(0, <[u8]>::len);
     if bytes > EVENT_BYTES_MAX {
         let message =
@@ -261,10 +296,10 @@ fn check_emit(emit: &Emit<'_>) -> Result<(), Refusal> {
         return refuse(FaultKind::BadEvent, message);
     }
     let fields = [
-        ("type", emit.ty()),
-        ("subject", emit.subject()),
-        ("partitionkey", emit.partitionkey()),
-        ("datacontenttype", emit.datacontenttype()),
+        ("type", texts.ty),
+        ("subject", texts.subject),
+        ("partitionkey", texts.partitionkey),
+        ("datacontenttype", texts.datacontenttype),
     ];
     let fields = fields.into_iter().filter_map(|(name, value)| Some((name, value?)));
     for (name, value) in fields.chain(emit.attributes()) {

@@ -136,7 +136,7 @@ impl Handling {
         outcomes: Result<&Outcomes, &CallError>,
     ) -> Handled {
         let mut draft = Draft::default();
-        draft.reserve(causes.len() * CAUSE_BYTES + outcomes.map_or(0, Outcomes::bytes));
+        draft.reserve(causes.len() * CAUSE_BYTES + outcomes.map_or(0, Outcomes::bytes), causes.len());
         let mut held = Vec::new();
         let time = rfc3339(batch.time_ms());
         let mut outcomes = outcomes.map(Outcomes::iter);

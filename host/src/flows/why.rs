@@ -195,6 +195,12 @@ impl Case<'_> {
             return self.behind(processor, key);
         }
         let before = Some(before);
+        if let Some(paused) = &processor.operation.paused {
+            let text = format!("{name} is paused: {}", paused.reason);
+            let time = Some(rfc3339(paused.time_ms));
+            let next = format!("baton processor resume {name}");
+            return WhyReport { before, time, next, ..self.report(Verdict::Paused, text) };
+        }
         if self.lanes.blocked {
             let held = processor.held.len();
             let text =

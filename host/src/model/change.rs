@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::deployment::Deployment;
 use super::fault::Fault;
 use super::name::{ChannelName, ProcessorName};
+use super::operation::{Lanes, Operator, Paused, Rate};
 use super::record::{Malformed, record_len};
 
 /// The number by which frames name a channel.
@@ -147,6 +148,31 @@ pub enum Control {
         /// Which processor.
         processor: ProcessorId,
     },
+    /// No batch of a processor begins from now on.
+    Paused {
+        /// Which processor.
+        processor: ProcessorId,
+        /// Why, and who said so.
+        paused: Paused,
+    },
+    /// Batches of a processor begin again, or at another rate.
+    Resumed {
+        /// Which processor.
+        processor: ProcessorId,
+        /// The rate that holds from now on; none is no bound.
+        rate: Option<Rate>,
+        /// Who said so.
+        by: Operator,
+    },
+    /// A processor has other bounds for its lanes from now on.
+    Scaled {
+        /// Which processor.
+        processor: ProcessorId,
+        /// The bounds; none is those of `baton.toml` or of the descriptor.
+        lanes: Option<Lanes>,
+        /// Who said so.
+        by: Operator,
+    },
 }
 
 /// The body of a frame that is being made. The owner gives the events their offsets when it takes it.
@@ -157,6 +183,8 @@ pub struct Draft {
     events: Vec<(u32, ChannelId)>,
     /// Subscription and offset of each decision.
     decided: Vec<(SubscriptionId, u64)>,
+    /// The bytes of events and decisions.
+    plain: usize,
 }
 
 /// A moment in the making of a [`Draft`].
@@ -165,7 +193,11 @@ pub struct Mark {
     bytes: usize,
     events: usize,
     decided: usize,
+    plain: usize,
 }
+
+/// Tag, channel and offset: what stands before the record of an event.
+pub const EVENT_HEAD_BYTES: usize = 1 + 4 + 8;
 
 const EVENT: u8 = 1;
 const DECIDED: u8 = 2;
@@ -197,9 +229,22 @@ impl Draft {
         self.events.len() as u32
     }
 
+    /// The changes so far; events have no offset yet.
+    pub fn changes(&self) -> Changes<'_> {
+        Changes::new(&self.body)
+    }
+
+    /// The record of the event at this place among its events, from 0.
+    pub fn record(&self, place: usize) -> Option<&[u8]> {
+        let (start, _) = self.events.get(place)?;
+        let record = self.body.get(*start as usize + EVENT_HEAD_BYTES..)?;
+        record.get(..record_len(record).ok()?)
+    }
+
     /// How far it is.
     pub fn mark(&self) -> Mark {
-        Mark { bytes: self.body.len(), events: self.events.len(), decided: self.decided.len() }
+        let (bytes, plain) = (self.body.len(), self.plain);
+        Mark { bytes, events: self.events.len(), decided: self.decided.len(), plain }
     }
 
     /// Takes back everything that came after the mark.
@@ -207,29 +252,35 @@ impl Draft {
         self.body.truncate(mark.bytes);
         self.events.truncate(mark.events);
         self.decided.truncate(mark.decided);
+        self.plain = mark.plain;
     }
 
-    /// Makes room for about so many bytes more.
-    pub fn reserve(&mut self, bytes: usize) {
+    /// Makes room for about so many bytes and events more.
+    pub fn reserve(&mut self, bytes: usize, events: usize) {
         self.body.reserve(bytes);
+        self.events.reserve(events);
     }
 
     /// Adds an event; `encode` writes its record.
     pub fn event(&mut self, channel: ChannelId, encode: impl FnOnce(&mut Vec<u8>)) {
-        self.events.push((self.body.len() as u32, channel));
+        let start = self.body.len();
+        self.events.push((start as u32, channel));
         self.body.push(EVENT);
         self.number(channel);
         self.body.extend_from_slice(&0_u64.to_le_bytes());
         encode(&mut self.body);
+        self.plain += self.body.len() - start;
     }
 
     /// Adds a decided offset.
     pub fn decided(&mut self, subscription: SubscriptionId, offset: u64, flow: Uuid) {
+        let start = self.body.len();
         self.decided.push((subscription, offset));
         self.body.push(DECIDED);
         self.number(subscription);
         self.body.extend_from_slice(&offset.to_le_bytes());
         self.body.extend_from_slice(flow.as_bytes());
+        self.plain += self.body.len() - start;
     }
 
     /// Adds a write of state.
@@ -285,6 +336,11 @@ impl Draft {
     /// Subscription and offset of everything that it decides.
     pub fn decisions(&self) -> &[(SubscriptionId, u64)] {
         &self.decided
+    }
+
+    /// Its decisions, if it consists of events and decisions alone.
+    pub fn plain_decisions(&mut self) -> Option<Vec<(SubscriptionId, u64)>> {
+        (self.plain == self.body.len()).then(|| std::mem::take(&mut self.decided))
     }
 
     /// Gives every event the next offset of its channel and hands out the finished body.
@@ -451,6 +507,18 @@ mod tests {
         draft.rewind(mark);
         assert_eq!(draft.decisions(), [(1, 1)]);
         assert_eq!(Changes::new(&draft.finish(|_| 0)).count(), 1);
+    }
+
+    #[test]
+    fn a_draft_of_events_and_decisions_alone_is_plain() {
+        let mut draft = Draft::default();
+        draft.event(1, |out| out.extend_from_slice(&record()));
+        draft.decided(2, 40, Uuid::nil());
+        let mark = draft.mark();
+        draft.state_delete(3, "k", "m");
+        assert_eq!(draft.plain_decisions(), None);
+        draft.rewind(mark);
+        assert_eq!(draft.plain_decisions(), Some(vec![(2, 40)]));
     }
 
     #[test]

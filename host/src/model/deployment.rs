@@ -1,6 +1,6 @@
 //! A deployment: which bytes of a processor ran from when to when. Its record is the receipt.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -32,6 +32,9 @@ pub struct Deployment {
     pub cached: bool,
     /// What is different from the version before, a line each.
     pub changes: Vec<String>,
+    /// What the operator set for it: a print of each value by its name, never the value.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub config: BTreeMap<String, String>,
     /// How long each lane handled nothing during the switch, in microseconds.
     #[serde(default)]
     pub pauses_us: Vec<u64>,
@@ -70,6 +73,17 @@ fn schema_differences(old: &Descriptor, new: &Descriptor) -> Vec<String> {
     differs.collect()
 }
 
+/// Says in lines for people which settings differ, given prints of their values.
+pub fn config_differences(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> Vec<String> {
+    let gone = old.keys().filter(|name| !new.contains_key(*name)).map(|name| format!("config: - {name}"));
+    let come = new.iter().filter_map(|(name, print)| match old.get(name) {
+        None => Some(format!("config: + {name}")),
+        Some(before) if before != print => Some(format!("config: {name} changed")),
+        Some(_) => None,
+    });
+    gone.chain(come).collect()
+}
+
 fn names<T: ToString>(items: &[T]) -> Vec<String> {
     items.iter().map(T::to_string).collect()
 }
@@ -98,6 +112,16 @@ mod tests {
                 "subscriptions":[{{"channel":"a"}}],"publishes":[{publishes}]}}"#
         );
         Descriptor::from_json(json.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn settings_differ_by_name() {
+        let prints = |pairs: &[(&str, &str)]| {
+            pairs.iter().map(|(name, print)| ((*name).to_owned(), (*print).to_owned())).collect()
+        };
+        let [old, new] = [prints(&[("a", "1"), ("b", "1")]), prints(&[("b", "2"), ("c", "1")])];
+        assert_eq!(config_differences(&old, &new), ["config: - a", "config: b changed", "config: + c"]);
+        assert!(config_differences(&old, &old).is_empty());
     }
 
     #[test]

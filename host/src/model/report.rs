@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::deployment::Deployment;
 use super::descriptor::Descriptor;
 use super::fault::Fault;
+use super::operation::{LanesFrom, Operator, Rate};
 
 /// What became of one published event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -177,6 +178,8 @@ pub enum ProcessorStatus {
     Undeployed,
     /// It is deployed and could not be started.
     Failed,
+    /// An operator paused it: no batch begins.
+    Paused,
 }
 
 /// A processor.
@@ -195,8 +198,16 @@ pub struct ProcessorReport {
     pub digest: String,
     /// Counts its deployments.
     pub generation: u64,
-    /// How many lanes it has.
+    /// How many lanes it has now.
     pub lanes: u32,
+    /// The bounds of its lanes.
+    pub scale: ScaleReport,
+    /// The pause that holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<PauseReport>,
+    /// The rate that holds, such as `100/s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Rate>,
     /// How many events it has handled since the host started.
     pub handled: u64,
     /// How many handlings failed since the host started.
@@ -207,6 +218,28 @@ pub struct ProcessorReport {
     pub held: Vec<HeldReport>,
     /// What the component says of itself.
     pub descriptor: Descriptor,
+}
+
+/// Bounds of a processor's lanes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ScaleReport {
+    /// It never has fewer.
+    pub min: u32,
+    /// It never has more.
+    pub max: u32,
+    /// Who says so: `command`, `config` or `descriptor`.
+    pub from: LanesFrom,
+}
+
+/// A pause of a processor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PauseReport {
+    /// Why.
+    pub reason: String,
+    /// Who said so: `cli`, `http` or `library`.
+    pub by: Operator,
+    /// Since when.
+    pub since: String,
 }
 
 /// An event that failed and holds its key.
@@ -438,6 +471,19 @@ pub struct StatusReport {
     pub processors: Vec<ProcessorReport>,
     /// Files that do not run.
     pub problems: Vec<FileProblem>,
+}
+
+/// What came of reading the configuration again.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ReloadReport {
+    /// The keys that are not what they were.
+    pub changed: Vec<String>,
+    /// The receipts of the processors that read something else now.
+    pub deployments: Vec<Deployment>,
+    /// The keys that are in force after the next start only.
+    pub restart: Vec<String>,
+    /// Processors that go on as before, and why.
+    pub failures: Vec<String>,
 }
 
 /// The answer to a deploy.

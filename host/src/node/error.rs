@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::dispatch::DispatchError;
+use crate::model::operation::OperationError;
 
 /// Why a host did not start.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +33,12 @@ pub enum StartError {
     /// The folder of processors cannot be watched.
     #[error(transparent)]
     Registry(#[from] crate::registry::Error),
+    /// Traces were asked for, and cannot be exported.
+    #[error("{why}")]
+    Traces {
+        /// Why, and what to do.
+        why: String,
+    },
     /// Flows cannot be followed.
     #[error("the flows that baton.toml names cannot be followed: {0}")]
     Flows(#[from] crate::flows::FollowError),
@@ -49,6 +56,7 @@ impl StartError {
             Self::Domain(_) => "domain-not-opened",
             Self::Engine(error) => error.code(),
             Self::Registry(_) => "registry-not-started",
+            Self::Traces { .. } => "traces-not-exported",
             Self::Flows(_) => "flows-not-followed",
             Self::Thread(_) => "thread-not-started",
         }
@@ -80,6 +88,9 @@ pub enum DeployError {
         /// The name in the descriptor.
         found: String,
     },
+    /// What the operator said makes no sense.
+    #[error(transparent)]
+    Operation(#[from] OperationError),
     /// It was tried and did not work.
     #[error("{message}")]
     Failed {
@@ -97,6 +108,7 @@ impl DeployError {
             Self::Invalid { code, .. } | Self::Failed { code, .. } => code,
             Self::UnknownProcessor { .. } => "unknown-processor",
             Self::NameMismatch { .. } => "name-mismatch",
+            Self::Operation(error) => error.code(),
         }
     }
 }

@@ -8,10 +8,14 @@ mod flows;
 mod follow;
 mod follow_flow;
 mod live;
+mod operate;
 mod publish;
+mod reload;
 mod scrape;
+mod secret;
 mod start;
 mod topology;
+mod traces;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -24,6 +28,9 @@ use crate::config::Config;
 use crate::dispatch::Dispatcher;
 use crate::flows::{Flows, Following};
 use crate::registry::Registry;
+use crate::spans;
+
+use reload::{Accepted, ConfigWatch};
 
 pub use crate::channel::{PublishError, ReadError};
 pub use crate::dispatch::LogFilter;
@@ -34,6 +41,7 @@ pub use error::{DeployError, StartError};
 pub use flows::is_settled;
 pub use follow::{Followed, Follower};
 pub use follow_flow::FlowFollower;
+pub use operate::Resume;
 pub use publish::{Answer, Awaited};
 
 /// A running host. A cheap handle.
@@ -48,14 +56,21 @@ struct Inner {
     dispatcher: Dispatcher,
     registry: Registry,
     live: live::Live,
+    /// The configuration as it was accepted last.
+    accepted: Accepted,
+    /// The key of the prints of what operators set.
+    secret: [u8; 32],
     flows: Flows,
     /// What ends with the node, taken out when it stops.
     ending: Mutex<Option<Ending>>,
 }
 
 struct Ending {
+    config: Option<ConfigWatch>,
     reconciler: JoinHandle<()>,
     keeper: Keeper,
+    /// Exports what was done as traces, if somebody wants them.
+    traces: Option<spans::Follower>,
     following: Option<Following>,
 }
 
@@ -78,7 +93,10 @@ impl Node {
 
 impl Inner {
     fn stop(&self) {
-        let Some(ending) = self.ending.lock().take() else { return };
+        let Some(mut ending) = self.ending.lock().take() else { return };
+        if let Some(mut watch) = ending.config.take() {
+            watch.stop();
+        }
         self.registry.stop();
         if ending.reconciler.join().is_err() {
             tracing::error!("the thread that deploys processors panicked");
@@ -88,6 +106,9 @@ impl Inner {
         ending.keeper.stop();
         if let Err(error) = self.domain.journal().close() {
             tracing::error!(%error, "the journal did not close cleanly; the next start recovers");
+        }
+        if let Some(traces) = ending.traces {
+            traces.stop();
         }
     }
 }

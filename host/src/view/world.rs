@@ -11,6 +11,8 @@ use crate::model::change::{Change, ChannelId, Control, ProcessorId, Subscription
 use crate::model::deployment::Deployment;
 use crate::model::fault::Fault;
 use crate::model::name::{ChannelName, ProcessorName};
+use crate::model::operation::Operation;
+use crate::model::runs::Runs;
 
 use super::decided::Decided;
 use super::state::{ProcessorState, StateRow, StateValue};
@@ -41,6 +43,8 @@ pub struct Processor {
     pub held: BTreeMap<(SubscriptionId, u64), Held>,
     /// The events that failed, are tried again and are not decided yet, with the number of attempts so far.
     pub released: BTreeMap<(SubscriptionId, u64), u32>,
+    /// What an operator said of it: paused and why, a rate, bounds for its lanes.
+    pub operation: Operation,
     /// Its keyed state.
     pub state: Arc<ProcessorState>,
 }
@@ -122,12 +126,7 @@ impl World {
     /// Takes one change in.
     pub fn fold(&mut self, change: &Change<'_>) {
         match change {
-            Change::Event { channel, offset, .. } => {
-                if let Some(channel) = self.channels.get_mut(*channel as usize) {
-                    channel.next = offset + 1;
-                }
-                self.dirty.channels.insert(*channel);
-            }
+            Change::Event { channel, offset, .. } => self.appended(*channel, offset + 1),
             Change::Decided { subscription, offset, .. } => self.decide(*subscription, *offset),
             Change::StateSet { processor, key, name, expires_ms, value } => {
                 let value = StateValue { bytes: (*value).into(), expires_ms: *expires_ms };
@@ -137,6 +136,19 @@ impl World {
             Change::Reply { .. } => {}
             Change::Control(control) => self.control(control),
         }
+    }
+
+    /// Takes in a frame of these events and decisions alone: the same as its changes one after the other.
+    pub fn fold_plain(&mut self, runs: &Runs, decisions: &[(SubscriptionId, u64)]) {
+        runs.iter().for_each(|run| self.appended(run.channel, run.end()));
+        decisions.iter().for_each(|(subscription, offset)| self.decide(*subscription, *offset));
+    }
+
+    fn appended(&mut self, id: ChannelId, next: u64) {
+        if let Some(channel) = self.channels.get_mut(id as usize) {
+            channel.next = next;
+        }
+        self.dirty.channels.insert(id);
     }
 
     fn decide(&mut self, id: SubscriptionId, offset: u64) {
@@ -174,6 +186,7 @@ impl World {
                     subscriptions: Vec::new(),
                     held: BTreeMap::new(),
                     released: BTreeMap::new(),
+                    operation: Operation::default(),
                     state: Arc::default(),
                 };
                 self.load_processor(*processor, named);
@@ -203,6 +216,15 @@ impl World {
                 self.held(*subscription, *offset, held);
             }
             Control::Released { processor } => self.with_processor(*processor, Processor::release),
+            Control::Paused { processor, paused } => {
+                self.operate(*processor, |operation| operation.paused = Some(paused.clone()));
+            }
+            Control::Resumed { processor, rate, .. } => self.operate(*processor, |operation| {
+                (operation.paused, operation.rate) = (None, *rate);
+            }),
+            Control::Scaled { processor, lanes, .. } => {
+                self.operate(*processor, |operation| operation.lanes = *lanes);
+            }
         }
     }
 
@@ -211,6 +233,10 @@ impl World {
             change(processor);
             self.dirty.processors.insert(id);
         }
+    }
+
+    fn operate(&mut self, id: ProcessorId, change: impl FnOnce(&mut Operation)) {
+        self.with_processor(id, |processor| change(&mut processor.operation));
     }
 
     fn deployed(&mut self, deployment: &Deployment) {
@@ -244,6 +270,7 @@ impl World {
             processor.release();
             if forget {
                 processor.released.clear();
+                processor.operation = Operation::default();
                 forgotten = std::mem::take(&mut processor.subscriptions);
                 processor.state.clear();
             }
@@ -360,6 +387,44 @@ impl World {
             subscriptions: pick(&self.subscriptions, dirty.subscriptions),
             deployments: deployments.filter_map(|i| Some((i, self.deployments.get(i)?.clone()))).collect(),
             state: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::change::{Changes, Draft};
+    use crate::model::event::Event;
+    use crate::model::record::{Stamp, encode_event};
+
+    #[test]
+    fn a_plain_frame_folds_as_its_changes_do() {
+        let mut worlds = [World::default(), World::default()];
+        let controls = [
+            json!({"control": "channel-created", "channel": 0, "name": "orders"}),
+            json!({"control": "processor-named", "processor": 0, "name": "mail"}),
+            json!({"control": "subscription-created", "subscription": 0, "processor": 0, "channel": 0, "start": 0}),
+        ];
+        for control in controls {
+            let change = Change::Control(serde_json::from_value(control).unwrap());
+            worlds.iter_mut().for_each(|world| world.fold(&change));
+        }
+        let stamp = Stamp { flow: Uuid::nil(), cause: None, causationid: None, hops: 0 };
+        let mut draft = Draft::default();
+        for offset in [0, 2, 1] {
+            draft.event(0, |out| encode_event(out, &Event::default(), &stamp));
+            draft.decided(0, offset, Uuid::nil());
+        }
+        let (decisions, mut runs) = (draft.plain_decisions().unwrap(), Runs::default());
+        let body = draft.finish(|channel| runs.next(channel, || 7));
+        Changes::new(&body).for_each(|change| worlds[0].fold(&change.unwrap()));
+        worlds[1].fold_plain(&runs, &decisions);
+        for world in worlds {
+            assert_eq!((world.channels()[0].next, world.subscriptions()[0].decided.cursor()), (10, 3));
         }
     }
 }

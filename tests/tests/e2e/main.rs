@@ -3,7 +3,9 @@
 
 mod bookshop;
 mod command_line;
+mod config;
 mod crash;
+mod dev;
 mod documents;
 mod faults;
 mod files;
@@ -11,6 +13,7 @@ mod flows;
 mod http_api;
 mod layout;
 mod live;
+mod operate;
 mod swap;
 
 use baton_tests::host::Shop;

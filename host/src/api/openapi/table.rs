@@ -9,7 +9,7 @@ use crate::model::asyncapi::ASYNCAPI_JSON;
 use crate::model::flow::FlowPage;
 use crate::model::report::{
     ChannelList, ChannelReport, DeployReport, DeploymentList, EventPage, FlowReport, LogPage, ProcessorList,
-    ProcessorReport, Publication, StateList, StatusReport,
+    ProcessorReport, Publication, ReloadReport, StateList, StatusReport,
 };
 use crate::model::topology::Topology;
 use crate::model::why::WhyReport;
@@ -91,8 +91,17 @@ fn processors() -> Vec<Operation> {
             .part("name", PROCESSOR)
             .query("forget", "true: delete its positions and state too.", flag())
             .answers_nothing(204, "It does not run any more."),
-        post("/v1/processors/{name}/resume", "Try again what is held.")
+        post("/v1/processors/{name}/resume", "Go on after a pause, and try again what is held.")
             .part("name", PROCESSOR)
+            .takes_media("application/json", resume())
+            .answers::<ProcessorReport>(200, "The processor."),
+        post("/v1/processors/{name}/pause", "Begin no more batches.")
+            .part("name", PROCESSOR)
+            .takes_media("application/json", pause())
+            .answers::<ProcessorReport>(200, "The processor."),
+        operation("put", "/v1/processors/{name}/scale", "Say how many lanes it may have.")
+            .part("name", PROCESSOR)
+            .takes_media("application/json", scale())
             .answers::<ProcessorReport>(200, "The processor."),
         get("/v1/processors/{name}/state", "What a processor keeps.")
             .part("name", PROCESSOR)
@@ -106,6 +115,22 @@ fn processors() -> Vec<Operation> {
             .query("limit", "How many lines (1000).", number(Some(10_000)))
             .answers::<LogPage>(200, "The lines, oldest first."),
     ]
+}
+
+fn resume() -> Value {
+    json!({"type": "object", "properties": {
+        "rate": {"type": "string", "examples": ["100/s", "none"]}, "held": flag(), "by": text(),
+    }})
+}
+
+fn pause() -> Value {
+    json!({"type": "object", "required": ["reason"], "properties": {"reason": text(), "by": text()}})
+}
+
+fn scale() -> Value {
+    json!({"type": "object", "properties": {
+        "lanes": {"type": "string", "examples": ["1..4"]}, "reset": flag(), "by": text(),
+    }})
 }
 
 fn flows() -> Vec<Operation> {
@@ -136,6 +161,8 @@ fn operators() -> Vec<Operation> {
         get("/v1/deployments", "The receipts of all deployments.")
             .answers::<DeploymentList>(200, "The receipts, oldest first."),
         get("/v1/status", "What is wrong now.").answers::<StatusReport>(200, "The status."),
+        post("/v1/config/reload", "Read baton.toml again; a wrong one changes nothing.")
+            .answers::<ReloadReport>(200, "What came of it."),
         get("/v1/topology", "Who sends what to whom.").answers::<Topology>(200, "The topology."),
     ]
 }
@@ -147,6 +174,12 @@ fn documents() -> Vec<Operation> {
             200,
             "application/json",
             "OpenAPI 3.1.",
+            object(),
+        ),
+        get("/v1/config-schema.json", "The JSON Schema of baton.toml.").answers_media(
+            200,
+            "application/json",
+            "JSON Schema 2020-12.",
             object(),
         ),
         get("/v1/asyncapi.json", "The topology for other programs.").answers_media(

@@ -79,6 +79,7 @@ fn processor(world: &mut World, row: &Row<'_>) -> Result<(), Fault> {
         subscriptions: Vec::new(),
         held: failed.held.into_iter().map(held).collect(),
         released: failed.released.into_iter().map(|(s, offset, attempts)| ((s, offset), attempts)).collect(),
+        operation: failed.operation,
         state: Default::default(),
     };
     world.load_processor(id, processor);

@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::model::change::{Change, Control};
+use crate::model::operation::{Operation, Operator, Paused};
 use crate::view::fixture::{Random, channel_created, control, deployment, fault, processor_named};
 
 fn held(random: &mut Random, subscription: u32, offset: u64) -> Control {
@@ -37,7 +38,7 @@ fn step(world: &mut World, random: &mut Random) {
     let offset = cursor + random.below(200);
     let (key, name) = (format!("k{}", random.below(20)), format!("n{}", random.below(3)));
     let generation = world.deployments().len() as u64;
-    match random.below(40) {
+    match random.below(44) {
         0 => control(
             world,
             Control::Deployed { deployment: Box::new(deployment(processor, generation, &["c0"], &[])) },
@@ -54,6 +55,7 @@ fn step(world: &mut World, random: &mut Random) {
             }
         }
         3 => control(world, Control::Released { processor }),
+        40..44 => operate(world, random, processor),
         4..8 => {
             let held = held(random, subscription, offset);
             control(world, held);
@@ -73,6 +75,19 @@ fn step(world: &mut World, random: &mut Random) {
     }
 }
 
+fn operate(world: &mut World, random: &mut Random, processor: u32) {
+    let by = Operator::Cli;
+    let change = match random.below(3) {
+        0 => {
+            let paused = Paused { reason: "r".into(), by, time_ms: random.below(1 << 60) };
+            Control::Paused { processor, paused }
+        }
+        1 => Control::Resumed { processor, rate: "5/m".parse().ok().filter(|_| random.below(2) == 0), by },
+        _ => Control::Scaled { processor, lanes: "1..4".parse().ok().filter(|_| random.below(2) == 0), by },
+    };
+    control(world, change);
+}
+
 /// Everything that changed, state included.
 fn rows(world: &mut World) -> Rows {
     let mut rows = world.take_dirty();
@@ -85,7 +100,7 @@ fn rows(world: &mut World) -> Rows {
 fn told(world: &World) -> String {
     let processors = world.processors().iter().map(|p| {
         let rows = p.state.rows(None, 0, usize::MAX);
-        let told = (&p.name, p.deployed, &p.deployment, &p.subscriptions, &p.held, &p.released);
+        let told = (&p.name, p.deployed, &p.deployment, &p.subscriptions, &p.held, &p.released, &p.operation);
         format!("{told:?} {rows:?} {}\n", p.state.bytes())
     });
     let subscriptions = world.subscriptions().iter().map(|s| {
@@ -135,6 +150,20 @@ fn a_forgotten_subscription_stays_forgotten_and_keeps_its_number() {
     assert!(reopened.processors()[1].subscriptions.is_empty());
     assert_eq!(reopened.channels()[0].subscriptions, [0]);
     assert_eq!(reopened.processors()[1].state.bytes(), 0);
+}
+
+#[test]
+fn a_store_of_the_first_release_opens_with_nobody_paused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("views.db");
+    let (mut store, ..) = Store::open(&path).unwrap();
+    store.write(&rows(&mut founded()), 1).unwrap();
+    drop(store);
+    let old = "UPDATE processor SET held = '{\"held\":[],\"released\":[[0,3,1]]}'";
+    Connection::open(&path).unwrap().execute_batch(old).unwrap();
+    let (_, world, next) = Store::open(&path).unwrap();
+    assert_eq!((next, &world.processors()[0].operation), (1, &Operation::default()));
+    assert_eq!(world.processors()[0].released[&(0, 3)], 1);
 }
 
 #[test]

@@ -9,16 +9,20 @@ use uuid::Uuid;
 use crate::model::change::{ProcessorId, SubscriptionId};
 use crate::model::deployment::Deployment;
 use crate::model::fault::Fault;
+use crate::model::operation::Operation;
 use crate::view::decided::Decided;
 use crate::view::state::StateRow;
 use crate::view::world::{Channel, Held, Processor, Rows, Subscription};
 
-/// The events of a processor that failed.
+/// The events of a processor that failed, and what an operator said of it.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Failed {
     pub held: Vec<HeldRow>,
     /// Subscription, offset, attempts.
     pub released: Vec<(SubscriptionId, u64, u32)>,
+    /// Not there in a store of the first release.
+    #[serde(default)]
+    pub operation: Operation,
 }
 
 /// A held event in the JSON of its processor.
@@ -69,6 +73,7 @@ fn processor(to: &Transaction<'_>, id: ProcessorId, row: &Processor) -> rusqlite
     let failed = Failed {
         held: row.held.iter().map(|(event, held)| held_row(*event, held)).collect(),
         released: row.released.iter().map(|((s, offset), attempts)| (*s, *offset, *attempts)).collect(),
+        operation: row.operation.clone(),
     };
     to.prepare_cached("REPLACE INTO processor VALUES (?1, ?2, ?3, ?4)")?.execute(params![
         id,
