@@ -101,9 +101,8 @@ pub fn reason(text: &str) -> Result<String, OperationError> {
 }
 
 /// How many lanes a processor has, at least and at most: `1..4`, or `4` for always four.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(into = "String")]
-#[schemars(with = "String")]
 pub struct Lanes {
     min: u32,
     max: u32,
