@@ -15,6 +15,7 @@ mod processors;
 mod publish;
 mod server;
 mod streams;
+mod subscriptions;
 #[cfg(test)]
 mod tests;
 
@@ -102,6 +103,8 @@ fn router(api: Api) -> Router {
         .route("/v1/processors/{name}/scale", put(operate::scale))
         .route("/v1/processors/{name}/state", get(processors::state))
         .route("/v1/processors/{name}/logs", get(processors::logs))
+        .route("/v1/processors/{name}/subscriptions/{channel}/reset", post(subscriptions::reset))
+        .route("/v1/subscriptions", get(subscriptions::list))
         .route("/v1/deployments", get(operations::deployments))
         .route("/v1/flows", get(flows::list))
         .route("/v1/flows/{id}", get(flows::show))

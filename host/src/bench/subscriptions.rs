@@ -116,6 +116,7 @@ fn idle(
             channel: channel(&name(place))?,
             key: Default::default(),
             start: Default::default(),
+            filter: None,
         })
     };
     let descriptor = Descriptor {

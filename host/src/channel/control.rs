@@ -12,6 +12,7 @@ use crate::view::world::World;
 
 use super::Domain;
 use super::owner::{Owner, Refused, Sequenced};
+use super::starts::Starts;
 
 /// The most names that are swept out of the state by one frame.
 const SWEPT_MAX: usize = 1000;
@@ -44,20 +45,33 @@ pub struct HostSubscription {
     pub channel: ChannelId,
 }
 
-/// Numbers that a draft gives out before the world knows them.
+/// Where a subscription is to begin anew.
+#[derive(Clone, Copy, Debug)]
+pub struct Reset {
+    /// Which subscription.
+    pub subscription: SubscriptionId,
+    /// The first offset that it gets; without one, that of the next event.
+    pub to: Option<u64>,
+    /// Whether the state of its processor is deleted.
+    pub clear_state: bool,
+}
+
+/// Numbers that a draft gives out before the world knows them, and what was found out before.
 #[derive(Default)]
 struct Created {
     channels: Vec<ChannelName>,
     subscriptions: u32,
+    /// Times as offsets, found before the owner was asked.
+    starts: Starts,
 }
 
 impl Domain {
     /// Records that a version of a processor runs from now on, with everything that it needs: its number, its
     /// channels, its subscriptions with resolved starts. From here on what an older version commits is refused.
     pub fn deploy(&self, deployable: &Deployable) -> Result<Deployment, Refused> {
+        let mut created = Created { starts: self.starts(&deployable.descriptor)?, ..Created::default() };
         let mut owner = self.owner();
         let mut draft = Draft::default();
-        let mut created = Created::default();
         let descriptor = &deployable.descriptor;
         let processor = owner.name_processor(&descriptor.name, &mut draft);
         owner.subscribe(processor, descriptor, &mut draft, &mut created);
@@ -83,6 +97,23 @@ impl Domain {
     /// Records that a processor runs no more.
     pub fn undeploy(&self, processor: ProcessorId, forget: bool) -> Result<Sequenced, Refused> {
         self.control(&Control::Undeployed { processor, forget })
+    }
+
+    /// Records in one frame that a subscription begins anew, and for a deployed processor a new generation, so that nothing in
+    /// flight can commit, with everything released that other subscriptions hold. Gives the new deployment if there is one.
+    pub fn reset(&self, reset: Reset) -> Result<Option<Deployment>, Refused> {
+        let Reset { subscription, to, clear_state } = reset;
+        let now_ms = self.now_ms();
+        let mut owner = self.owner();
+        let to = to.unwrap_or_else(|| owner.end_read_by(subscription));
+        let mut draft = Draft::of(&Control::SubscriptionReset { subscription, to, clear_state });
+        let deployment = owner.anew(reset, to, now_ms);
+        if let Some(deployment) = &deployment {
+            draft.control(&Control::Released { processor: deployment.processor });
+            draft.control(&Control::Deployed { deployment: Box::new(deployment.clone()) });
+        }
+        self.0.sequence(&mut owner, draft)?;
+        Ok(deployment)
     }
 
     /// Records that everything that a processor held is tried again.
@@ -219,11 +250,35 @@ impl Owner {
                 Start::Earliest => 0,
                 Start::Latest => end,
                 Start::Offset(offset) => offset.min(end),
+                // A channel that did not exist yet has nothing from before.
+                Start::Time(_) => created.starts.get(&ask.channel).copied().unwrap_or(0),
             };
             let subscription = self.world.subscriptions().len() as SubscriptionId + created.subscriptions;
             created.subscriptions += 1;
             draft.control(&Control::SubscriptionCreated { subscription, processor, channel, start });
         }
+    }
+
+    fn end_read_by(&self, subscription: SubscriptionId) -> u64 {
+        let channel = self.world.subscriptions().get(subscription as usize).map(|s| s.channel);
+        channel.and_then(|id| self.world.channels().get(id as usize)).map_or(0, |channel| channel.next)
+    }
+
+    /// The deployment of a deployed processor once more, with the next generation.
+    fn anew(&self, reset: Reset, to: u64, time_ms: u64) -> Option<Deployment> {
+        let subscription = self.world.subscriptions().get(reset.subscription as usize)?;
+        let processor = self.world.processors().get(subscription.processor as usize)?;
+        let channel = self.world.channels().get(subscription.channel as usize)?;
+        let current = processor.deployment.as_deref().filter(|_| processor.deployed)?;
+        let state = if reset.clear_state { "cleared" } else { "kept" };
+        Some(Deployment {
+            generation: current.generation + 1,
+            time_ms,
+            load_us: 0,
+            changes: vec![format!("subscription reset: {} to offset {to}, state {state}", channel.name)],
+            pauses_us: Vec::new(),
+            ..current.clone()
+        })
     }
 
     fn deployment(&self, processor: ProcessorId, deployable: &Deployable, time_ms: u64) -> Deployment {

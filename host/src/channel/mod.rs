@@ -14,6 +14,7 @@ mod owner;
 mod print;
 mod publish;
 mod reader;
+mod starts;
 mod tail;
 mod waiting;
 
@@ -36,7 +37,7 @@ use owner::Owner;
 use tail::Tail;
 use waiting::Waiting;
 
-pub use control::{Deployable, HostSubscription};
+pub use control::{Deployable, HostSubscription, Reset};
 pub use dedupe::Window;
 pub use flows::{FlowWait, flow_in};
 pub use keeper::Keeper;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use parking_lot::MutexGuard;
 
 use crate::journal::{Frame, Position};
-use crate::model::change::{Change, Changes, ChannelId, Control, Draft, ProcessorId};
+use crate::model::change::{Change, Changes, ChannelId, Control, Draft, ProcessorId, Skip};
 use crate::model::name::ChannelName;
 use crate::model::record::flow_of;
 use crate::model::runs::Runs;
@@ -15,6 +15,7 @@ use crate::view::index::Notes;
 use crate::view::world::World;
 
 use super::flows::flow_in;
+use super::reader::ReadError;
 use super::waiting::Signal;
 use super::{Domain, Inner};
 
@@ -44,6 +45,9 @@ pub enum Refused {
         /// The event's offset.
         offset: u64,
     },
+    /// The journal could not be read, and what was asked for stands on what it holds.
+    #[error("{0}")]
+    Unreadable(#[from] ReadError),
     /// The journal takes nothing more.
     #[error("the journal takes nothing more: {0}")]
     Closed(String),
@@ -196,7 +200,14 @@ impl Owner {
                 return Err(Refused::Decided { subscription, offset });
             }
         }
-        Ok(())
+        draft.skips().iter().try_for_each(|skip| self.check_skip(*skip))
+    }
+
+    fn check_skip(&self, Skip { subscription, from, to }: Skip) -> Result<(), Refused> {
+        match self.world.subscriptions().get(subscription as usize) {
+            Some(known) if !known.decided.contains_any(from, to) => Ok(()),
+            _ => Err(Refused::Decided { subscription, offset: from }),
+        }
     }
 
     fn end_of(&self, channel: ChannelId) -> u64 {

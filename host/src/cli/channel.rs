@@ -81,7 +81,7 @@ mod tests {
             decided: 12 - lag,
             lag,
             held,
-            waiting: 0,
+            ..SubscriptionReport::default()
         };
         ChannelReport {
             name: "orders".into(),

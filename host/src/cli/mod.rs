@@ -29,8 +29,10 @@ mod progress;
 mod publish;
 mod serve;
 mod status;
+mod subscription;
 mod table;
 mod tail;
+mod test;
 mod why;
 
 use std::process::ExitCode;
@@ -93,6 +95,8 @@ enum Command {
     New(new::NewArgs),
     /// Build the processors of a crate or workspace into components.
     Build(build::BuildArgs),
+    /// Play scenarios on components in memory, and compare what comes of them with what is expected.
+    Test(test::TestArgs),
     /// Show what a component says of itself, without running it.
     Inspect(inspect::InspectArgs),
     /// Put a component into the running host, and wait until it runs.
@@ -113,6 +117,9 @@ enum Command {
     /// List channels, or look into one.
     #[command(subcommand, visible_alias = "channels")]
     Channel(channel::ChannelCommand),
+    /// List where processors stand in their channels, or take one to another place.
+    #[command(subcommand, visible_alias = "subscriptions")]
+    Subscription(subscription::SubscriptionCommand),
     /// Show what one event caused and what is still to do, or list the flows that are not done.
     #[command(subcommand)]
     Flow(flow::FlowCommand),
@@ -153,6 +160,7 @@ fn run(command: Command, shared: &Shared) -> Result<(), Failure> {
         Command::Dev(args) => dev::run(args, shared),
         Command::New(args) => new::run(args, shared),
         Command::Build(args) => build::run(args, shared),
+        Command::Test(args) => test::run(args, shared),
         Command::Inspect(args) => inspect::run(args, shared),
         Command::Deploy(args) => deploy::deploy(args, shared),
         Command::Undeploy(args) => deploy::undeploy(args, shared),
@@ -162,6 +170,7 @@ fn run(command: Command, shared: &Shared) -> Result<(), Failure> {
         Command::Status => status::run(shared),
         Command::Processor(command) => processor::run(command, shared),
         Command::Channel(command) => channel::run(command, shared),
+        Command::Subscription(command) => subscription::run(command, shared),
         Command::Flow(command) => flow::run(command, shared),
         Command::Why(args) => why::run(args, shared),
         Command::Deployment(command) => deployment::run(command, shared),

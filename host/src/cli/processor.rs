@@ -124,12 +124,13 @@ pub fn render_subscriptions(subscriptions: &[SubscriptionReport], style: Style) 
             number(one.start),
             number(one.cursor),
             number(one.decided),
+            number(one.filtered),
             number(one.lag),
             trouble(one.held),
             trouble(one.waiting),
         ]
     };
-    let heads = ["PROCESSOR", "CHANNEL", "START", "CURSOR", "DECIDED", "LAG", "HELD", "WAITING"];
+    let heads = ["PROCESSOR", "CHANNEL", "START", "CURSOR", "DECIDED", "FILTERED", "LAG", "HELD", "WAITING"];
     table(heads, subscriptions.iter().map(row).collect(), style)
 }
 

@@ -36,6 +36,7 @@ pub fn report(name: &str, status: ProcessorStatus) -> ProcessorReport {
             lag: 4 * held.len() as u64,
             held: held.len() as u64,
             waiting: 3 * held.len() as u64,
+            ..SubscriptionReport::default()
         }],
         held,
         descriptor: Descriptor::from_json(descriptor.to_string().as_bytes()).unwrap(),

@@ -50,6 +50,8 @@ pub struct Cause<'a> {
     pub record: Record<'a>,
     /// The subscription that it came by.
     pub subscription: SubscriptionId,
+    /// How often it may have been handled before, when its subscription stood elsewhere.
+    pub replays: u32,
 }
 
 impl Effects {
@@ -162,7 +164,7 @@ impl Effects {
         let attribute =
             |name: &str| emit.attributes().find(|(given, _)| *given == name).map(|(_, value)| value);
         let record = &cause.record;
-        let id = EmittedId::new(record.stamp.flow, cause.work.item.position, index);
+        let id = EmittedId::new(record.stamp.flow, cause.work.item.position, index, cause.replays);
         let parts = Parts {
             id: id.as_str(),
             source: &self.source,
@@ -218,19 +220,21 @@ impl Effects {
 }
 
 /// The id of an emitted event: the host gives it, so that the same handling of the same event always emits the same
-/// ids. Flow, cause and index make it unique in its source, which names the processor.
+/// ids. Flow, cause and index make it unique in its source, which names the processor. A subscription that was reset handles
+/// events anew, and what they cause then is new: it gets the number of replays too.
 struct EmittedId {
     text: [u8; Self::LEN_MAX],
     len: usize,
 }
 
 impl EmittedId {
-    const LEN_MAX: usize = 32 + 2 * 17;
+    const LEN_MAX: usize = 32 + 2 * 17 + 9;
 
-    fn new(flow: Uuid, cause: u64, index: usize) -> Self {
+    fn new(flow: Uuid, cause: u64, index: usize, replays: u32) -> Self {
         let mut id = Self { text: [0; Self::LEN_MAX], len: 32 };
         flow.simple().encode_lower(&mut id.text);
-        for number in [cause, index as u64] {
+        let replays = Some(u64::from(replays)).filter(|replays| *replays > 0);
+        for number in [cause, index as u64].into_iter().chain(replays) {
             id.push(b'-');
             id.hexadecimal(number);
         }
@@ -349,10 +353,22 @@ mod tests {
 
     #[test]
     fn ids_come_from_flow_cause_and_index() {
-        let id = |flow, cause, index| EmittedId::new(Uuid::from_u128(flow), cause, index).as_str().to_owned();
+        let anew = |flow, cause, index, replays| {
+            EmittedId::new(Uuid::from_u128(flow), cause, index, replays).as_str().to_owned()
+        };
+        let id = |flow, cause, index| anew(flow, cause, index, 0);
         assert_eq!(id(0xab, 0x41a, 0), "000000000000000000000000000000ab-41a-0");
-        assert_eq!(id(1, u64::MAX, usize::MAX).len(), EmittedId::LEN_MAX);
-        let all = [id(1, 2, 3), id(2, 2, 3), id(1, 3, 3), id(1, 2, 4), id(1, 0x23, 4), id(1, 2, 0x34)];
+        assert_eq!(anew(1, u64::MAX, usize::MAX, u32::MAX).len(), EmittedId::LEN_MAX);
+        let all = [
+            id(1, 2, 3),
+            anew(1, 2, 3, 1),
+            anew(1, 2, 3, 2),
+            id(2, 2, 3),
+            id(1, 3, 3),
+            id(1, 2, 4),
+            id(1, 0x23, 4),
+            id(1, 2, 0x34),
+        ];
         let unique: std::collections::BTreeSet<_> = all.iter().collect();
         assert_eq!(unique.len(), all.len());
     }

@@ -1,5 +1,6 @@
 //! What a processor handles next: merges its channels by journal position, hands out events to lanes, keeps the events of
-//! a held key back in order. It holds a bounded number of events and runs nothing.
+//! a held key back in order. What a subscription's filter does not pass is decided here, in runs, and meets no guest. It holds a
+//! bounded number of events and runs nothing.
 
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
@@ -7,11 +8,14 @@ use std::sync::Arc;
 
 use hashbrown::{DefaultHashBuilder, HashMap};
 
-use crate::channel::{Domain, ReadError, Reader};
+use crate::channel::{Domain, Item, ReadError, Reader};
 use crate::model::change::{ProcessorId, SubscriptionId};
 use crate::model::descriptor::{Descriptor, KeyChoice, SubscriptionAsk};
-use crate::view::decided::{AHEAD_MAX, Decided};
+use crate::model::filter::Filter;
+use crate::model::record::Record;
+use crate::view::decided::{AHEAD_FILTERED_MAX, AHEAD_MAX, Decided};
 
+use super::skipped::Skipped;
 use super::standing::Standing;
 use super::work::{BATCH_EVENTS_MAX, Key, Picked, Work};
 
@@ -28,9 +32,12 @@ pub const WAITING_MAX: usize = 10_000;
 pub struct Source {
     /// The subscription.
     pub subscription: SubscriptionId,
+    /// How often its events may have been handled before.
+    pub replays: u32,
     /// The channel's name.
     pub channel: Arc<str>,
     choice: KeyChoice,
+    filter: Option<Filter>,
     reader: Reader,
     /// What is decided, as far as this processor's lanes know.
     decided: Decided,
@@ -54,9 +61,12 @@ pub struct Feeder {
     waiting: usize,
     /// Whether the bounds of what may be held, wait or be decided ahead let nothing more be read.
     blocked: bool,
+    /// Whether only what is durable is read.
+    durable_only: bool,
     /// Attempts so far of events that failed before.
     attempts: BTreeMap<(SubscriptionId, u64), u32>,
     hasher: DefaultHashBuilder,
+    skipped: Skipped,
 }
 
 /// Where reading stands still, and why.
@@ -64,6 +74,7 @@ pub struct Feeder {
 enum Fed {
     All,
     Full,
+    SkippedFull,
     Blocked,
 }
 
@@ -74,20 +85,19 @@ impl Feeder {
             domain.look(|world| {
                 let channel = world.channel_id(ask.channel.as_str())?;
                 let subscription = world.subscription_of(processor, channel)?;
-                Some((
-                    subscription,
-                    channel,
-                    world.subscriptions().get(subscription as usize)?.decided.clone(),
-                ))
+                let known = world.subscriptions().get(subscription as usize)?;
+                Some((subscription, channel, known.replays, known.decided.clone()))
             })
         };
         let sources = descriptor.subscriptions.iter().filter_map(|ask| {
-            let (subscription, channel, decided) = place(ask)?;
+            let (subscription, channel, replays, decided) = place(ask)?;
             let reader = Reader::new(domain.clone(), channel, decided.cursor());
             Some(Source {
                 subscription,
+                replays,
                 channel: ask.channel.as_str().into(),
                 choice: ask.key.clone(),
+                filter: ask.filter.clone(),
                 reader,
                 decided,
             })
@@ -100,11 +110,18 @@ impl Feeder {
             held: HashMap::new(),
             waiting: 0,
             blocked: false,
+            durable_only: false,
             attempts: domain.look(|world| {
                 world.processors().get(processor as usize).map(|p| p.released.clone()).unwrap_or_default()
             }),
             hasher: DefaultHashBuilder::default(),
+            skipped: Skipped::default(),
         }
+    }
+
+    /// Reads from now on only what is durable.
+    pub fn read_durable_only(&mut self) {
+        self.durable_only = true;
     }
 
     /// Shares what comes among so many lanes. Between one and several it changes only while no batch is `in_flight`, and says
@@ -134,7 +151,9 @@ impl Feeder {
             let (waiting, behind) = (self.waiting, self.standing.behind());
             while self.take(batch) {}
             // Where all that was read went behind held keys or other lanes' keys, what comes after it may be free.
-            if !batch.works.is_empty() || (self.waiting, self.standing.behind()) == (waiting, behind) {
+            let moved = (self.waiting, self.standing.behind()) != (waiting, behind);
+            if !batch.works.is_empty() || self.skipped.is_full() || !moved {
+                self.skipped.take(&mut batch.skips);
                 return Ok(());
             }
         }
@@ -161,10 +180,15 @@ impl Feeder {
 
     fn feed(&mut self) -> Result<Fed, ReadError> {
         // Everything below the horizon is visible in every channel, so the lowest position there is the lowest.
-        let horizon = self.domain.visible();
+        let visible = self.domain.visible();
+        let horizon =
+            if self.durable_only { visible.min(self.domain.durable().current().0) } else { visible };
         loop {
             if self.waiting >= WAITING_MAX || self.held.len() >= HELD_MAX {
                 return Ok(Fed::Blocked);
+            }
+            if self.skipped.is_full() {
+                return Ok(Fed::SkippedFull);
             }
             let Some(source) = self.lowest(horizon)? else { return Ok(Fed::All) };
             let fed = self.deal(source)?;
@@ -193,8 +217,18 @@ impl Feeder {
             source.reader.take()?;
             return Ok(Fed::All);
         }
-        if item.offset - source.decided.cursor() >= AHEAD_MAX {
+        let ahead_max = if source.filter.is_none() { AHEAD_MAX } else { AHEAD_FILTERED_MAX };
+        if item.offset - source.decided.cursor() >= ahead_max {
             return Ok(Fed::Blocked);
+        }
+        if let Some(filter) = &source.filter
+            && !self.attempts.contains_key(&(source.subscription, item.offset))
+            && !filter.passes(&parse(item)?)
+        {
+            source.decided.insert(item.offset);
+            self.skipped.push(source.subscription, item.offset);
+            source.reader.take()?;
+            return Ok(Fed::All);
         }
         if self.standing.len() >= LANE_EVENTS_MAX * self.lanes
             || self.standing.bytes() >= LANE_BYTES_MAX * self.lanes
@@ -264,6 +298,10 @@ impl Feeder {
     pub fn waiting(&self) -> impl Iterator<Item = (&str, &[(SubscriptionId, u64)])> {
         self.held.iter().map(|(key, held)| (&**key, held.waiting.as_slice()))
     }
+}
+
+fn parse(item: &Item) -> Result<Record<'_>, ReadError> {
+    Record::parse(&item.record).map_err(|error| ReadError::Journal { why: error.to_string() })
 }
 
 fn keep_back(

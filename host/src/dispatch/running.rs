@@ -56,10 +56,12 @@ pub struct Running {
     pub(super) feeding: Mutex<Feeding>,
     settled: Condvar,
     /// Subscription and channel of each of the feeder's sources.
-    sources: Vec<(SubscriptionId, Arc<str>)>,
+    sources: Vec<(SubscriptionId, u32, Arc<str>)>,
     pub(super) lanes: LaneSet,
     /// What `baton.toml` says.
     pub(super) lanes_set: Option<Lanes>,
+    /// Whether it acts outside of a sandbox: it reads what is durable, and handles one event at a time.
+    at_the_edge: bool,
 }
 
 /// What is changed when a batch begins and when it ends.
@@ -103,8 +105,13 @@ impl Running {
             };
             descriptor.publishes.iter().filter_map(id).collect()
         });
-        let feeder = Feeder::new(&domain, deployment.processor, descriptor);
-        let source = |source: &super::feeder::Source| (source.subscription, source.channel.clone());
+        let at_the_edge = version.is_at_the_edge();
+        let mut feeder = Feeder::new(&domain, deployment.processor, descriptor);
+        if at_the_edge {
+            feeder.read_durable_only();
+        }
+        let source =
+            |source: &super::feeder::Source| (source.subscription, source.replays, source.channel.clone());
         let sources = feeder.sources.iter().map(source).collect();
         let operation = domain.operation(deployment.processor);
         let pace = Pace::new(&operation, lanes_set, descriptor.concurrency, domain.now_ms());
@@ -123,6 +130,7 @@ impl Running {
             sources,
             lanes,
             lanes_set,
+            at_the_edge,
         })
     }
 
@@ -137,14 +145,29 @@ impl Running {
         }
     }
 
+    /// What every lane waits for may have come.
+    pub fn wake_lanes(self: &Arc<Self>) {
+        self.wakes.fetch_add(1, Ordering::SeqCst);
+        if self.paused.load(Ordering::SeqCst) {
+            return;
+        }
+        for lane in (0..self.lanes.now()).filter(|lane| self.lanes.schedule(*lane)) {
+            self.pool.push(Arc::new(LaneJob { running: self.clone(), lane }));
+        }
+    }
+
     /// Runs one batch of a lane. Says whether there may be more.
     fn run_lane(self: &Arc<Self>, index: usize) -> bool {
         let Some(lane) = self.lanes.get(index) else { return false };
         let seen = self.wakes.load(Ordering::SeqCst);
         let mut hands = lane.hands.lock();
-        if self.pick(index, &mut hands.picked) {
+        let goes_on = !self.at_the_edge || self.handling.domain.durable().current().0 >= hands.goes_on_at;
+        if goes_on && self.pick(index, &mut hands.picked) {
             let held = self.handle(&mut hands);
             hands.rested = Some(Instant::now());
+            if self.at_the_edge {
+                hands.goes_on_at = self.handling.domain.visible();
+            }
             self.finish(index, &hands.picked.works, &held);
             return true;
         }
@@ -179,11 +202,12 @@ impl Running {
             self.look_when_there_is_room(pace);
             return false;
         }
+        let room = if self.at_the_edge { 1 } else { room };
         if let Err(error) = feeder.next_batch(picked, room) {
             self.fail(&mut feeding, error.to_string());
             return false;
         }
-        if picked.works.is_empty() {
+        if picked.is_empty() {
             return false;
         }
         *in_flight += 1;
@@ -235,10 +259,15 @@ impl Running {
     }
 
     fn handle_works(&self, hands: &mut Hands, works: &[Work]) -> Handled {
+        if works.is_empty() {
+            return self.handling.skip(&mut hands.picked.skips);
+        }
         let mut batch = std::mem::replace(&mut hands.batch, Batch::new(0, 0));
         let time_ms = self.handling.domain.now_ms();
         let handled = match self.fill(&mut batch, works, time_ms) {
-            Ok(causes) => self.handling.attempt(&mut hands.executor, &causes, &batch),
+            Ok(causes) => {
+                self.handling.attempt(&mut hands.executor, &causes, &batch, &mut hands.picked.skips)
+            }
             Err(why) => Handled::Failed(why),
         };
         hands.batch = batch;
@@ -250,10 +279,11 @@ impl Running {
         let mut causes = Vec::with_capacity(works.len());
         for work in works {
             let record = Record::parse(&work.item.record).map_err(|error| error.to_string())?;
-            let (subscription, channel) = self.sources.get(work.source).ok_or("a source is gone")?;
+            let (subscription, replays, channel) = self.sources.get(work.source).ok_or("a source is gone")?;
             let item = &work.item;
             batch.push(channel, work.key(), item.offset, work.attempt, item.time_ms, &record);
-            causes.push(Cause { work, record, subscription: *subscription });
+            let (subscription, replays) = (*subscription, *replays);
+            causes.push(Cause { work, record, subscription, replays });
         }
         Ok(causes)
     }
@@ -289,6 +319,11 @@ impl Running {
     pub fn look<T>(&self, look: impl FnOnce(&Feeder, Option<&str>) -> T) -> T {
         let feeding = self.feeding.lock();
         look(&feeding.feeder, feeding.failure.as_deref())
+    }
+
+    /// Whether it acts outside of a sandbox, and so waits for durable.
+    pub fn is_at_the_edge(&self) -> bool {
+        self.at_the_edge
     }
 
     /// The receipt of what runs.

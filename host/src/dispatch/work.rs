@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::channel::{Item, ReadError};
+use crate::model::change::Skip;
 use crate::model::descriptor::KeyChoice;
 use crate::model::key::key_of;
 use crate::model::record::{Record, default_key_place};
@@ -82,6 +83,8 @@ impl Key {
 pub struct Picked {
     /// The events, in order.
     pub works: Vec<Work>,
+    /// What was filtered on the way to them; it goes into their frame, or into one of its own when there are none.
+    pub skips: Vec<Skip>,
     events_max: usize,
     bytes: usize,
     /// A bit for each key that is in it, by hash: most keys are told apart at once.
@@ -92,9 +95,15 @@ impl Picked {
     /// Makes room for up to so many events, and never more than [`BATCH_EVENTS_MAX`].
     pub fn clear(&mut self, events_max: usize) {
         self.works.clear();
+        self.skips.clear();
         self.events_max = events_max.min(BATCH_EVENTS_MAX);
         self.bytes = 0;
         self.bits = 0;
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.works.is_empty() && self.skips.is_empty()
     }
 
     /// Takes fewer events than was said before.

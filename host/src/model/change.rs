@@ -76,6 +76,19 @@ pub enum Change<'a> {
     },
     /// Everything that is rare.
     Control(Box<Control>),
+    /// A subscription is done with a run of events, because its filter passes none of them.
+    Skipped(Skip),
+}
+
+/// A run of events that a subscription's filter passes none of; none of them was decided before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Skip {
+    /// The subscription.
+    pub subscription: SubscriptionId,
+    /// The offset of the first.
+    pub from: u64,
+    /// The offset behind the last.
+    pub to: u64,
 }
 
 /// A rare change.
@@ -173,6 +186,15 @@ pub enum Control {
         /// Who said so.
         by: Operator,
     },
+    /// A subscription begins anew at another place; what it held is dropped.
+    SubscriptionReset {
+        /// Which subscription.
+        subscription: SubscriptionId,
+        /// The first offset that it gets.
+        to: u64,
+        /// Whether the state of its processor is deleted.
+        clear_state: bool,
+    },
 }
 
 /// The body of a frame that is being made. The owner gives the events their offsets when it takes it.
@@ -183,6 +205,7 @@ pub struct Draft {
     events: Vec<(u32, ChannelId)>,
     /// Subscription and offset of each decision.
     decided: Vec<(SubscriptionId, u64)>,
+    skips: Vec<Skip>,
     /// The bytes of events and decisions.
     plain: usize,
 }
@@ -193,6 +216,7 @@ pub struct Mark {
     bytes: usize,
     events: usize,
     decided: usize,
+    skips: usize,
     plain: usize,
 }
 
@@ -205,6 +229,7 @@ const STATE_SET: u8 = 3;
 const STATE_DELETE: u8 = 4;
 const REPLY: u8 = 5;
 const CONTROL: u8 = 6;
+const SKIPPED: u8 = 7;
 
 impl Draft {
     /// A draft with one rare change.
@@ -244,7 +269,8 @@ impl Draft {
     /// How far it is.
     pub fn mark(&self) -> Mark {
         let (bytes, plain) = (self.body.len(), self.plain);
-        Mark { bytes, events: self.events.len(), decided: self.decided.len(), plain }
+        let (decided, skips) = (self.decided.len(), self.skips.len());
+        Mark { bytes, events: self.events.len(), decided, skips, plain }
     }
 
     /// Takes back everything that came after the mark.
@@ -252,6 +278,7 @@ impl Draft {
         self.body.truncate(mark.bytes);
         self.events.truncate(mark.events);
         self.decided.truncate(mark.decided);
+        self.skips.truncate(mark.skips);
         self.plain = mark.plain;
     }
 
@@ -281,6 +308,15 @@ impl Draft {
         self.body.extend_from_slice(&offset.to_le_bytes());
         self.body.extend_from_slice(flow.as_bytes());
         self.plain += self.body.len() - start;
+    }
+
+    /// Adds a run of events that a filter does not pass.
+    pub fn skipped(&mut self, skip: Skip) {
+        self.skips.push(skip);
+        self.body.push(SKIPPED);
+        self.number(skip.subscription);
+        self.body.extend_from_slice(&skip.from.to_le_bytes());
+        self.body.extend_from_slice(&skip.to.to_le_bytes());
     }
 
     /// Adds a write of state.
@@ -336,6 +372,11 @@ impl Draft {
     /// Subscription and offset of everything that it decides.
     pub fn decisions(&self) -> &[(SubscriptionId, u64)] {
         &self.decided
+    }
+
+    /// The runs that it decides because a filter does not pass them.
+    pub fn skips(&self) -> &[Skip] {
+        &self.skips
     }
 
     /// Its decisions, if it consists of events and decisions alone.
@@ -429,6 +470,10 @@ impl<'a> Changes<'a> {
             CONTROL => Change::Control(Box::new(
                 serde_json::from_slice(self.bytes()?).map_err(|_| Malformed("an unknown control change"))?,
             )),
+            SKIPPED => {
+                let (subscription, from, to) = (self.number()?, self.long()?, self.long()?);
+                Change::Skipped(Skip { subscription, from, to })
+            }
             _ => return Err(Malformed("a change of an unknown kind")),
         })
     }
@@ -477,6 +522,8 @@ mod tests {
         draft.state_delete(3, "k", "m");
         draft.reply(3, 77, flow, b"{}");
         draft.control(&control);
+        let skip = Skip { subscription: 2, from: 41, to: 1041 };
+        draft.skipped(skip);
         let mut next = 10;
         let body = draft.finish(|_| {
             next += 1;
@@ -493,6 +540,7 @@ mod tests {
                 Change::StateDelete { processor: 3, key: "k", name: "m" },
                 Change::Reply { processor: 3, cause: 77, flow, data: b"{}" },
                 Change::Control(Box::new(control)),
+                Change::Skipped(skip),
             ]
         );
     }
@@ -504,7 +552,9 @@ mod tests {
         let mark = draft.mark();
         draft.event(1, |out| out.extend_from_slice(&record()));
         draft.decided(1, 2, Uuid::nil());
+        draft.skipped(Skip { subscription: 1, from: 3, to: 5 });
         draft.rewind(mark);
+        assert!(draft.skips().is_empty());
         assert_eq!(draft.decisions(), [(1, 1)]);
         assert_eq!(Changes::new(&draft.finish(|_| 0)).count(), 1);
     }
@@ -523,7 +573,7 @@ mod tests {
 
     #[test]
     fn malformed_bodies_end_the_walk() {
-        for body in [&[9_u8][..], &[DECIDED, 1], &[EVENT, 0, 0, 0, 0, 0]] {
+        for body in [&[99_u8][..], &[DECIDED, 1], &[EVENT, 0, 0, 0, 0, 0], &[SKIPPED, 0, 0, 0, 0]] {
             let mut changes = Changes::new(body);
             assert!(changes.next().unwrap().is_err());
             assert!(changes.next().is_none());

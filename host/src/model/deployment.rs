@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::change::ProcessorId;
 use super::descriptor::Descriptor;
 
+/// What stands in place of a file for a processor in the application's own code; component files end in `.wasm`.
+pub const NATIVE_FILE: &str = "native";
+
 /// The receipt of one deployment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Deployment {
@@ -15,7 +18,7 @@ pub struct Deployment {
     pub processor: ProcessorId,
     /// Counts the deployments of this processor from 1; what an older one still wants to commit is refused.
     pub generation: u64,
-    /// BLAKE3 of the component, in hexadecimal.
+    /// BLAKE3 of the component, in hexadecimal; of native code, `native:` and its version.
     pub digest: String,
     /// The digest that ran before.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -38,6 +41,13 @@ pub struct Deployment {
     /// How long each lane handled nothing during the switch, in microseconds.
     #[serde(default)]
     pub pauses_us: Vec<u64>,
+}
+
+impl Deployment {
+    /// Whether it is code of the application, and no component.
+    pub fn is_native(&self) -> bool {
+        self.file == NATIVE_FILE
+    }
 }
 
 /// Says in lines for people what differs between two versions.
@@ -90,7 +100,8 @@ fn names<T: ToString>(items: &[T]) -> Vec<String> {
 
 fn subscriptions(descriptor: &Descriptor) -> Vec<String> {
     let describe = |ask: &super::descriptor::SubscriptionAsk| {
-        format!("{} (key {})", ask.channel, String::from(ask.key.clone()))
+        let filter = ask.filter.as_ref().map_or(String::new(), |filter| format!(", filter {filter}"));
+        format!("{} (key {}{filter})", ask.channel, String::from(ask.key.clone()))
     };
     descriptor.subscriptions.iter().map(describe).collect()
 }
@@ -131,6 +142,12 @@ mod tests {
         assert_eq!(differences(None, &new), ["first deployment"]);
         assert_eq!(differences(Some(&old), &new), ["version: 1 -> 2", "publishes: - b", "publishes: + c"]);
         assert!(differences(Some(&new), &new).is_empty());
+        let mut filtered = new.clone();
+        filtered.subscriptions[0].filter = serde_json::from_str(r#"{"exact":{"type":"t"}}"#).unwrap();
+        assert_eq!(
+            differences(Some(&new), &filtered),
+            ["subscribes: - a (key default)", r#"subscribes: + a (key default, filter exact(type = "t"))"#]
+        );
     }
 
     #[test]

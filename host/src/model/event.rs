@@ -280,6 +280,11 @@ pub fn check_extension_name(name: &str) -> Result<(), EventError> {
     if CORE_ATTRIBUTES.contains(&name) || HOST_ATTRIBUTES.contains(&name) {
         return refuse(name, "is no extension: it has a place of its own, or the host alone gives it");
     }
+    check_attribute_name(name)
+}
+
+/// Checks that a text may be the name of an attribute.
+pub fn check_attribute_name(name: &str) -> Result<(), EventError> {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     if name.is_empty() || name.len() > 64 || !name.chars().all(allowed) {
         return refuse(name, "attribute names are 1 to 64 lower-case letters and digits");

@@ -7,6 +7,7 @@ pub mod deployment;
 pub mod descriptor;
 pub mod event;
 pub mod fault;
+pub mod filter;
 pub mod flow;
 pub mod key;
 pub mod lint;

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::deployment::Deployment;
 use super::descriptor::Descriptor;
 use super::fault::Fault;
+use super::filter::Filter;
 use super::operation::{LanesFrom, Operator, Rate};
 
 /// What became of one published event.
@@ -144,7 +145,7 @@ pub struct ChannelReport {
 }
 
 /// A processor's position on a channel.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SubscriptionReport {
     /// Who reads.
     pub processor: String,
@@ -154,14 +155,73 @@ pub struct SubscriptionReport {
     pub start: u64,
     /// Everything below this offset is decided.
     pub cursor: u64,
-    /// How many events it has decided.
+    /// How many events it has decided: handled or filtered.
     pub decided: u64,
+    /// How many of those its filter did not pass.
+    #[serde(default)]
+    pub filtered: u64,
+    /// How many of the decided ones stand above the cursor.
+    #[serde(default)]
+    pub ahead: u64,
     /// How many events of the channel it has not decided.
     pub lag: u64,
     /// How many of those are held because they failed.
     pub held: u64,
     /// How many of those wait behind a held event of their key.
     pub waiting: u64,
+    /// Which events it gets; without one, all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Filter>,
+}
+
+/// Subscriptions by processor and channel.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SubscriptionList {
+    /// The subscriptions.
+    pub subscriptions: Vec<SubscriptionReport>,
+}
+
+/// What a reset of a subscription did, or would do.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ResetReport {
+    /// Who reads.
+    pub processor: String,
+    /// What is read.
+    pub channel: String,
+    /// Where the cursor was.
+    pub from: u64,
+    /// The offset of the first event that comes now.
+    pub to: u64,
+    /// How many events of the channel come, up to its present end.
+    pub comes: u64,
+    /// How many of those were handled or filtered before: they come again.
+    pub again: u64,
+    /// How many events were still to be handled and are passed over.
+    pub passed_over: u64,
+    /// How many events were held and are no more.
+    pub held: u64,
+    /// What becomes of the processor's state.
+    pub state: StateFate,
+    /// Nothing was changed.
+    pub dry_run: bool,
+    /// The generation that runs from now on; none where the processor is not deployed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
+}
+
+/// What becomes of a processor's state in a reset.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum StateFate {
+    /// There is none.
+    #[default]
+    None,
+    /// It stays as it is.
+    Kept,
+    /// It is deleted.
+    Cleared,
+    /// There is some, and a dry run was not told what becomes of it.
+    Undecided,
 }
 
 /// How a processor is.

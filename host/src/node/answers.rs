@@ -17,6 +17,7 @@ use crate::model::report::{
     StateEntry, StatusReport,
 };
 use crate::model::time::rfc3339;
+use crate::registry::Registry;
 use crate::view::recorded::recorded;
 use crate::view::reports::{channel_reports, is_read, state_entries, subscription_report};
 use crate::view::world::{self, World};
@@ -111,7 +112,7 @@ impl Node {
 
     /// Files in the folder that do not run, and what to do.
     pub fn problems(&self) -> Vec<FileProblem> {
-        self.0.registry.problems()
+        self.0.registry.as_ref().map_or_else(Vec::new, Registry::problems)
     }
 
     /// One processor.
@@ -242,6 +243,10 @@ impl LaneSide {
         }
         if let Some(failure) = &self.failure {
             return (ProcessorStatus::Failed, Some(failure.clone()));
+        }
+        if !self.running && processor.deployment.as_ref().is_some_and(|deployment| deployment.is_native()) {
+            let reason = "not running: native, the application has not registered it; its positions are kept";
+            return (ProcessorStatus::Failed, Some(reason.to_owned()));
         }
         if !self.running {
             return (

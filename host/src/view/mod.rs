@@ -9,6 +9,7 @@ pub mod recorded;
 pub mod reports;
 pub mod state;
 pub mod store;
+pub mod wanted;
 pub mod world;
 
 #[cfg(test)]

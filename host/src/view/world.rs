@@ -7,7 +7,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use uuid::Uuid;
 
-use crate::model::change::{Change, ChannelId, Control, ProcessorId, SubscriptionId};
+use crate::model::change::{Change, ChannelId, Control, ProcessorId, Skip, SubscriptionId};
 use crate::model::deployment::Deployment;
 use crate::model::fault::Fault;
 use crate::model::name::{ChannelName, ProcessorName};
@@ -82,6 +82,11 @@ pub struct Subscription {
     pub start: u64,
     /// What it is done with.
     pub decided: Decided,
+    /// How many events it is done with because its filter did not pass them.
+    pub filtered: u64,
+    /// How often the events of the channel may have been handled before for the same processor: counts resets, and what was
+    /// forgotten. It keeps the ids apart that they cause.
+    pub replays: u32,
     /// Its processor was undeployed for good: it keeps its number, and nobody reads by it.
     pub forgotten: bool,
 }
@@ -134,6 +139,7 @@ impl World {
             }
             Change::StateDelete { processor, key, name } => self.set_state(*processor, key, name, None),
             Change::Reply { .. } => {}
+            Change::Skipped(skip) => self.skip(skip),
             Change::Control(control) => self.control(control),
         }
     }
@@ -162,6 +168,13 @@ impl World {
             state.held.remove(&(id, offset));
             state.released.remove(&(id, offset));
             self.dirty.processors.insert(processor);
+        }
+    }
+
+    fn skip(&mut self, skip: &Skip) {
+        if let Some(subscription) = self.subscriptions.get_mut(skip.subscription as usize) {
+            subscription.filtered += subscription.decided.insert_run(skip.from, skip.to);
+            self.dirty.subscriptions.insert(skip.subscription);
         }
     }
 
@@ -198,6 +211,8 @@ impl World {
                     channel: *channel,
                     start: *start,
                     decided: Decided::from(*start),
+                    filtered: 0,
+                    replays: self.replays_before(*processor, *channel),
                     forgotten: false,
                 };
                 self.load_subscription(*subscription, created);
@@ -214,6 +229,9 @@ impl World {
                 let (key, fault) = (key.clone(), fault.clone());
                 let held = Held { position: *position, flow: *flow, key, fault, attempts: 1 };
                 self.held(*subscription, *offset, held);
+            }
+            Control::SubscriptionReset { subscription, to, clear_state } => {
+                self.reset(*subscription, *to, *clear_state);
             }
             Control::Released { processor } => self.with_processor(*processor, Processor::release),
             Control::Paused { processor, paused } => {
@@ -285,6 +303,28 @@ impl World {
         if let Some(channel) = self.channels.get_mut(subscription.channel as usize) {
             channel.subscriptions.retain(|other| *other != id);
         }
+    }
+
+    fn replays_before(&self, processor: ProcessorId, channel: ChannelId) -> u32 {
+        let same = |s: &&Subscription| (s.processor, s.channel) == (processor, channel);
+        self.subscriptions.iter().filter(same).map(|s| s.replays + 1).max().unwrap_or(0)
+    }
+
+    fn reset(&mut self, id: SubscriptionId, to: u64, clear_state: bool) {
+        let Some(subscription) = self.subscriptions.get_mut(id as usize) else { return };
+        subscription.start = to;
+        subscription.decided = Decided::from(to);
+        subscription.filtered = 0;
+        subscription.replays += 1;
+        self.dirty.subscriptions.insert(id);
+        let processor = subscription.processor;
+        self.with_processor(processor, |processor| {
+            processor.held.retain(|(of, _), _| *of != id);
+            processor.released.retain(|(of, _), _| *of != id);
+            if clear_state {
+                processor.state.clear();
+            }
+        });
     }
 
     fn held(&mut self, subscription: SubscriptionId, offset: u64, held: Held) {

@@ -9,7 +9,7 @@ use crate::model::asyncapi::ASYNCAPI_JSON;
 use crate::model::flow::FlowPage;
 use crate::model::report::{
     ChannelList, ChannelReport, DeployReport, DeploymentList, EventPage, FlowReport, LogPage, ProcessorList,
-    ProcessorReport, Publication, ReloadReport, StateList, StatusReport,
+    ProcessorReport, Publication, ReloadReport, ResetReport, StateList, StatusReport, SubscriptionList,
 };
 use crate::model::topology::Topology;
 use crate::model::why::WhyReport;
@@ -20,7 +20,10 @@ const FLOW: &str = "The flow: the `correlationid` of its events.";
 
 /// Every route and method of the router.
 pub fn operations() -> Vec<Operation> {
-    [channels(), processors(), flows(), operators(), documents(), machines()].into_iter().flatten().collect()
+    [channels(), processors(), subscriptions(), flows(), operators(), documents(), machines()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn channels() -> Vec<Operation> {
@@ -131,6 +134,21 @@ fn scale() -> Value {
     json!({"type": "object", "properties": {
         "lanes": {"type": "string", "examples": ["1..4"]}, "reset": flag(), "by": text(),
     }})
+}
+
+fn subscriptions() -> Vec<Operation> {
+    vec![
+        get("/v1/subscriptions", "Where processors are on their channels.")
+            .query("processor", "Of this processor alone.", text())
+            .answers::<SubscriptionList>(200, "The subscriptions."),
+        post("/v1/processors/{name}/subscriptions/{channel}/reset", "Take a subscription to another place.")
+            .part("name", PROCESSOR)
+            .part("channel", CHANNEL)
+            .query("to", "earliest, latest, an offset or a time.", text())
+            .query("state", "keep or clear.", text())
+            .query("dry_run", "true: say what would be.", flag())
+            .answers::<ResetReport>(200, "What came of it."),
+    ]
 }
 
 fn flows() -> Vec<Operation> {

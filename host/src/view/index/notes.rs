@@ -42,7 +42,7 @@ impl Notes {
                     self.flow(flow);
                 }
             }
-            Change::StateSet { .. } | Change::StateDelete { .. } => {}
+            Change::StateSet { .. } | Change::StateDelete { .. } | Change::Skipped(_) => {}
         }
     }
 

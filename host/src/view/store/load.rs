@@ -30,8 +30,7 @@ pub(super) fn world(from: &Connection) -> Result<(World, u64), Fault> {
     each(from, "SELECT id, name, deployed, held FROM processor ORDER BY id", |row| {
         processor(&mut world, row)
     })?;
-    let subscriptions =
-        "SELECT id, processor, channel, start, cursor, forgotten, ahead FROM subscription ORDER BY id";
+    let subscriptions = "SELECT id, processor, channel, start, cursor, forgotten, ahead, filtered, replays FROM subscription ORDER BY id";
     each(from, subscriptions, |row| subscription(&mut world, row))?;
     each(from, "SELECT place, receipt FROM deployment ORDER BY place", |row| deployment(&mut world, row))?;
     each(from, "SELECT processor, key, name, expires_ms, value FROM state", |row| state(&world, row))?;
@@ -103,6 +102,8 @@ fn subscription(world: &mut World, row: &Row<'_>) -> Result<(), Fault> {
         start: unsigned(row, 3)?,
         decided,
         forgotten: row.get(5)?,
+        filtered: unsigned(row, 7)?,
+        replays: row.get(8)?,
     };
     world.load_subscription(id, subscription);
     Ok(())

@@ -20,7 +20,7 @@ use super::world::{Rows, World};
 /// What the file says of itself (`PRAGMA application_id`): "batn".
 const APPLICATION: i32 = i32::from_be_bytes(*b"batn");
 /// The schema that this build writes and reads (`PRAGMA user_version`).
-const VERSION: i32 = 1;
+const VERSION: i32 = 1 + MIGRATIONS.len() as i32;
 /// A write-ahead log larger than this is cut back to it.
 const LOG_BYTES_MAX: i64 = 64 << 20;
 
@@ -36,6 +36,11 @@ const SCHEMA: &str = "
     CREATE TABLE state (
         processor INTEGER NOT NULL, key TEXT NOT NULL, name TEXT NOT NULL, expires_ms INTEGER NOT NULL,
         value BLOB NOT NULL, PRIMARY KEY (processor, key, name)) STRICT, WITHOUT ROWID;";
+
+/// What makes a store of version 1 one of version 2, and so on. A line stays as it is once it was released.
+const MIGRATIONS: &[&str] = &["
+    ALTER TABLE subscription ADD COLUMN filtered INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE subscription ADD COLUMN replays INTEGER NOT NULL DEFAULT 0"];
 
 /// Why the store cannot be used. What an earlier host left in it is never the reason: see [`Store::open`].
 #[derive(Debug, thiserror::Error)]
@@ -156,7 +161,7 @@ fn prepare(connection: &Connection) -> Result<(), Fault> {
     let tables: u32 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     match (tables, number("application_id")?, number("user_version")?) {
         (0, ..) => Ok(create(connection)?),
-        (_, APPLICATION, VERSION) => Ok(()),
+        (_, APPLICATION, version @ 1..=VERSION) => Ok(migrate(connection, version)?),
         (_, APPLICATION, other) => {
             Err(Fault::Broken(format!("version {other}, and this host has {VERSION}")))
         }
@@ -167,8 +172,17 @@ fn prepare(connection: &Connection) -> Result<(), Fault> {
 fn create(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(&format!(
         "BEGIN; {SCHEMA} INSERT INTO position VALUES (1, 0);
-         PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; COMMIT;"
-    ))
+         PRAGMA application_id = {APPLICATION}; PRAGMA user_version = 1; COMMIT;"
+    ))?;
+    migrate(connection, 1)
+}
+
+fn migrate(connection: &Connection, from: i32) -> rusqlite::Result<()> {
+    for (version, step) in (1..).zip(MIGRATIONS).filter(|(version, _)| *version >= from) {
+        let next = version + 1;
+        connection.execute_batch(&format!("BEGIN; {step}; PRAGMA user_version = {next}; COMMIT;"))?;
+    }
+    Ok(())
 }
 
 /// Renames the database and its log; of what was set aside before, only this is kept.

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::*;
-use crate::model::change::{Change, Control};
+use crate::model::change::{Change, Control, Skip};
 use crate::model::operation::{Operation, Operator, Paused};
 use crate::view::fixture::{Random, channel_created, control, deployment, fault, processor_named};
 
@@ -55,8 +55,12 @@ fn step(world: &mut World, random: &mut Random) {
             }
         }
         3 => control(world, Control::Released { processor }),
+        4 => {
+            let clear_state = random.below(2) == 0;
+            control(world, Control::SubscriptionReset { subscription, to: offset, clear_state });
+        }
         40..44 => operate(world, random, processor),
-        4..8 => {
+        5..8 => {
             let held = held(random, subscription, offset);
             control(world, held);
         }
@@ -70,7 +74,10 @@ fn step(world: &mut World, random: &mut Random) {
             let expires_ms = [0, 5, u64::MAX][random.below(3) as usize];
             world.fold(&Change::StateSet { processor, key: &key, name: &name, expires_ms, value: &value });
         }
-        30..35 => world.fold(&Change::Decided { subscription, offset: cursor, flow: Uuid::nil() }),
+        30 => {
+            world.fold(&Change::Skipped(Skip { subscription, from: offset, to: offset + random.below(150) }))
+        }
+        31..35 => world.fold(&Change::Decided { subscription, offset: cursor, flow: Uuid::nil() }),
         _ => world.fold(&Change::Decided { subscription, offset, flow: Uuid::nil() }),
     }
 }
@@ -106,7 +113,7 @@ fn told(world: &World) -> String {
     let subscriptions = world.subscriptions().iter().map(|s| {
         let ahead: Vec<u64> = s.decided.ahead_offsets().collect();
         let decided = (s.decided.cursor(), s.decided.ahead(), ahead);
-        format!("{:?}\n", (s.processor, s.channel, s.start, s.forgotten, decided))
+        format!("{:?}\n", (s.processor, s.channel, s.start, s.forgotten, s.filtered, s.replays, decided))
     });
     let found: Vec<_> =
         (0..3).map(|id| (world.channel_id(&format!("c{id}")), world.processor_id("p1"))).collect();
@@ -153,6 +160,26 @@ fn a_forgotten_subscription_stays_forgotten_and_keeps_its_number() {
 }
 
 #[test]
+fn a_store_of_an_earlier_version_gets_what_it_lacks() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("views.db");
+    let connection = Connection::open(&path).unwrap();
+    let version_1 = format!(
+        "{SCHEMA} INSERT INTO position VALUES (1, 7); INSERT INTO channel VALUES (0, 'c', 9);
+         INSERT INTO processor VALUES (0, 'p', 1, '{{\"held\":[],\"released\":[]}}');
+         INSERT INTO subscription VALUES (0, 0, 0, 2, 5, x'', 0);
+         PRAGMA application_id = {APPLICATION}; PRAGMA user_version = 1;"
+    );
+    connection.execute_batch(&version_1).unwrap();
+    drop(connection);
+    for _ in 0..2 {
+        let (_, world, next) = Store::open(&path).unwrap();
+        let subscription = &world.subscriptions()[0];
+        assert_eq!((next, subscription.decided.cursor(), subscription.filtered), (7, 5, 0));
+    }
+}
+
+#[test]
 fn a_store_of_the_first_release_opens_with_nobody_paused() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("views.db");
@@ -174,7 +201,7 @@ fn what_is_broken_or_foreign_is_set_aside() {
     let harms: [fn(&Path); 5] = [
         |path| fs::write(path, "no database, and long enough to be read as one".repeat(100)).unwrap(),
         |path| sql(path, "PRAGMA application_id = 5"),
-        |path| sql(path, "PRAGMA user_version = 2"),
+        |path| sql(path, "PRAGMA user_version = 1000"),
         |path| sql(path, "DROP TABLE state"),
         |path| sql(path, "DELETE FROM channel WHERE id = 0"),
     ];

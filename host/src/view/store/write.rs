@@ -89,15 +89,19 @@ fn held_row((subscription, offset): (SubscriptionId, u64), held: &Held) -> HeldR
 }
 
 fn subscription(to: &Transaction<'_>, id: SubscriptionId, row: &Subscription) -> rusqlite::Result<usize> {
-    to.prepare_cached("REPLACE INTO subscription VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?.execute(params![
-        id,
-        row.processor,
-        row.channel,
-        row.start as i64,
-        row.decided.cursor() as i64,
-        ahead_bits(&row.decided),
-        row.forgotten
-    ])
+    to.prepare_cached("REPLACE INTO subscription VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?.execute(
+        params![
+            id,
+            row.processor,
+            row.channel,
+            row.start as i64,
+            row.decided.cursor() as i64,
+            ahead_bits(&row.decided),
+            row.forgotten,
+            row.filtered as i64,
+            row.replays
+        ],
+    )
 }
 
 /// Bit n of the blob is the offset n + 1 above the cursor: at most 8 KiB, however many there are.

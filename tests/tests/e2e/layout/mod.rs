@@ -45,8 +45,9 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("api", &["config", "node"]),
+    ("testkit", &["config", "dispatch", "node", "runtime"]),
     ("bench", &["channel", "dispatch", "journal", "runtime"]),
-    ("cli", &["api", "bench", "config", "journal", "node", "registry", "runtime", "telemetry"]),
+    ("cli", &["api", "bench", "config", "journal", "node", "registry", "runtime", "telemetry", "testkit"]),
 ];
 
 /// The one place that names each foreign library: a folder, or a file.
@@ -67,6 +68,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("strsim", &["config"]),
     ("clap", &["cli"]),
     ("indicatif", &["cli", "bench/mod.rs"]),
+    ("serde_saphyr", &["testkit/scenario/format.rs"]),
     ("ureq", &["cli", "bench/host.rs", "telemetry/otlp.rs"]),
     ("siphasher", &["channel/print.rs"]),
     ("opentelemetry", &["telemetry/otlp.rs"]),
