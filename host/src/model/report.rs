@@ -171,6 +171,7 @@ pub struct SubscriptionReport {
     pub waiting: u64,
     /// Which events it gets; without one, all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Value>")]
     pub filter: Option<Filter>,
 }
 
