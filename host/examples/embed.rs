@@ -3,6 +3,12 @@
 //!     baton build plugins
 //!     cargo run -p baton --example embed target/wasm32-wasip2/release/{order_placement,payment}.wasm
 
+#![allow(
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    reason = "an example prints, and a missing member of JSON is null"
+)]
+
 use std::path::Path;
 use std::time::Duration;
 

@@ -33,7 +33,7 @@ impl Components {
         for entry in std::fs::read_dir(&folder).map_err(cannot)? {
             files.push(entry.map_err(cannot)?.path());
         }
-        files.retain(|file| is_component(file));
+        files.retain(|file: &PathBuf| is_component(file));
         files.sort();
         let mut components = Self { descriptors: Vec::new(), findings: Vec::new() };
         files.iter().for_each(|file| components.add(file));
@@ -63,7 +63,7 @@ impl Components {
     }
 }
 
-fn is_component(file: &PathBuf) -> bool {
+fn is_component(file: &Path) -> bool {
     let hidden = file.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
     !hidden && file.is_file() && file.extension().is_some_and(|extension| extension == "wasm")
 }

@@ -11,7 +11,7 @@ mod schema;
 mod settings;
 mod shape;
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 mod tests;
 mod unit;
 

@@ -107,8 +107,8 @@ impl LaneSet {
 
     /// How many instances there are; a lane in a call has one.
     pub fn instances(&self) -> u64 {
-        let has_one = |lane: &&Box<Lane>| lane.hands.try_lock().is_none_or(|hands| hands.executor.is_some());
-        self.slots.iter().filter_map(OnceLock::get).filter(has_one).count() as u64
+        let has_one = |lane: &Lane| lane.hands.try_lock().is_none_or(|hands| hands.executor.is_some());
+        self.slots.iter().filter_map(OnceLock::get).filter(|lane| has_one(lane)).count() as u64
     }
 
     /// The memory of the instances, in bytes; those in a call are left out.

@@ -147,11 +147,12 @@ async fn a_handler_that_never_ends_does_not_keep_the_host() {
     });
     let node = Node::builder().settings(settings).native(endless).start().await.unwrap();
     order(&node).await;
-    let mut begun = began.0.lock();
-    while *begun == 0 {
-        began.1.wait(&mut begun);
+    {
+        let mut begun = began.0.lock();
+        while *begun == 0 {
+            began.1.wait(&mut begun);
+        }
     }
-    drop(begun);
     node.stop().await;
     assert_eq!(calls.load(Ordering::SeqCst), 1);
 }

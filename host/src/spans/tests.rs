@@ -20,7 +20,7 @@ struct Collector(Sender<Span>);
 
 impl Exporter for Collector {
     fn export(&self, spans: Vec<Span>) -> Result<(), String> {
-        spans.into_iter().try_for_each(|span| self.0.send(span)).map_err(|error| error.to_string())
+        spans.into_iter().try_for_each(|span| self.0.send(span).map_err(|error| error.to_string()))
     }
 }
 

@@ -9,8 +9,8 @@ use crate::descriptor::Descriptor;
 /// Whether the processor's subscription to the event's channel wants the event.
 pub(super) fn passes(descriptor: &Descriptor, event: &TestEvent) -> bool {
     let descriptor: Value = serde_json::from_str(descriptor.json).unwrap_or_default();
-    let mut asks = descriptor["subscriptions"].as_array().into_iter().flatten();
-    let ask = asks.find(|ask| ask["channel"] == *event.channel);
+    let mut asks = descriptor.get("subscriptions").and_then(Value::as_array).into_iter().flatten();
+    let ask = asks.find(|ask| ask.get("channel").is_some_and(|channel| *channel == *event.channel));
     ask.and_then(|ask| ask.get("filter")).is_none_or(|filter| holds(filter, event))
 }
 

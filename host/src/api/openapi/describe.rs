@@ -20,8 +20,11 @@ pub struct Operation {
     summary: &'static str,
     parameters: Vec<Value>,
     bodies: Vec<(&'static str, Form)>,
-    answers: Vec<(u16, &'static str, Option<(&'static str, Form)>)>,
+    answers: Vec<Answer>,
 }
+
+/// Status, what it means, and the media type with what is in it.
+type Answer = (u16, &'static str, Option<(&'static str, Form)>);
 
 enum Form {
     /// A report.

@@ -141,6 +141,7 @@ fn silent(processor: &TopologyProcessor) -> Option<Finding> {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)]
 mod tests {
     use super::super::topology::fixture::topology;
     use super::*;

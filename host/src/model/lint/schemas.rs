@@ -80,7 +80,7 @@ impl<'a> Sides<'a> {
 fn plain<'a>(whole: &'a Value, schema: &'a Value) -> Option<&'a Value> {
     let schema = local(whole, schema)?;
     let combined = |word: &&str| schema.get(*word).is_some();
-    (schema.is_object() && !COMBINATIONS.iter().any(|word| combined(&word))).then_some(schema)
+    (schema.is_object() && !COMBINATIONS.iter().any(combined)).then_some(schema)
 }
 
 fn types_clash(promised: &Value, needed: &Value, at: &str) -> Option<String> {

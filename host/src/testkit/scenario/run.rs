@@ -238,7 +238,8 @@ fn duration(text: &Placed<String>) -> Result<Duration, TestError> {
 fn event(placed: &Placed<GivenEvent>) -> Result<Given, TestError> {
     let GivenEvent { channel, id, source, ty, subject, extensions, data, text } = &placed.what;
     let mut event = given(channel);
-    let set: [(&Option<String>, fn(Given, &str) -> Given); 4] =
+    type Set = fn(Given, &str) -> Given;
+    let set: [(&Option<String>, Set); 4] =
         [(id, Given::id), (source, Given::source), (ty, Given::ty), (subject, Given::subject)];
     for (value, set) in set {
         event = value.iter().fold(event, |event, value| set(event, value));
