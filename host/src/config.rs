@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::model::name::ProcessorName;
+use crate::model::name::{ChannelName, ProcessorName};
+use crate::model::retention::{RetentionRules, RetentionSettings};
 
 /// Where the host listens when nobody says otherwise.
 pub const LISTEN_DEFAULT: &str = "127.0.0.1:7077";
@@ -38,6 +39,10 @@ pub struct Settings {
     pub journal: JournalSettings,
     /// What is accepted.
     pub limits: LimitSettings,
+    /// How long and how much of each channel is kept; everything, unless it says.
+    pub retention: RetentionSettings,
+    /// By channel.
+    pub channel: BTreeMap<ChannelName, ChannelSettings>,
     /// By processor.
     pub processor: BTreeMap<ProcessorName, ProcessorSettings>,
 }
@@ -105,6 +110,14 @@ impl Default for LimitSettings {
     }
 }
 
+/// `[channel.NAME]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ChannelSettings {
+    /// How long and how much of it is kept; what it does not say is taken from `[retention]`.
+    pub retention: RetentionSettings,
+}
+
 /// `[processor.NAME]`
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -141,6 +154,12 @@ pub enum ConfigError {
 }
 
 impl Settings {
+    /// What is kept of which channel.
+    pub fn retention_rules(&self) -> RetentionRules {
+        let own = self.channel.iter().map(|(name, channel)| (name.clone(), channel.retention));
+        RetentionRules { default: self.retention, channels: own.collect() }
+    }
+
     /// Refuses values with which nothing works.
     fn check(&self) -> Result<(), String> {
         const MIB: u64 = 1 << 20;
@@ -249,6 +268,17 @@ mod tests {
             let key = text.split(['\n', ' ']).nth(1).unwrap();
             assert!(error.contains(key) && error.contains("choose at least"), "{error}");
         }
+    }
+
+    #[test]
+    fn retention_is_off_until_it_is_said_and_a_channel_may_differ() {
+        let orders = ChannelName::new("orders").unwrap();
+        assert!(load("").unwrap().settings.retention_rules().of(&orders).is_off());
+        let text = "[retention]\nage = '30d'\nbytes = '1GiB'\n[channel.orders.retention]\nage = 'off'\n";
+        let rules = load(text).unwrap().settings.retention_rules();
+        assert_eq!((rules.of(&orders).age_ms_max, rules.of(&orders).bytes_max), (None, Some(1 << 30)));
+        let error = load("[retention]\nage = 'soon'\n").unwrap_err().to_string();
+        assert!(error.contains("line 2") && error.contains("30d"), "{error}");
     }
 
     #[test]

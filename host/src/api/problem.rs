@@ -99,6 +99,7 @@ impl From<ReadError> for Refusal {
         let (code, detail) = (error.code(), error.to_string());
         match error {
             ReadError::UnknownChannel { .. } => Self::not_found(code, detail),
+            ReadError::Expired { .. } => Self::new(StatusCode::GONE, code, detail),
             ReadError::Journal { .. } => Self::internal(code, detail),
         }
     }

@@ -176,6 +176,7 @@ impl<'a> Tree<'a> {
             HandlingStatus::Pending => ("still to do", Tone::Note),
             HandlingStatus::Held => ("HELD", Tone::Bad),
             HandlingStatus::Waiting => ("waits behind a held event of its key", Tone::Note),
+            HandlingStatus::Expired => ("expired before it was handled", Tone::Note),
         };
         let after = handling
             .time
@@ -202,7 +203,7 @@ impl<'a> Tree<'a> {
                 format!("      baton processor resume {processor}"),
             ]),
             HandlingStatus::Waiting => lines.push(format!("look: baton processor show {processor}")),
-            HandlingStatus::Handled | HandlingStatus::Pending => {}
+            HandlingStatus::Handled | HandlingStatus::Pending | HandlingStatus::Expired => {}
         }
         lines
     }

@@ -40,6 +40,7 @@ fn flow(events: Vec<FlowEvent>) -> FlowReport {
         status: FlowStatus::Stuck,
         started: time(0),
         latest: time(9),
+        expired: false,
         events,
         truncated: false,
     }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::Shared;
 use super::client::{Ask, Client, query};
 use super::failure::Failure;
-use super::output::{Style, Tone, clean};
+use super::output::{Style, Tone, clean, counted};
 use crate::model::name::ChannelName;
 use crate::model::report::{ChannelReport, EventPage, Recorded};
 
@@ -53,6 +53,9 @@ pub fn run(args: TailArgs, shared: &Shared) -> Result<(), Failure> {
         args.from.unwrap_or_else(|| channel.next.saturating_sub(LAST).max(channel.first).to_string());
     loop {
         let page = page(&client, &args.channel, &from, end)?;
+        if page.expired > 0 {
+            eprintln!("{} expired; it goes on behind them", counted(page.expired, "event"));
+        }
         let events = page.events.iter().filter(|event| end.is_none_or(|end| event.offset < end));
         for event in events {
             shared.out().item(event, render_event)?;

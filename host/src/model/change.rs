@@ -147,6 +147,15 @@ pub enum Control {
         /// Which processor.
         processor: ProcessorId,
     },
+    /// The oldest events of a channel are gone: nobody can read them any more.
+    Expired {
+        /// The channel.
+        channel: ChannelId,
+        /// The first offset that is kept.
+        to: u64,
+        /// When the newest event that went was recorded, milliseconds since the Unix epoch.
+        until_ms: u64,
+    },
 }
 
 /// The body of a frame that is being made. The owner gives the events their offsets when it takes it.

@@ -10,4 +10,5 @@ pub mod key;
 pub mod name;
 pub mod record;
 pub mod report;
+pub mod retention;
 pub mod time;

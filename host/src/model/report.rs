@@ -93,6 +93,9 @@ pub struct LogPage {
 pub struct EventPage {
     /// The channel.
     pub channel: String,
+    /// How many of the events that were asked for are expired: the page goes on behind them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub expired: u64,
     /// The events, oldest first.
     pub events: Vec<Recorded>,
     /// The offset to ask for next.
@@ -106,9 +109,9 @@ pub struct ChannelReport {
     pub name: String,
     /// `topic`, until there are queues.
     pub kind: String,
-    /// The oldest offset that it has.
+    /// The oldest offset that it has; what was before is expired.
     pub first: u64,
-    /// The offset that the next event gets; with `first` = 0, how many events it has.
+    /// The offset that the next event gets.
     pub next: u64,
     /// The processors that say that they publish on it.
     pub publishers: Vec<String>,
@@ -129,6 +132,9 @@ pub struct SubscriptionReport {
     pub cursor: u64,
     /// How many events it has decided.
     pub decided: u64,
+    /// How many were gone before it decided them.
+    #[serde(default)]
+    pub expired: u64,
     /// How many events of the channel it has not decided.
     pub lag: u64,
     /// How many of those are held because they failed.
@@ -244,6 +250,9 @@ pub struct FlowReport {
     pub started: String,
     /// When the latest thing of it was recorded.
     pub latest: String,
+    /// Some of its events are expired: what is shown is the rest.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub expired: bool,
     /// Its events in journal order; `cause` makes them a tree.
     pub events: Vec<FlowEvent>,
     /// The list was cut: the flow has more events than are shown.
@@ -315,6 +324,8 @@ pub enum HandlingStatus {
     Held,
     /// It waits behind a held event of its key.
     Waiting,
+    /// It was gone before it was handled.
+    Expired,
 }
 
 /// A line that a processor wrote, or that the host wrote about it.
@@ -386,4 +397,8 @@ pub struct Problem {
     pub code: String,
     /// What was wrong here, what was expected and what to do.
     pub detail: String,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }

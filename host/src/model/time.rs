@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
 
 /// Why a text is not a duration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -13,10 +13,12 @@ pub struct DurationError {
     why: String,
 }
 
-/// Reads a duration such as `5s`, `1m 30s` or `PT5S`.
+/// Reads a duration such as `5s`, `1m 30s`, `PT5S` or `30d`; a day has 24 hours.
 pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     let refuse = |why: String| DurationError { text: text.chars().take(40).collect(), why };
-    let signed: SignedDuration = text.parse().map_err(|error: jiff::Error| refuse(error.to_string()))?;
+    let days = SpanRelativeTo::days_are_24_hours();
+    let read = text.parse::<Span>().and_then(|span| span.to_duration(days));
+    let signed: SignedDuration = read.map_err(|error| refuse(error.to_string()))?;
     Duration::try_from(signed).map_err(|_| refuse("it is negative".to_owned()))
 }
 
@@ -62,7 +64,8 @@ mod tests {
         for text in ["5s", "PT5S", "5000ms", "5 seconds"] {
             assert_eq!(parse_duration(text).unwrap(), Duration::from_secs(5), "{text}");
         }
-        for text in ["", "5", "-5s", "soon"] {
+        assert_eq!(parse_duration("2d").unwrap(), parse_duration("PT48H").unwrap());
+        for text in ["", "5", "-5s", "soon", "1 month"] {
             assert!(parse_duration(text).unwrap_err().to_string().contains("like 5s"), "{text}");
         }
     }

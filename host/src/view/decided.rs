@@ -61,6 +61,16 @@ impl Decided {
         true
     }
 
+    /// Adds everything below `to`. Says how many offsets were new.
+    pub fn advance_to(&mut self, to: u64) -> u64 {
+        let Some(ahead) = to.checked_sub(self.cursor).filter(|ahead| *ahead > 0) else { return 0 };
+        let above: Vec<u64> = self.ahead_offsets().collect();
+        let known = above.partition_point(|offset| *offset < to) as u64;
+        *self = Self::from(to);
+        above.into_iter().filter(|offset| *offset >= to).for_each(|offset| drop(self.insert(offset)));
+        ahead - known
+    }
+
     fn set(&mut self, offset: u64) {
         let n = offset - self.base;
         let word = (n / 64) as usize;
@@ -118,6 +128,19 @@ mod tests {
                 assert_eq!(decided.ahead(), ahead.len() as u64);
             }
         }
+    }
+
+    #[test]
+    fn what_is_passed_over_counts_once() {
+        let mut decided = Decided::from(10);
+        [11, 12, 40, 41, 200].into_iter().for_each(|offset| drop(decided.insert(offset)));
+        assert_eq!(decided.advance_to(5), 0);
+        assert_eq!(decided.advance_to(13), 1);
+        assert_eq!((decided.cursor(), decided.ahead()), (13, 3));
+        assert_eq!(decided.advance_to(40), 27);
+        assert_eq!((decided.cursor(), decided.ahead()), (42, 1));
+        assert_eq!(decided.advance_to(300), 257);
+        assert_eq!(decided, Decided::from(300));
     }
 
     #[test]

@@ -201,6 +201,7 @@ mod tests {
             status,
             started: String::new(),
             latest: String::new(),
+            expired: false,
             events: Vec::new(),
             truncated: false,
         };

@@ -53,6 +53,13 @@ fn step(world: &mut World, random: &mut Random) {
                 subscribe(world, processor);
             }
         }
+        3 if random.below(2) == 0 => {
+            let next = world.channels()[processor as usize].next;
+            control(
+                world,
+                Control::Expired { channel: processor, to: random.below(next + 1), until_ms: generation },
+            );
+        }
         3 => control(world, Control::Released { processor }),
         4..8 => {
             let held = held(random, subscription, offset);
@@ -91,7 +98,7 @@ fn told(world: &World) -> String {
     let subscriptions = world.subscriptions().iter().map(|s| {
         let ahead: Vec<u64> = s.decided.ahead_offsets().collect();
         let decided = (s.decided.cursor(), s.decided.ahead(), ahead);
-        format!("{:?}\n", (s.processor, s.channel, s.start, s.forgotten, decided))
+        format!("{:?}\n", (s.processor, s.channel, s.start, s.forgotten, s.expired, decided))
     });
     let found: Vec<_> =
         (0..3).map(|id| (world.channel_id(&format!("c{id}")), world.processor_id("p1"))).collect();
@@ -138,6 +145,22 @@ fn a_forgotten_subscription_stays_forgotten_and_keeps_its_number() {
 }
 
 #[test]
+fn a_store_of_the_first_version_is_brought_up_to_date() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("views.db");
+    let first = Connection::open(&path).unwrap();
+    create(&first).unwrap();
+    first.execute_batch("INSERT INTO channel VALUES (0, 'orders', 5); UPDATE position SET next = 9").unwrap();
+    drop(first);
+    let (mut store, mut world, next) = Store::open(&path).unwrap();
+    assert_eq!((next, world.channels()[0].first, world.channels()[0].next), (9, 0, 5));
+    control(&mut world, Control::Expired { channel: 0, to: 3, until_ms: 7 });
+    store.write(&rows(&mut world), 10).unwrap();
+    let channel = &Store::open(&path).unwrap().1.channels()[0].clone();
+    assert_eq!((channel.first, channel.next, channel.expired_until_ms), (3, 5, 7));
+}
+
+#[test]
 fn what_is_broken_or_foreign_is_set_aside() {
     fn sql(path: &Path, sql: &str) {
         Connection::open(path).unwrap().execute_batch(sql).unwrap();
@@ -145,7 +168,7 @@ fn what_is_broken_or_foreign_is_set_aside() {
     let harms: [fn(&Path); 5] = [
         |path| fs::write(path, "no database, and long enough to be read as one".repeat(100)).unwrap(),
         |path| sql(path, "PRAGMA application_id = 5"),
-        |path| sql(path, "PRAGMA user_version = 2"),
+        |path| sql(path, "PRAGMA user_version = 99"),
         |path| sql(path, "DROP TABLE state"),
         |path| sql(path, "DELETE FROM channel WHERE id = 0"),
     ];
