@@ -6,10 +6,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
+use crate::model::flow::{FlowRule, FlowRules};
 use crate::model::name::{ChannelName, ProcessorName};
 use crate::model::retention::{RetentionRules, RetentionSettings};
+use crate::model::time::parse_duration;
 
 /// Where the host listens when nobody says otherwise.
 pub const LISTEN_DEFAULT: &str = "127.0.0.1:7077";
@@ -45,6 +47,8 @@ pub struct Settings {
     pub channel: BTreeMap<ChannelName, ChannelSettings>,
     /// By processor.
     pub processor: BTreeMap<ProcessorName, ProcessorSettings>,
+    /// By the channel that flows begin on.
+    pub flow: BTreeMap<ChannelName, FlowSettings>,
 }
 
 /// When an event counts as durable.
@@ -126,6 +130,24 @@ pub struct ProcessorSettings {
     pub config: BTreeMap<String, String>,
 }
 
+/// `[flow.CHANNEL]`: the flows that begin on a channel.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FlowSettings {
+    /// The event types of which one means that the flow is over; without any it is over when nothing of it is left to do.
+    pub ends: Vec<String>,
+    /// How long a flow may take, such as `2d`.
+    #[serde(deserialize_with = "duration")]
+    pub deadline: Option<Duration>,
+    /// Whether `done` and `overdue` are told on `baton.flows`.
+    pub tell: bool,
+}
+
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    parse_duration(&text).map(Some).map_err(serde::de::Error::custom)
+}
+
 /// A configuration that cannot be used: which file, and what is wrong where.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -172,12 +194,25 @@ impl Settings {
             ("limits.workers", limits.workers.map_or(1, |workers| workers as u64), 1),
             ("limits.threads_max", limits.threads_max as u64, 1),
         ];
-        match least.into_iter().find(|(_, value, least)| value < least) {
-            Some((key, value, least)) => {
-                Err(format!("{key} = {value} is too small; choose at least {least}"))
-            }
+        if let Some((key, value, least)) = least.into_iter().find(|(_, value, least)| value < least) {
+            return Err(format!("{key} = {value} is too small; choose at least {least}"));
+        }
+        match self.flow.keys().find(|channel| channel.is_reserved()) {
+            Some(channel) => Err(format!(
+                "[flow.\"{channel}\"]: flows of the host's own channels are not followed; take the section out"
+            )),
             None => Ok(()),
         }
+    }
+
+    /// What is asked of flows, by the channel that they begin on.
+    pub fn flow_rules(&self) -> FlowRules {
+        let rule = |settings: &FlowSettings| FlowRule {
+            ends: settings.ends.clone(),
+            deadline_ms: settings.deadline.map(|deadline| deadline.as_millis() as u64),
+            tell: settings.tell,
+        };
+        self.flow.iter().map(|(channel, settings)| (channel.as_str().to_owned(), rule(settings))).collect()
     }
 }
 
@@ -258,6 +293,28 @@ mod tests {
         assert_eq!(config.settings.journal.durability, Durability::Os);
         let name = ProcessorName::new("inventory").unwrap();
         assert_eq!(config.settings.processor[&name].config["level"], "5");
+    }
+
+    #[test]
+    fn flows_are_asked_of_by_the_channel_that_they_begin_on() {
+        let config = load(
+            "[flow.place-order]\nends = ['order-shipped', 'payment-denied']\ndeadline = '2d'\ntell = true\n\
+             [flow.ticks]\n",
+        )
+        .unwrap();
+        let rules = config.settings.flow_rules();
+        let ends = vec!["order-shipped".to_owned(), "payment-denied".to_owned()];
+        let expected = FlowRule { ends, deadline_ms: Some(2 * 24 * 60 * 60 * 1000), tell: true };
+        assert_eq!(rules["place-order"], expected);
+        assert_eq!(rules["ticks"], FlowRule::default());
+    }
+
+    #[test]
+    fn a_wrong_deadline_and_a_channel_of_the_host_are_refused() {
+        let error = load("[flow.place-order]\ndeadline = 'soon'\n").unwrap_err().to_string();
+        assert!(error.contains("line 2") && error.contains("write it like"), "{error}");
+        let error = load("[flow.\"baton.flows\"]\ntell = true\n").unwrap_err().to_string();
+        assert!(error.contains("baton.flows") && error.contains("host's own"), "{error}");
     }
 
     #[test]

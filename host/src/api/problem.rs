@@ -86,6 +86,7 @@ impl From<PublishError> for Refusal {
             PublishError::BadEvent { .. } => Self::bad_request(code, detail),
             PublishError::Conflict { .. } => Self::new(StatusCode::CONFLICT, code, detail),
             PublishError::TooLarge { .. } => Self::too_large(code, detail),
+            PublishError::Reserved { .. } => Self::new(StatusCode::FORBIDDEN, code, detail),
             PublishError::Busy { retry_after_s } => {
                 Self::unavailable(code, detail).retry_after(retry_after_s)
             }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::model::change::Draft;
 use crate::model::event::{Event, EventError};
-use crate::model::name::ChannelName;
+use crate::model::name::{ChannelName, RESERVED};
 use crate::model::record::{Record, Stamp, encode_event};
 
 use super::Domain;
@@ -58,6 +58,14 @@ pub enum PublishError {
         /// Its bytes.
         bytes: usize,
     },
+    /// The channel is the host's own.
+    #[error(
+        "'{channel}' is a channel of the host, which alone publishes on names that begin with '{RESERVED}'; choose another name"
+    )]
+    Reserved {
+        /// Its name.
+        channel: String,
+    },
     /// Too much waits for the disk.
     #[error("too much waits for the disk; try again in {retry_after_s} s")]
     Busy {
@@ -79,6 +87,7 @@ impl PublishError {
             Self::BadEvent { .. } => "bad-event",
             Self::Conflict { .. } => "event-conflict",
             Self::TooLarge { .. } => "batch-too-large",
+            Self::Reserved { .. } => "reserved-channel",
             Self::Busy { .. } => "busy",
             Self::Closed { .. } => "domain-closed",
         }
@@ -120,6 +129,9 @@ impl Domain {
         channel: &ChannelName,
         events: &[Event],
     ) -> Result<(Vec<Admitted>, u64), PublishError> {
+        if channel.is_reserved() {
+            return Err(PublishError::Reserved { channel: channel.to_string() });
+        }
         let mut prepared = self.prepare(channel, events)?;
         loop {
             match self.try_publish(channel, &prepared)? {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::name::{ChannelName, ProcessorName};
+use super::name::{ChannelName, ProcessorName, RESERVED};
 
 /// The custom section of the component's core module that holds the descriptor, as JSON.
 pub const SECTION: &str = "baton-descriptor";
@@ -174,6 +174,18 @@ impl Descriptor {
                 format!("'{}' is not served here; this host serves '{CONTRACT}'", self.contract),
             );
         }
+        if self.name.is_reserved() {
+            return refuse(
+                "name",
+                format!("'{}' begins with '{RESERVED}', which is the host's; choose another", self.name),
+            );
+        }
+        if let Some(channel) = self.publishes.iter().find(|channel| channel.is_reserved()) {
+            return refuse(
+                "publishes",
+                format!("'{channel}': the host alone publishes on '{RESERVED}' channels; choose another"),
+            );
+        }
         if self.subscriptions.is_empty() || self.subscriptions.len() > SUBSCRIPTIONS_MAX {
             let count = self.subscriptions.len();
             return refuse(
@@ -270,6 +282,11 @@ mod tests {
                 "limits.memory_bytes_max",
             ),
             (r#""name":"X","subscriptions":[{"channel":"a"}]"#, "."),
+            (r#""name":"baton.x","subscriptions":[{"channel":"a"}]"#, "name"),
+            (
+                r#""name":"x","subscriptions":[{"channel":"baton.flows"}],"publishes":["baton.flows"]"#,
+                "publishes",
+            ),
             (r#""name":"x","subscriptions":[{"channel":"a"}],"colour":1"#, "."),
         ];
         for (rest, field) in cases {

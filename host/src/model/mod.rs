@@ -6,6 +6,7 @@ pub mod deployment;
 pub mod descriptor;
 pub mod event;
 pub mod fault;
+pub mod flow;
 pub mod key;
 pub mod name;
 pub mod record;

@@ -55,6 +55,11 @@ macro_rules! name {
                 check($what, &text)?;
                 Ok(Self(text))
             }
+
+            /// Whether it is one of the host's own names: see [`RESERVED`].
+            pub fn is_reserved(&self) -> bool {
+                self.0.starts_with(RESERVED)
+            }
         }
 
         impl TryFrom<String> for $name {
@@ -85,6 +90,9 @@ macro_rules! name {
     };
 }
 
+/// Names that begin so are the host's own.
+pub const RESERVED: &str = "baton.";
+
 name!(
     /// The name of a channel, such as `order-created`.
     ChannelName,
@@ -109,6 +117,12 @@ mod tests {
         for bad in ["", "-a", "Order", "a/b", "a b", "ä", &"x".repeat(129)] {
             assert!(ProcessorName::new(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn names_of_the_host_begin_with_its_own() {
+        let reserved = |name: &str| ChannelName::new(name).unwrap().is_reserved();
+        assert!(reserved("baton.flows") && !reserved("baton") && !reserved("batons.x"));
     }
 
     #[test]

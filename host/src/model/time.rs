@@ -7,19 +7,21 @@ use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
 
 /// Why a text is not a duration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{text}' is not a duration: {why}; write it like 5s, 500ms, 2m or PT5S")]
+#[error("'{text}' is not a duration: {why}; write it like 5s, 500ms, 2m, 2d or PT5S")]
 pub struct DurationError {
     text: String,
     why: String,
 }
 
-/// Reads a duration such as `5s`, `1m 30s`, `PT5S` or `30d`; a day has 24 hours.
+/// Reads a duration such as `5s`, `1m 30s`, `2d` or `PT5S`; a day has 24 hours, a week 7 days.
 pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     let refuse = |why: String| DurationError { text: text.chars().take(40).collect(), why };
-    let days = SpanRelativeTo::days_are_24_hours();
-    let read = text.parse::<Span>().and_then(|span| span.to_duration(days));
-    let signed: SignedDuration = read.map_err(|error| refuse(error.to_string()))?;
+    let signed = signed_duration(text).map_err(|error| refuse(error.to_string()))?;
     Duration::try_from(signed).map_err(|_| refuse("it is negative".to_owned()))
+}
+
+fn signed_duration(text: &str) -> Result<SignedDuration, jiff::Error> {
+    text.parse::<Span>()?.to_duration(SpanRelativeTo::days_are_24_hours())
 }
 
 /// Writes a time in milliseconds since the Unix epoch as RFC 3339 UTC.
@@ -64,8 +66,10 @@ mod tests {
         for text in ["5s", "PT5S", "5000ms", "5 seconds"] {
             assert_eq!(parse_duration(text).unwrap(), Duration::from_secs(5), "{text}");
         }
-        assert_eq!(parse_duration("2d").unwrap(), parse_duration("PT48H").unwrap());
-        for text in ["", "5", "-5s", "soon", "1 month"] {
+        for (text, hours) in [("2d", 48), ("P1DT1H", 25), ("1w", 168)] {
+            assert_eq!(parse_duration(text).unwrap(), Duration::from_secs(hours * 3600), "{text}");
+        }
+        for text in ["", "5", "-5s", "soon", "1mo", "1y"] {
             assert!(parse_duration(text).unwrap_err().to_string().contains("like 5s"), "{text}");
         }
     }
