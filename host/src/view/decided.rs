@@ -67,7 +67,9 @@ impl Decided {
         let above: Vec<u64> = self.ahead_offsets().collect();
         let known = above.partition_point(|offset| *offset < to) as u64;
         *self = Self::from(to);
-        above.into_iter().filter(|offset| *offset >= to).for_each(|offset| drop(self.insert(offset)));
+        for offset in above.into_iter().filter(|offset| *offset >= to) {
+            self.insert(offset);
+        }
         ahead - known
     }
 
@@ -133,7 +135,9 @@ mod tests {
     #[test]
     fn what_is_passed_over_counts_once() {
         let mut decided = Decided::from(10);
-        [11, 12, 40, 41, 200].into_iter().for_each(|offset| drop(decided.insert(offset)));
+        for offset in [11, 12, 40, 41, 200] {
+            decided.insert(offset);
+        }
         assert_eq!(decided.advance_to(5), 0);
         assert_eq!(decided.advance_to(13), 1);
         assert_eq!((decided.cursor(), decided.ahead()), (13, 3));
