@@ -16,6 +16,9 @@ use crate::model::time::parse_duration;
 /// Where the host listens when nobody says otherwise.
 pub const LISTEN_DEFAULT: &str = "127.0.0.1:7077";
 
+/// The folder for data when nobody says otherwise, in the folder of the host.
+pub const DATA_DEFAULT: &str = ".baton";
+
 /// Everything that a node needs to start.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -238,7 +241,7 @@ impl Config {
 
     /// A configuration for `dir` without a file.
     pub fn from_settings(dir: &Path, settings: Settings) -> Self {
-        let data = settings.data.clone().unwrap_or_else(|| PathBuf::from(".baton"));
+        let data = settings.data.clone().unwrap_or_else(|| PathBuf::from(DATA_DEFAULT));
         let default_listen = SocketAddr::from(([127, 0, 0, 1], 7077));
         Self {
             dir: dir.to_owned(),

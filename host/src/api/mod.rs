@@ -12,6 +12,7 @@ mod publish;
 mod server;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 
 use std::any::Any;
 use std::future::Future;
@@ -87,6 +88,9 @@ fn router(api: Api) -> Router {
         .route("/v1/processors/{name}/logs", get(processors::logs))
         .route("/v1/deployments", get(operations::deployments))
         .route("/v1/flows/{id}", get(operations::flow))
+        .route("/v1/journal", get(upkeep::journal))
+        .route("/v1/journal/trim", post(upkeep::trim))
+        .route("/v1/backup", post(upkeep::backup))
         .route("/v1/status", get(operations::status))
         .route("/healthz", get(operations::healthz))
         .route("/readyz", get(operations::readyz))

@@ -1,6 +1,7 @@
 //! The command line: `serve` starts a host, all other commands ask one over HTTP or work on files. It reads
 //! arguments, prints and gives exit codes; what is true it takes from the reports.
 
+mod backup;
 mod bench;
 mod build;
 mod channel;
@@ -22,6 +23,7 @@ mod serve;
 mod status;
 mod table;
 mod tail;
+mod trim;
 
 use std::process::ExitCode;
 
@@ -107,9 +109,11 @@ enum Command {
     /// List the receipts of all deployments.
     #[command(subcommand, visible_alias = "deployments")]
     Deployment(deployment::DeploymentCommand),
-    /// Check the files of a host that does not run.
+    /// Show or trim the journal of a running host, or check that of one that does not run.
     #[command(subcommand)]
     Journal(journal::JournalCommand),
+    /// Have a running host write everything that it needs to start again into a folder.
+    Backup(backup::BackupArgs),
     /// Measure the host on this machine beside its budgets.
     Bench(bench::BenchArgs),
 }
@@ -141,6 +145,7 @@ fn run(command: Command, shared: &Shared) -> Result<(), Failure> {
         Command::Flow(command) => flow::run(command, shared),
         Command::Deployment(command) => deployment::run(command, shared),
         Command::Journal(command) => journal::run(command, shared),
+        Command::Backup(args) => backup::run(args, shared),
         Command::Bench(args) => bench::run(args, shared),
     }
 }

@@ -13,3 +13,4 @@ pub mod record;
 pub mod report;
 pub mod retention;
 pub mod time;
+pub mod upkeep;

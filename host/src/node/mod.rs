@@ -2,10 +2,12 @@
 //! door. It decides nothing; what it answers comes from the parts.
 
 mod answers;
+mod backup;
 mod deploy;
 mod error;
 mod publish;
 mod start;
+mod upkeep;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -21,7 +23,8 @@ use crate::registry::Registry;
 pub use crate::channel::{PublishError, ReadError};
 pub use crate::dispatch::LogFilter;
 pub use answers::ReadFrom;
-pub use error::{DeployError, StartError};
+pub use backup::BackupError;
+pub use error::{DeployError, StartError, UpkeepError};
 pub use publish::{Answer, Awaited};
 
 /// A running host. A cheap handle.

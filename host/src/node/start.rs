@@ -17,6 +17,7 @@ use crate::model::deployment::Deployment;
 use crate::registry::{self, Registry, RegistryConfig, Running};
 use crate::runtime::{Engine, EngineConfig};
 
+use super::backup;
 use super::deploy::reconcile;
 use super::{Ending, Inner, Node, StartError};
 
@@ -34,6 +35,7 @@ impl Node {
 fn start(config: Config) -> Result<Node, StartError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let settings = &config.settings;
+    backup::check(&config)?;
     let journal = open_journal(&config)?;
     let parts = Parts {
         journal,
@@ -42,6 +44,7 @@ fn start(config: Config) -> Result<Node, StartError> {
         limits: domain_limits(settings),
     };
     let (domain, keeper) = Domain::open(parts)?;
+    domain.retain(settings.retention_rules());
     let engine = Engine::new(EngineConfig {
         cache_dir: Some(config.data_dir.join("cache")),
         ..EngineConfig::default()

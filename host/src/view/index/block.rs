@@ -4,6 +4,7 @@
 //! of a channel. An event takes at most 32 bytes, and a decision 12, or nothing when its frame also holds what it emits:
 //! so a full segment of 64 MiB (220,000 events of 256 B) takes about 7 MB, and as much as a file.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -78,6 +79,12 @@ impl Block {
             }
             Change::StateSet { .. } | Change::StateDelete { .. } => {}
         }
+    }
+
+    /// Which offsets of which channels it holds.
+    pub fn offsets(&self) -> Vec<(ChannelId, Range<u64>)> {
+        let used = (0..).zip(&self.channels).filter(|(_, runs)| !runs.entries.is_empty());
+        used.map(|(channel, runs)| (channel, runs.first..runs.end)).collect()
     }
 
     fn note_flow(&mut self, flow: Uuid, frame: u32) {

@@ -70,6 +70,9 @@ impl Error {
     }
 }
 
+/// A range of positions, and the offsets of each channel that lie in it.
+pub type BlockOffsets = (Range<u64>, Vec<(ChannelId, Range<u64>)>);
+
 /// The index of a domain's journal. One thread notes frames, one writes closed blocks, any number ask.
 pub struct Index {
     dir: Option<PathBuf>,
@@ -80,6 +83,8 @@ struct State {
     active: Block,
     /// Oldest first. Readers take the list as it is and go on without the lock.
     closed: Arc<Vec<Closed>>,
+    /// Blocks that end at or before this position are gone.
+    trimmed: u64,
 }
 
 /// Takes the changes of one frame; holds the index's lock.
@@ -108,7 +113,7 @@ impl Index {
         };
         let next = files.last().map_or(journal.start, |file| file.positions().end);
         let closed = files.into_iter().map(|file| Closed::File(Arc::new(file))).collect();
-        let state = State { active: Block::starting_at(next), closed: Arc::new(closed) };
+        let state = State { active: Block::starting_at(next), closed: Arc::new(closed), trimmed: 0 };
         Ok(Self { dir, state: Mutex::new(state) })
     }
 
@@ -152,6 +157,38 @@ impl Index {
         Ok(())
     }
 
+    /// Forgets the blocks that end at or before `first`, and removes their files: the journal has these frames no more. For the thread that
+    /// writes blocks.
+    pub fn trim(&self, first: u64) -> Result<(), Error> {
+        let gone = {
+            let mut state = self.state.lock();
+            state.trimmed = state.trimmed.max(first);
+            let (gone, kept) = state.closed.iter().cloned().partition(|block: &Closed| block.end() <= first);
+            state.closed = Arc::new(kept);
+            let gone: Vec<Closed> = gone;
+            gone
+        };
+        gone.iter().try_for_each(|block| match block {
+            Closed::File(file) => file.remove(),
+            Closed::Memory(..) => Ok(()),
+        })
+    }
+
+    /// Which offsets of which channels lie in which positions, oldest first. The newest block has no end.
+    pub fn blocks(&self) -> Vec<BlockOffsets> {
+        let state = self.state.lock();
+        let closed = state.closed.iter().map(|block| (block.start()..block.end(), block.offsets()));
+        closed.chain([(state.active.first..u64::MAX, state.active.offsets())]).collect()
+    }
+
+    /// What a look into a block found; nothing, if it failed because the block went meanwhile.
+    fn unless_trimmed<T: Default>(&self, block: &Closed, found: Result<T, Error>) -> Result<T, Error> {
+        match found {
+            Err(_) if block.end() <= self.state.lock().trimmed => Ok(T::default()),
+            found => found,
+        }
+    }
+
     fn next_to_write(&self, durable: u64) -> Option<(usize, Arc<Block>, u64)> {
         let state = self.state.lock();
         let mut closed = state.closed.iter().enumerate();
@@ -171,7 +208,7 @@ impl Index {
             state.closed.clone()
         };
         for block in closed.iter().rev() {
-            if let Some(position) = block.locate(channel, offset)? {
+            if let Some(position) = self.unless_trimmed(block, block.locate(channel, offset))? {
                 return Ok(Some(position));
             }
         }
@@ -189,7 +226,7 @@ impl Index {
         let mut found = Vec::new();
         let since_ms = began_ms(flow).saturating_sub(CLOCK_SLACK_MS);
         for block in closed.iter().filter(|block| block.time_max_ms() >= since_ms) {
-            found.extend(block.flow(hash)?);
+            found.extend(self.unless_trimmed(block, block.flow(hash))?);
             if found.len() >= limit {
                 found.truncate(limit);
                 return Ok(found);
@@ -220,7 +257,7 @@ impl Index {
             if found.len() >= CANDIDATES_MAX {
                 break;
             }
-            found.extend(block.id(hash)?.into_iter().rev());
+            found.extend(self.unless_trimmed(block, block.id(hash))?.into_iter().rev());
         }
         found.truncate(CANDIDATES_MAX);
         Ok(found)

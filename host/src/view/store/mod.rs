@@ -139,6 +139,21 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Writes everything that it holds into a new file, as one moment's state.
+    pub fn copy_to(&self, path: &Path) -> Result<(), Error> {
+        let to = path.to_string_lossy();
+        let copied = self.connection.execute("VACUUM INTO ?1", [&to]);
+        copied.map(drop).map_err(|source| Error::Sqlite { path: path.to_owned(), source })
+    }
+
+    /// Puts the file of a copy in the place of a store that nobody has open.
+    pub fn replace(path: &Path, copy: &Path) -> io::Result<()> {
+        set_aside(path)?;
+        fs::rename(copy, path)
+    }
+}
+
 impl Fault {
     fn at(self, path: &Path) -> Error {
         let path = path.to_owned();
