@@ -9,6 +9,7 @@ use super::catalog::Catalog;
 use super::durable::{Durable, Ended};
 use super::folder::Folder;
 use super::frame::Frame;
+use super::meters::Meters;
 use super::queue::Queue;
 use super::segment::SegmentInfo;
 use super::storage::{Storage, StorageLock};
@@ -22,6 +23,7 @@ pub struct SegmentJournal {
     catalog: Arc<Catalog>,
     queue: Arc<Queue>,
     durable: Durable,
+    meters: Arc<Meters>,
     running: Mutex<Option<Running>>,
 }
 
@@ -40,18 +42,20 @@ impl SegmentJournal {
         let catalog = Arc::new(Catalog::new(folder.clone(), segments));
         let queue = Arc::new(Queue::new(next, options.limits));
         let durable = Durable::new(next);
+        let meters = Arc::new(Meters::default());
         let writer = Writer {
             folder: folder.clone(),
             catalog: catalog.clone(),
             queue: queue.clone(),
             durable: durable.clone(),
+            meters: meters.clone(),
             sync: options.sync,
             synced: next,
             active: None,
         };
         let thread = thread::Builder::new().name("journal".to_owned());
         let writer = folder.io("start the writer", thread.spawn(move || writer.run()))?;
-        Ok(Self { catalog, queue, durable, running: Mutex::new(Some(Running { writer, lock })) })
+        Ok(Self { catalog, queue, durable, meters, running: Mutex::new(Some(Running { writer, lock })) })
     }
 }
 
@@ -82,6 +86,10 @@ impl Journal for SegmentJournal {
 
     fn segments(&self) -> Vec<SegmentInfo> {
         self.catalog.segments()
+    }
+
+    fn meters(&self) -> &Meters {
+        &self.meters
     }
 
     fn close(&self) -> Result<(), Error> {

@@ -12,6 +12,7 @@ mod error;
 mod folder;
 mod frame;
 mod log;
+mod meters;
 mod position;
 mod queue;
 mod reader;
@@ -33,6 +34,7 @@ pub use durable::Durable;
 pub use error::Error;
 pub use frame::{FRAME_BYTES_MAX, Frame};
 pub use log::SegmentJournal;
+pub use meters::Meters;
 pub use position::Position;
 pub use segment::SegmentInfo;
 pub use verify::{Damage, Report, SegmentReport, verify};
@@ -65,6 +67,9 @@ pub trait Journal: Send + std::marker::Sync + 'static {
 
     /// The parts that frames are stored in, oldest first.
     fn segments(&self) -> Vec<SegmentInfo>;
+
+    /// What it has measured.
+    fn meters(&self) -> &Meters;
 
     /// Refuses further frames, makes the queued ones durable, and ends. May be called again.
     fn close(&self) -> Result<(), Error>;

@@ -5,6 +5,7 @@ mod answers;
 mod deploy;
 mod error;
 mod publish;
+mod scrape;
 mod start;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use crate::registry::Registry;
 
 pub use crate::channel::{PublishError, ReadError};
 pub use crate::dispatch::LogFilter;
+pub use crate::telemetry::CONTENT_TYPE as METRICS_TYPE;
 pub use answers::ReadFrom;
 pub use error::{DeployError, StartError};
 pub use publish::{Answer, Awaited};
