@@ -1,7 +1,7 @@
 //! Baton: a host for event processors. One binary owns the event channels on one durable journal; processors are
 //! WebAssembly components that are dropped into a folder.
 //!
-//! The modules, lowest first: [`model`] and [`clock`] know nobody; [`journal`] makes frames durable; [`view`] folds them;
+//! The modules, lowest first: [`model`], [`clock`] and [`meter`] know nobody; [`journal`] makes frames durable; [`view`] folds them;
 //! [`channel`] owns a domain's channels; [`runtime`] runs guests; [`registry`] watches which there are; [`dispatch`] brings
 //! events to guests and outcomes to frames; [`node`] starts everything; [`api`] and [`cli`] are how people reach it;
 //! [`mod@bench`] measures it.
@@ -14,6 +14,7 @@ pub mod clock;
 pub mod config;
 pub mod dispatch;
 pub mod journal;
+pub mod meter;
 pub mod model;
 pub mod node;
 pub mod registry;

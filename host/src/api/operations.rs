@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::params::{Named, NoParams, Params};
 use super::problem::Refusal;
 use crate::model::report::{DeploymentList, FlowReport, StatusReport};
-use crate::node::Node;
+use crate::node::{METRICS_TYPE, Node};
 
 /// `GET /v1/deployments`
 pub async fn deployments(State(node): State<Node>, _: Params<NoParams>) -> Json<DeploymentList> {
@@ -47,7 +47,7 @@ pub async fn readyz(State(node): State<Node>) -> Result<Json<Value>, Refusal> {
     Ok(Json(json!({"ready": true})))
 }
 
-/// `GET /metrics`, in the Prometheus text format.
-pub async fn metrics(State(node): State<Node>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], node.metrics())
+/// `GET /metrics`, in the OpenMetrics text format.
+pub async fn metrics(State(node): State<Node>) -> Result<impl IntoResponse, Refusal> {
+    Ok(([(header::CONTENT_TYPE, METRICS_TYPE)], node.metrics().await?))
 }

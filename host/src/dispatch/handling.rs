@@ -3,9 +3,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
 
 use crate::channel::{Domain, Refused};
 use crate::journal::FRAME_BYTES_MAX;
+use crate::meter::{COUNTS, Histogram, TIMES_US};
 use crate::model::change::{Control, Draft};
 use crate::model::deployment::Deployment;
 use crate::model::fault::{Fault, FaultKind};
@@ -29,12 +31,26 @@ const FRAME_BYTES_FULL: usize = (FRAME_BYTES_MAX - EFFECTS_BYTES_MAX) - (1 << 20
 const CAUSE_BYTES: usize = 256;
 
 /// What a processor has done since the host started, whatever its version.
-#[derive(Default)]
 pub struct Stats {
     /// Events that were handled.
     pub handled: AtomicU64,
     /// Handlings that failed.
     pub failed: AtomicU64,
+    /// Time of each guest call, in microseconds.
+    pub call_us: Histogram,
+    /// Events of each guest call.
+    pub batch_events: Histogram,
+}
+
+impl Default for Stats {
+    fn default() -> Self {
+        Self {
+            handled: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            call_us: Histogram::new(TIMES_US),
+            batch_events: Histogram::new(COUNTS),
+        }
+    }
 }
 
 /// What every batch of one deployment is handled with.
@@ -101,7 +117,10 @@ impl Handling {
             *executor = Some(made.map_err(|error| CallError::Host(error.to_string()))?);
         }
         let Some(warm) = executor else { return Err(CallError::Spent) };
+        let began = Instant::now();
         let outcomes = warm.call(batch);
+        self.stats.call_us.observe(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
+        self.stats.batch_events.observe(batch.len() as u64);
         if self.version.is_fresh() {
             *executor = None;
         }

@@ -233,6 +233,11 @@ impl Processor<'_> {
         })
     }
 
+    /// How many instances there are, those in a call included.
+    pub fn instances(&self) -> u64 {
+        self.running.instances()
+    }
+
     /// The memory of its idle instances, in bytes.
     pub fn memory_bytes(&self) -> u64 {
         self.running.memory_bytes()

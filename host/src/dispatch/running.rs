@@ -288,6 +288,12 @@ impl Running {
         &self.handling.version
     }
 
+    /// How many instances there are; a lane in a call has one.
+    pub fn instances(&self) -> u64 {
+        let has_one = |lane: &&Lane| lane.hands.try_lock().is_none_or(|hands| hands.executor.is_some());
+        self.lanes.iter().filter(has_one).count() as u64
+    }
+
     /// The memory of its instances, in bytes; those in a call are left out.
     pub fn memory_bytes(&self) -> u64 {
         let bytes = |lane: &Lane| lane.hands.try_lock()?.executor.as_ref().map(Executor::memory_bytes);

@@ -11,6 +11,7 @@ use super::checkpoint::{self, CheckpointInfo};
 use super::durable::{Durable, Ended};
 use super::folder::Folder;
 use super::frame::Frame;
+use super::meters::Meters;
 use super::queue::Queue;
 use super::segment::SegmentInfo;
 use super::storage::{Storage, StorageLock};
@@ -25,6 +26,7 @@ pub struct SegmentJournal {
     catalog: Arc<Catalog>,
     queue: Arc<Queue>,
     durable: Durable,
+    meters: Arc<Meters>,
     running: Mutex<Option<Running>>,
 }
 
@@ -43,18 +45,21 @@ impl SegmentJournal {
         let catalog = Arc::new(Catalog::new(folder.clone(), segments));
         let queue = Arc::new(Queue::new(next, options.limits));
         let durable = Durable::new(next);
+        let meters = Arc::new(Meters::default());
         let writer = Writer {
             folder: folder.clone(),
             catalog: catalog.clone(),
             queue: queue.clone(),
             durable: durable.clone(),
+            meters: meters.clone(),
             sync: options.sync,
             synced: next,
             active: None,
         };
         let thread = thread::Builder::new().name("journal".to_owned());
         let writer = folder.io("start the writer", thread.spawn(move || writer.run()))?;
-        Ok(Self { folder, catalog, queue, durable, running: Mutex::new(Some(Running { writer, lock })) })
+        let running = Mutex::new(Some(Running { writer, lock }));
+        Ok(Self { folder, catalog, queue, durable, meters, running })
     }
 }
 
@@ -109,6 +114,10 @@ impl Journal for SegmentJournal {
         self.durable.wait_blocking(end)?;
         trim::copy(&self.folder, &segments, &Folder::new(storage))?;
         Ok(end)
+    }
+
+    fn meters(&self) -> &Meters {
+        &self.meters
     }
 
     fn close(&self) -> Result<(), Error> {

@@ -13,6 +13,7 @@ mod error;
 mod folder;
 mod frame;
 mod log;
+mod meters;
 mod position;
 mod queue;
 mod reader;
@@ -38,6 +39,7 @@ pub use durable::Durable;
 pub use error::Error;
 pub use frame::{FRAME_BYTES_MAX, Frame};
 pub use log::SegmentJournal;
+pub use meters::Meters;
 pub use position::Position;
 pub use segment::SegmentInfo;
 pub use verify::{CheckpointReport, Damage, Report, SegmentReport, verify};
@@ -73,6 +75,9 @@ pub trait Journal: Send + std::marker::Sync + 'static {
 
     /// The parts that frames are stored in, oldest first.
     fn segments(&self) -> Vec<SegmentInfo>;
+
+    /// What it has measured.
+    fn meters(&self) -> &Meters;
 
     /// Keeps what all frames before `position` add up to; when this returns, it is durable. The two newest are kept. One caller at a time.
     fn put_checkpoint(&self, position: Position, content: &mut dyn Read) -> Result<CheckpointInfo, Error>;

@@ -3,12 +3,14 @@
 //! reached the disk, so nothing is tried again.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::active::ActiveSegment;
 use super::catalog::Catalog;
 use super::durable::{Durable, Ended};
 use super::folder::Folder;
 use super::frame::stored_bytes;
+use super::meters::Meters;
 use super::queue::{Queue, Slot};
 use super::{Error, Position, Sync};
 
@@ -18,6 +20,7 @@ pub(super) struct Writer {
     pub catalog: Arc<Catalog>,
     pub queue: Arc<Queue>,
     pub durable: Durable,
+    pub meters: Arc<Meters>,
     pub sync: Sync,
     /// Everything before this has been synced; with [`Sync::Os`] that is less than what is called durable.
     pub synced: Position,
@@ -51,6 +54,7 @@ impl Writer {
     }
 
     fn commit(&mut self, group: &[Slot]) -> Result<(), Error> {
+        let began = Instant::now();
         for slot in group {
             if slot.starts_segment {
                 self.seal()?;
@@ -60,7 +64,10 @@ impl Writer {
                 active.put(&slot.frame, self.synced)?;
             }
         }
-        self.finish_group(group.iter().map(slot_bytes).sum())
+        let bytes = group.iter().map(slot_bytes).sum();
+        self.finish_group(bytes)?;
+        self.meters.group(group.len(), bytes, began.elapsed());
+        Ok(())
     }
 
     fn finish_group(&mut self, bytes: u64) -> Result<(), Error> {

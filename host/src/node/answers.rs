@@ -1,4 +1,4 @@
-//! Answers to questions: channels, events, processors, flows, state, status, metrics.
+//! Answers to questions: channels, events, processors, flows, state, status.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -18,7 +18,6 @@ use crate::model::report::{
     Recorded, StateEntry, StatusReport,
 };
 use crate::model::time::rfc3339;
-use crate::telemetry::{Gauge, render_metrics};
 use crate::view::flow::{FlowFrame, flow_report};
 use crate::view::recorded::recorded;
 use crate::view::reports::{channel_reports, is_read, state_entries, subscription_report};
@@ -186,19 +185,6 @@ impl Node {
             processors: self.processors(),
             problems: self.problems(),
         }
-    }
-
-    /// Everything that can be counted, in the Prometheus text format.
-    pub fn metrics(&self) -> String {
-        let (ids, extent_ms) = self.0.domain.dedupe_extent();
-        let undurable = self.0.domain.journal().undurable_bytes();
-        let gauge = |name, help, value| Gauge { name, help, value };
-        let gauges = [
-            gauge("baton_dedupe_ids", "Ids of published events that are remembered.", ids as f64),
-            gauge("baton_dedupe_window_seconds", "How far back they go.", extent_ms as f64 / 1e3),
-            gauge("baton_journal_undurable_bytes", "Bytes that wait for the disk.", undurable as f64),
-        ];
-        render_metrics(&self.status(), &self.channels(), &gauges)
     }
 }
 

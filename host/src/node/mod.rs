@@ -6,6 +6,7 @@ mod backup;
 mod deploy;
 mod error;
 mod publish;
+mod scrape;
 mod start;
 mod upkeep;
 
@@ -22,6 +23,7 @@ use crate::registry::Registry;
 
 pub use crate::channel::{PublishError, ReadError};
 pub use crate::dispatch::LogFilter;
+pub use crate::telemetry::CONTENT_TYPE as METRICS_TYPE;
 pub use answers::ReadFrom;
 pub use backup::BackupError;
 pub use error::{DeployError, StartError, UpkeepError};
