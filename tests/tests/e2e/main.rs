@@ -8,6 +8,7 @@ mod faults;
 mod files;
 mod http_api;
 mod layout;
+mod retention;
 mod swap;
 
 use baton_tests::host::Shop;

@@ -45,6 +45,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("hyper_util", &["api"]),
     ("notify", &["registry/watcher.rs"]),
     ("clap", &["cli"]),
+    ("bytesize", &["model/retention.rs"]),
     ("indicatif", &["cli", "bench/mod.rs"]),
     ("ureq", &["cli"]),
     ("prometheus_client", &["telemetry"]),
