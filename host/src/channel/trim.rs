@@ -244,8 +244,8 @@ fn remove_if_there(path: &std::path::Path) -> std::io::Result<()> {
     }
 }
 
-/// Puts the newest checkpoint that fits in the place of the views' store. Says whether there is one.
-pub(super) fn restore(journal: &dyn journal::Journal, store: &std::path::Path) -> Result<bool, TrimError> {
+/// Puts the newest checkpoint that fits in the place of the views' store, if there is one.
+pub(super) fn restore(journal: &dyn journal::Journal, store: &std::path::Path) -> Result<(), TrimError> {
     let fits = |at: &Position| (journal.first()..=journal.next()).contains(at);
     let copy = store.with_extension("restored");
     for info in journal.checkpoints()?.into_iter().filter(|info| fits(&info.position)) {
@@ -259,12 +259,11 @@ pub(super) fn restore(journal: &dyn journal::Journal, store: &std::path::Path) -
                 file.sync_all().map_err(TrimError::views)?;
                 Store::replace(store, &copy).map_err(TrimError::views)?;
                 tracing::info!(position = %info.position, "the views are taken from a checkpoint");
-                return Ok(true);
+                return Ok(());
             }
         }
     }
-    remove_if_there(&copy).map_err(TrimError::views)?;
-    Ok(false)
+    remove_if_there(&copy).map_err(TrimError::views)
 }
 
 /// Why segments stay.

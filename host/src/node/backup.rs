@@ -118,10 +118,10 @@ fn io_at<T>(what: &'static str, path: &Path, result: io::Result<T>) -> Result<T,
 
 /// Backs a running host up.
 pub(super) fn of_running(domain: &Domain, config: &Config, dir: &Path) -> Result<BackupReport, BackupError> {
+    let _alone = domain.exclusive()?;
     begin(dir)?;
     let data = dir.join(DATA_DEFAULT);
     domain.checkpoint()?;
-    let _alone = domain.exclusive()?;
     let position = copy_consistently(domain, config, &data)?;
     copy_setting(config, dir)?;
     copy_files(&config.processors_dir(), &dir.join("processors"))?;

@@ -147,11 +147,14 @@ impl Index {
     /// answered from memory. For a thread in the background; never for two.
     pub fn write_closed(&self, durable: u64) -> Result<(), Error> {
         let Some(dir) = &self.dir else { return Ok(()) };
-        while let Some((place, block, end)) = self.next_to_write(durable) {
-            let file = Closed::File(Arc::new(BlockFile::write(dir, &block, end)?));
+        while let Some((block, end)) = self.next_to_write(durable) {
+            let file = BlockFile::write(dir, &block, end)?;
             let mut state = self.state.lock();
-            if let Some(closed) = Arc::make_mut(&mut state.closed).get_mut(place) {
-                *closed = file;
+            let mut closed = Arc::make_mut(&mut state.closed).iter_mut();
+            match closed.find(|closed| closed.start() == block.first) {
+                Some(closed) => *closed = Closed::File(Arc::new(file)),
+                // It was trimmed meanwhile.
+                None => file.remove()?,
             }
         }
         Ok(())
@@ -163,9 +166,9 @@ impl Index {
         let gone = {
             let mut state = self.state.lock();
             state.trimmed = state.trimmed.max(first);
-            let (gone, kept) = state.closed.iter().cloned().partition(|block: &Closed| block.end() <= first);
+            let blocks = state.closed.iter().cloned();
+            let (gone, kept): (Vec<Closed>, Vec<Closed>) = blocks.partition(|block| block.end() <= first);
             state.closed = Arc::new(kept);
-            let gone: Vec<Closed> = gone;
             gone
         };
         gone.iter().try_for_each(|block| match block {
@@ -189,11 +192,10 @@ impl Index {
         }
     }
 
-    fn next_to_write(&self, durable: u64) -> Option<(usize, Arc<Block>, u64)> {
+    fn next_to_write(&self, durable: u64) -> Option<(Arc<Block>, u64)> {
         let state = self.state.lock();
-        let mut closed = state.closed.iter().enumerate();
-        closed.find_map(|(place, closed)| match closed {
-            Closed::Memory(block, end) if *end <= durable => Some((place, block.clone(), *end)),
+        state.closed.iter().find_map(|closed| match closed {
+            Closed::Memory(block, end) if *end <= durable => Some((block.clone(), *end)),
             _ => None,
         })
     }

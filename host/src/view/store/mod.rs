@@ -149,7 +149,12 @@ impl Store {
 
     /// Puts the file of a copy in the place of a store that nobody has open.
     pub fn replace(path: &Path, copy: &Path) -> io::Result<()> {
-        set_aside(path)?;
+        for part in ["", "-wal", "-shm"] {
+            match fs::remove_file(with_suffix(path, part)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
         fs::rename(copy, path)
     }
 }
