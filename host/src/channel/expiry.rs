@@ -53,7 +53,14 @@ impl Domain {
                 all.push(self.held_back(due)?);
             }
         }
+        self.0.upkeep.remember(all.iter().map(|due| (due.channel, due.due)).collect());
         Ok(all)
+    }
+
+    /// Who holds back what was due when that was last looked at: once a minute, or with a trim.
+    pub fn held_back(&self) -> Vec<HeldBack> {
+        let due = self.0.upkeep.remembered();
+        self.look(|world| due.into_iter().flat_map(|(channel, due)| behind(world, channel, due)).collect())
     }
 
     /// The lowest offset whose event is young enough; events are recorded in the order of time.
@@ -74,8 +81,9 @@ impl Domain {
         offsets: std::ops::Range<u64>,
         since_ms: u64,
     ) -> Result<u64, ReadError> {
-        let is_older =
-            |offset| Ok(self.event_at(channel, offset)?.is_some_and(|event| event.time_ms < since_ms));
+        let is_older = |offset| -> Result<bool, ReadError> {
+            Ok(self.event_at(channel, offset)?.is_some_and(|event| event.time_ms < since_ms))
+        };
         let (mut low, mut high) = (offsets.start, offsets.end);
         if low == high || !is_older(low)? {
             return Ok(low);
@@ -114,11 +122,12 @@ impl Domain {
 /// The subscriptions that are read and have not decided all before an offset. One that is not read holds nothing back.
 fn behind(world: &World, channel: ChannelId, due: u64) -> Vec<HeldBack> {
     let Some(channel) = world.channels().get(channel as usize) else { return Vec::new() };
+    let name = channel.name.as_str();
     let held = |id: &SubscriptionId| {
         let subscription = world.subscriptions().get(*id as usize)?;
         let processor = world.processors().get(subscription.processor as usize)?.name.to_string();
         let cursor = subscription.decided.cursor();
-        (cursor < due).then(|| HeldBack { processor, cursor, events: due - cursor })
+        (cursor < due).then(|| HeldBack { processor, channel: name.to_owned(), cursor, events: due - cursor })
     };
     channel.subscriptions.iter().filter(|id| is_read(world, **id)).filter_map(held).collect()
 }

@@ -68,6 +68,8 @@ impl TrimError {
 pub(super) struct Upkeep {
     rules: Mutex<Arc<RetentionRules>>,
     sizes: Mutex<Sizes>,
+    /// What was due last: channels, and the oldest offset that age and size leave.
+    due: Mutex<Vec<(ChannelId, u64)>>,
     /// The folder of the views; checkpoints are copies of their store.
     views: Option<PathBuf>,
 }
@@ -75,6 +77,14 @@ pub(super) struct Upkeep {
 impl Upkeep {
     pub(super) fn new(views: Option<PathBuf>) -> Self {
         Self { views, ..Self::default() }
+    }
+
+    pub(super) fn remember(&self, due: Vec<(ChannelId, u64)>) {
+        *self.due.lock() = due;
+    }
+
+    pub(super) fn remembered(&self) -> Vec<(ChannelId, u64)> {
+        self.due.lock().clone()
     }
 
     pub(super) fn rules(&self) -> Arc<RetentionRules> {

@@ -8,7 +8,7 @@ use super::failure::Failure;
 use super::output::{Style, Tone, clean, counted};
 use super::table::{number, table, text, toned};
 use crate::model::retention::size_for_people;
-use crate::model::upkeep::{ExpiryReport, JournalReport, SegmentFate, SegmentSummary, TrimReport};
+use crate::model::upkeep::{ExpiryReport, HeldBack, JournalReport, SegmentFate, SegmentSummary, TrimReport};
 
 /// How many reasons of a segment are shown.
 const REASONS_SHOWN_MAX: usize = 3;
@@ -74,13 +74,7 @@ fn render_trim(report: &TrimReport, style: Style) -> String {
     }
     for channel in &report.channels {
         for held in &channel.held_back {
-            let events = counted(held.events, "event");
-            out.push_str(&format!(
-                "{} holds {events} of {} back: it is at offset {}\n",
-                clean(&held.processor),
-                clean(&channel.channel),
-                held.cursor
-            ));
+            out.push_str(&format!("{}\n", held_back(held)));
         }
     }
     let goes = report.segments.iter().filter(|segment| segment.goes).count() as u64;
@@ -88,6 +82,13 @@ fn render_trim(report: &TrimReport, style: Style) -> String {
     let verb = if report.dry_run { "would go" } else { "went" };
     out.push_str(&format!("\n{went} {verb}, {freed} of the disk\n"));
     out + &render_fates(&report.segments, style)
+}
+
+/// Who holds events back, in a line.
+pub fn held_back(held: &HeldBack) -> String {
+    let (processor, channel) = (clean(&held.processor), clean(&held.channel));
+    let events = counted(held.events, "event");
+    format!("{processor} holds {events} of {channel} back from expiring: it is at offset {}", held.cursor)
 }
 
 fn render_channels(channels: &[ExpiryReport], style: Style) -> String {
@@ -122,11 +123,10 @@ fn render_fates(segments: &[SegmentFate], style: Style) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::upkeep::HeldBack;
 
     #[test]
     fn a_trim_says_what_goes_and_what_keeps_the_rest() {
-        let held = HeldBack { processor: "mail".into(), cursor: 40, events: 60 };
+        let held = HeldBack { processor: "mail".into(), channel: "orders".into(), cursor: 40, events: 60 };
         let channel = ExpiryReport {
             channel: "orders".into(),
             age: "30d".into(),
@@ -151,7 +151,7 @@ mod tests {
         let shown = render_trim(&report, Style::default());
         for part in [
             "orders   30d  off         40  4.0 KiB     40  2026-01-31T12:00:00.000Z\n",
-            "mail holds 60 events of orders back: it is at offset 40\n",
+            "mail holds 60 events of orders back from expiring: it is at offset 40\n",
             "1 segment would go, 1.0 MiB of the disk\n",
             "   10  20  1.0 MiB  orders: held back by mail from offset 40 on; b; c; 1 more\n",
         ] {

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::deployment::Deployment;
 use super::descriptor::Descriptor;
 use super::fault::Fault;
+use super::upkeep::HeldBack;
 
 /// What became of one published event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -372,6 +373,9 @@ pub struct StatusReport {
     pub processors: Vec<ProcessorReport>,
     /// Files that do not run.
     pub problems: Vec<FileProblem>,
+    /// Who holds events back that are due to expire.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held_back: Vec<HeldBack>,
 }
 
 /// The answer to a deploy.

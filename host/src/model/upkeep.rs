@@ -87,6 +87,8 @@ pub struct ExpiryReport {
 pub struct HeldBack {
     /// Whose it is.
     pub processor: String,
+    /// The channel.
+    pub channel: String,
     /// The oldest offset that it has not decided.
     pub cursor: u64,
     /// How many events stay because of it.

@@ -184,6 +184,7 @@ impl Node {
             channels: domain.look(|world| world.channels().len() as u64),
             processors: self.processors(),
             problems: self.problems(),
+            held_back: domain.held_back(),
         }
     }
 }
