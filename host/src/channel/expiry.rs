@@ -50,7 +50,7 @@ impl Domain {
             if due > first {
                 let due =
                     Due { channel, name, retention, first, due, to: due, until_ms: 0, held_back: Vec::new() };
-                all.push(self.held_back(due)?);
+                all.push(self.hold(due)?);
             }
         }
         self.0.upkeep.remember(all.iter().map(|due| (due.channel, due.due)).collect());
@@ -95,7 +95,7 @@ impl Domain {
         Ok(low)
     }
 
-    fn held_back(&self, due: Due) -> Result<Due, ReadError> {
+    fn hold(&self, due: Due) -> Result<Due, ReadError> {
         let held_back = self.look(|world| behind(world, due.channel, due.due));
         let to = held_back.iter().map(|held| held.cursor).fold(due.due, u64::min).max(due.first);
         let newest = match to > due.first {
