@@ -3,7 +3,7 @@
 //!
 //! The modules, lowest first: [`model`], [`clock`] and [`meter`] know nobody; [`journal`] makes frames durable; [`view`] folds them;
 //! [`channel`] owns a domain's channels; [`runtime`] runs guests; [`registry`] watches which there are; [`dispatch`] brings
-//! events to guests and outcomes to frames; [`node`] starts everything; [`api`] and [`cli`] are how people reach it;
+//! events to guests and outcomes to frames; [`flows`] tells which orders are done; [`node`] starts everything; [`api`] and [`cli`] are how people reach it;
 //! [`mod@bench`] measures it.
 
 pub mod api;
@@ -13,6 +13,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod dispatch;
+pub mod flows;
 pub mod journal;
 pub mod meter;
 pub mod model;

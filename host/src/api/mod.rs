@@ -3,6 +3,7 @@
 
 mod binding;
 mod channels;
+mod flows;
 mod header_text;
 mod operations;
 mod params;
@@ -87,7 +88,9 @@ fn router(api: Api) -> Router {
         .route("/v1/processors/{name}/state", get(processors::state))
         .route("/v1/processors/{name}/logs", get(processors::logs))
         .route("/v1/deployments", get(operations::deployments))
-        .route("/v1/flows/{id}", get(operations::flow))
+        .route("/v1/flows", get(flows::list))
+        .route("/v1/flows/{id}", get(flows::show))
+        .route("/v1/why", get(flows::why))
         .route("/v1/journal", get(upkeep::journal))
         .route("/v1/journal/trim", post(upkeep::trim))
         .route("/v1/backup", post(upkeep::backup))

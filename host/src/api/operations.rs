@@ -1,30 +1,19 @@
-//! What operators and their machines ask: status, health, metrics, receipts and flows.
+//! What operators and their machines ask: status, health, metrics and receipts.
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
-use super::params::{Named, NoParams, Params};
+use super::params::{NoParams, Params};
 use super::problem::Refusal;
-use crate::model::report::{DeploymentList, FlowReport, StatusReport};
+use crate::model::report::{DeploymentList, StatusReport};
 use crate::node::{METRICS_TYPE, Node};
 
 /// `GET /v1/deployments`
 pub async fn deployments(State(node): State<Node>, _: Params<NoParams>) -> Json<DeploymentList> {
     Json(DeploymentList { deployments: node.deployments() })
-}
-
-/// `GET /v1/flows/{id}`
-pub async fn flow(
-    State(node): State<Node>,
-    Named(id): Named<Uuid>,
-    _: Params<NoParams>,
-) -> Result<Json<FlowReport>, Refusal> {
-    let unknown = || Refusal::not_found("unknown-flow", format!("there is no flow '{id}'"));
-    Ok(Json(node.flow(id).await?.ok_or_else(unknown)?))
 }
 
 /// `GET /v1/status`

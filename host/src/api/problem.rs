@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::binding::BindingError;
 use crate::model::report::Problem;
-use crate::node::{DeployError, PublishError, ReadError, UpkeepError};
+use crate::node::{DeployError, FindError, PublishError, ReadError, UpkeepError, WhyError};
 
 /// The media type of a problem.
 pub const PROBLEM_JSON: &str = "application/problem+json";
@@ -105,6 +105,19 @@ impl From<ReadError> for Refusal {
             ReadError::UnknownChannel { .. } => Self::not_found(code, detail),
             ReadError::Expired { .. } => Self::new(StatusCode::GONE, code, detail),
             ReadError::Journal { .. } => Self::internal(code, detail),
+        }
+    }
+}
+
+impl From<WhyError> for Refusal {
+    fn from(error: WhyError) -> Self {
+        let (code, detail) = (error.code(), error.to_string());
+        match error {
+            WhyError::Event(FindError::Ambiguous(_)) => Self::new(StatusCode::CONFLICT, code, detail),
+            WhyError::Event(FindError::Read(error)) => error.into(),
+            WhyError::Event(FindError::Unknown(_)) | WhyError::UnknownProcessor(_) => {
+                Self::not_found(code, detail)
+            }
         }
     }
 }

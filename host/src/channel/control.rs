@@ -1,7 +1,7 @@
 //! The rare frames: deployments, removals, and what happens to held events. They are taken even when publishers are
 //! sent away.
 
-use crate::model::change::{Control, Draft, ProcessorId, SubscriptionId};
+use crate::model::change::{ChannelId, Control, Draft, ProcessorId, SubscriptionId};
 use crate::model::deployment::{Deployment, differences};
 use crate::model::descriptor::{Descriptor, Start};
 use crate::model::name::{ChannelName, ProcessorName};
@@ -25,6 +25,17 @@ pub struct Deployable {
     pub load_us: u64,
     /// Whether the compiled code came from the cache.
     pub cached: bool,
+}
+
+/// A subscription of a part of the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostSubscription {
+    /// The subscriber, which has a number like a processor.
+    pub processor: ProcessorId,
+    /// The subscription.
+    pub subscription: SubscriptionId,
+    /// The channel.
+    pub channel: ChannelId,
 }
 
 /// Numbers that a draft gives out before the world knows them.
@@ -84,16 +95,38 @@ impl Domain {
         Ok(processor)
     }
 
-    /// Makes sure that a channel exists; only tests want one without an event or a subscription.
-    #[cfg(test)]
-    pub fn create_channel(&self, name: &ChannelName) -> Result<(), Refused> {
+    /// Makes sure that a channel exists, for those who publish on it as the host.
+    pub fn host_channel(&self, name: &ChannelName) -> Result<ChannelId, Refused> {
         let mut owner = self.owner();
         let mut draft = Draft::default();
-        owner.channel(name, &mut draft, &mut Vec::new());
+        let channel = owner.channel(name, &mut draft, &mut Vec::new());
         if !draft.is_empty() {
             self.0.sequence(&mut owner, draft)?;
         }
-        Ok(())
+        Ok(channel)
+    }
+
+    /// Makes sure that a subscriber that is a part of the host has a subscription on a channel; a new one begins with the next event.
+    /// It counts as no processor that is deployed.
+    pub fn host_subscription(
+        &self,
+        subscriber: &ProcessorName,
+        channel: &ChannelName,
+    ) -> Result<HostSubscription, Refused> {
+        let mut owner = self.owner();
+        let mut draft = Draft::default();
+        let processor = owner.name_processor(subscriber, &mut draft);
+        let channel = owner.channel(channel, &mut draft, &mut Vec::new());
+        let known = owner.world.subscription_of(processor, channel);
+        let subscription = known.unwrap_or(owner.world.subscriptions().len() as SubscriptionId);
+        if known.is_none() {
+            let start = owner.world.channels().get(channel as usize).map_or(0, |channel| channel.next);
+            draft.control(&Control::SubscriptionCreated { subscription, processor, channel, start });
+        }
+        if !draft.is_empty() {
+            self.0.sequence(&mut owner, draft)?;
+        }
+        Ok(HostSubscription { processor, subscription, channel })
     }
 
     /// Deletes state that is expired, a bounded number of names. The fold reads no clock, so it takes a frame. Says how

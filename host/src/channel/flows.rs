@@ -1,12 +1,14 @@
 //! Answers about flows: what belongs to one, and the way back from an event to its first cause.
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::journal::{self, Frame, Position};
-use crate::model::change::{Change, Changes};
-use crate::model::record::Record;
+use crate::model::change::{Change, Changes, ChannelId, Control};
+use crate::model::record::{Record, flow_of};
 
 use super::Domain;
 use super::reader::ReadError;
@@ -16,6 +18,9 @@ use super::waiting::Signal;
 pub const FLOW_FRAMES_MAX: usize = 100_000;
 /// About the most bytes of a flow that are held for one answer.
 pub const FLOW_BYTES_MAX: usize = 64 << 20;
+
+/// About how many bytes of the journal are read at once where many frames are looked at.
+const VISITED_BYTES: usize = 64 << 10;
 
 impl Domain {
     /// The frames that hold events, decisions or replies of a flow, oldest first, at most `limit` and about
@@ -33,6 +38,33 @@ impl Domain {
             }
         }
         Ok((frames, false))
+    }
+
+    /// The positions of the frames that may hold something of any of these flows, ascending.
+    pub fn frames_of(&self, flows: &[Uuid]) -> Result<Vec<u64>, ReadError> {
+        self.0.index.flows(flows).map_err(ReadError::journal)
+    }
+
+    /// The positions of the frames that may hold an event of a channel with this source and id, newest first.
+    pub fn frames_with_id(&self, channel: ChannelId, source: &str, id: &str) -> Result<Vec<u64>, ReadError> {
+        self.0.index.event_id(channel, source, id, 0).map_err(ReadError::journal)
+    }
+
+    /// Shows the frames at these positions, ascending, as far as they lie before `end`, all of which is durable. Frames that lie close
+    /// together are read together.
+    pub fn visit(&self, positions: &[u64], end: u64, mut see: impl FnMut(&Frame)) -> Result<(), ReadError> {
+        let mut near = VecDeque::new();
+        for &position in positions.iter().take_while(|position| **position < end) {
+            while near.front().is_some_and(|frame: &Frame| frame.end().0 <= position) {
+                near.pop_front();
+            }
+            if near.front().is_none_or(|frame| frame.position.0 > position) {
+                let read = self.0.journal.read(Position(position), VISITED_BYTES);
+                near = read.map_err(ReadError::journal)?.into();
+            }
+            near.front().into_iter().for_each(&mut see);
+        }
+        Ok(())
     }
 
     fn frame_at(&self, position: u64) -> Result<Option<Frame>, ReadError> {
@@ -106,6 +138,19 @@ impl FlowWait {
 impl Drop for FlowWait {
     fn drop(&mut self) {
         self.domain.0.waiting.forget(self.flow, self.number);
+    }
+}
+
+/// The flow that a change belongs to.
+pub fn flow_in(change: &Change<'_>) -> Option<Uuid> {
+    match change {
+        Change::Event { record, .. } => flow_of(record),
+        Change::Decided { flow, .. } | Change::Reply { flow, .. } => Some(*flow),
+        Change::Control(control) => match **control {
+            Control::Held { flow, .. } => Some(flow),
+            _ => None,
+        },
+        _ => None,
     }
 }
 

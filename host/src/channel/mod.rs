@@ -40,9 +40,9 @@ use tail::Tail;
 use trim::Upkeep;
 use waiting::Waiting;
 
-pub use control::Deployable;
+pub use control::{Deployable, HostSubscription};
 pub use dedupe::Window;
-pub use flows::FlowWait;
+pub use flows::{FlowWait, flow_in};
 pub use keeper::Keeper;
 pub use open::{OpenError, Parts};
 pub use owner::{Refused, Sequenced};

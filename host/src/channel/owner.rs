@@ -13,6 +13,7 @@ use crate::model::record::flow_of;
 use crate::view::world::World;
 
 use super::dedupe::Dedupe;
+use super::flows::flow_in;
 use super::waiting::Signal;
 use super::{Domain, Inner};
 
@@ -70,6 +71,17 @@ impl Domain {
         Ok(sequenced)
     }
 
+    /// Sequences what the host itself decides and tells.
+    pub fn commit_as_host(&self, draft: Draft) -> Result<Sequenced, Refused> {
+        let mut owner = self.owner_with_room(draft.len())?;
+        owner.check_decisions(&draft)?;
+        let (sequenced, runs) = self.0.sequence(&mut owner, draft)?;
+        let woken = owner.readers_of(&runs);
+        self.give_back(owner);
+        self.wake(woken);
+        Ok(sequenced)
+    }
+
     /// Lanes that are faster than the disk wait here, without the lock, until so many bytes have room behind what waits.
     fn owner_with_room(&self, bytes: usize) -> Result<MutexGuard<'_, Owner>, Refused> {
         let journal = &self.0.journal;
@@ -118,22 +130,30 @@ impl Inner {
 
     fn fold(&self, owner: &mut Owner, frame: &Frame) {
         let mut note = self.index.frame(frame.position.0, frame.time_ms);
+        let waited = self.waiting.is_waited();
         for change in Changes::new(&frame.body).map_while(Result::ok) {
             owner.world.fold(&change);
             note.fold(&change);
-            self.notice(frame.position.0, &change);
+            self.notice(frame.position.0, &change, waited);
         }
     }
 
-    fn notice(&self, position: u64, change: &Change<'_>) {
-        match change {
-            Change::Event { channel, record, .. } => {
-                let Some(flow) = flow_of(record) else { return };
-                self.budget.count(flow);
-                self.waiting.notice(Signal::Event(*channel), position, || Some(flow));
+    /// `waited` says whether anybody waits for anything: mostly nobody does.
+    fn notice(&self, position: u64, change: &Change<'_>, waited: bool) {
+        if let Change::Event { record, .. } = change
+            && let Some(flow) = flow_of(record)
+        {
+            self.budget.count(flow);
+        }
+        if waited && let Some(flow) = flow_in(change) {
+            match change {
+                Change::Event { channel, .. } => {
+                    self.waiting.notice(Signal::Event(*channel), position, flow);
+                }
+                Change::Reply { .. } => self.waiting.notice(Signal::Reply, position, flow),
+                _ => {}
             }
-            Change::Reply { flow, .. } => self.waiting.notice(Signal::Reply, position, || Some(*flow)),
-            _ => {}
+            self.waiting.notice(Signal::Change, position, flow);
         }
     }
 }
@@ -145,6 +165,10 @@ impl Owner {
         if current != Some(generation) {
             return Err(Refused::Fenced);
         }
+        self.check_decisions(draft)
+    }
+
+    fn check_decisions(&self, draft: &Draft) -> Result<(), Refused> {
         for &(subscription, offset) in draft.decisions() {
             let known = self.world.subscriptions().get(subscription as usize);
             if known.is_none_or(|s| s.decided.contains(offset)) {

@@ -16,6 +16,8 @@ pub enum Signal {
     Event(ChannelId),
     /// A reply.
     Reply,
+    /// Anything at all.
+    Change,
 }
 
 struct Waiter {
@@ -48,12 +50,13 @@ impl Waiting {
         self.remove(flow, |waiter| waiter.number == number);
     }
 
-    /// Tells those who wait for this. Costs one load while nobody waits for anything.
-    pub fn notice(&self, signal: Signal, position: u64, flow: impl FnOnce() -> Option<Uuid>) {
-        if self.count.load(Ordering::SeqCst) == 0 {
-            return;
-        }
-        let Some(flow) = flow() else { return };
+    /// Whether anybody waits for anything. Whoever begins to wait while a frame is folded finds what it holds by searching.
+    pub fn is_waited(&self) -> bool {
+        self.count.load(Ordering::SeqCst) != 0
+    }
+
+    /// Tells those who wait for this.
+    pub fn notice(&self, signal: Signal, position: u64, flow: Uuid) {
         for waiter in self.remove(flow, |waiter| waiter.signal == signal) {
             // A waiter that timed out in this moment has dropped its end: nobody is left to tell.
             let _ = waiter.sender.send(position);
@@ -73,7 +76,6 @@ impl Waiting {
 }
 
 #[cfg(test)]
-#[allow(clippy::panic)]
 mod tests {
     use super::*;
 
@@ -83,12 +85,14 @@ mod tests {
         let flow = Uuid::from_u128(1);
         let (_, mut event) = waiting.register(flow, Signal::Event(3));
         let (number, mut reply) = waiting.register(flow, Signal::Reply);
-        waiting.notice(Signal::Event(4), 9, || Some(flow));
-        waiting.notice(Signal::Event(3), 10, || Some(flow));
-        waiting.notice(Signal::Event(3), 11, || Some(flow));
+        waiting.notice(Signal::Event(4), 9, flow);
+        waiting.notice(Signal::Event(3), 10, flow);
+        waiting.notice(Signal::Event(3), 11, flow);
         assert_eq!(event.try_recv(), Ok(10));
+        assert!(waiting.is_waited());
         waiting.forget(flow, number);
-        waiting.notice(Signal::Reply, 12, || panic!("nobody waits"));
+        assert!(!waiting.is_waited());
+        waiting.notice(Signal::Reply, 12, flow);
         assert!(reply.try_recv().is_err());
     }
 }

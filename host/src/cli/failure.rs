@@ -1,10 +1,14 @@
 //! How a command ends: exit codes and the errors that carry them.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
+use super::output::is_plain;
 use crate::config::ConfigError;
 use crate::model::report::Problem;
+
+/// How wide lines of a file are drawn.
+const DRAWN_WIDTH: usize = 100;
 
 /// What the exit code says; `baton --help` lists them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,11 +52,14 @@ impl Failure {
 
     /// A folder or `baton.toml` that cannot be used.
     pub fn config(error: &ConfigError) -> Self {
-        let exit = match error {
-            ConfigError::NoFolder { .. } => Exit::NotFound,
-            _ => Exit::Failed,
-        };
-        Self::new(exit, error.to_string())
+        match error {
+            ConfigError::NoFolder { .. } => Self::new(Exit::NotFound, error.to_string()),
+            ConfigError::Invalid(mistakes) => {
+                let drawn = mistakes.draw(io::stderr().is_terminal() && !is_plain(), DRAWN_WIDTH);
+                Self::failed(format!("the configuration cannot be used\n\n{drawn}"))
+            }
+            ConfigError::Unreadable { .. } => Self::failed(error.to_string()),
+        }
     }
 
     /// What the host refused.

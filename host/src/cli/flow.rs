@@ -7,15 +7,19 @@ use clap::Subcommand;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::Shared;
-use super::failure::Failure;
+use super::client::Ask;
+use super::failure::{Exit, Failure};
 use super::output::{Style, Tone, clean, counted, fault_lines};
+use super::progress;
 use super::tail::data;
+use super::{Shared, flow_list};
 use crate::model::report::{FlowEvent, FlowReport, FlowStatus, Handling, HandlingStatus};
-use crate::model::time::{between, whole};
+use crate::model::time::{between, parse_duration, whole};
 
 /// How wide the tree is: an event's data and replies are cut there.
 const WIDTH: usize = 100;
+/// How long somebody waits unless he says.
+const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 /// How far an effect stands in from its cause.
 const INDENT: usize = 3;
 
@@ -27,7 +31,15 @@ pub enum FlowCommand {
         /// The flow's id, the `correlationid` of its events.
         #[arg(value_parser = parse_flow)]
         id: Uuid,
+        /// Wait until it is done or stuck; exit code 5 if it is neither in time.
+        #[arg(long)]
+        wait: bool,
+        /// How long to wait, such as 5s or PT5S [default: 30s].
+        #[arg(long, value_parser = parse_duration, requires = "wait")]
+        timeout: Option<Duration>,
     },
+    /// List the flows that are not done, oldest first; with --state done those that are, newest first.
+    Ls(flow_list::LsArgs),
 }
 
 fn parse_flow(text: &str) -> Result<Uuid, &'static str> {
@@ -36,21 +48,53 @@ fn parse_flow(text: &str) -> Result<Uuid, &'static str> {
 
 /// Shows a flow.
 pub fn run(command: FlowCommand, shared: &Shared) -> Result<(), Failure> {
-    let FlowCommand::Show { id } = command;
-    shared.out().show(&shared.client().get::<FlowReport>(format!("/v1/flows/{id}"))?, render_flow)
+    match command {
+        FlowCommand::Ls(args) => flow_list::run(&args, shared),
+        FlowCommand::Show { id, wait: false, .. } => {
+            shared.out().show(&shared.client().get::<FlowReport>(format!("/v1/flows/{id}"))?, render_flow)
+        }
+        FlowCommand::Show { id, timeout, .. } => wait(id, timeout.unwrap_or(TIMEOUT_DEFAULT), shared),
+    }
+}
+
+/// Waits until a flow is done or stuck, and shows it.
+fn wait(id: Uuid, timeout: Duration, shared: &Shared) -> Result<(), Failure> {
+    let path = format!("/v1/flows/{id}?wait=done&timeout={}ms", timeout.as_millis());
+    let ask = Ask { wait: timeout, ..Ask::get(path) };
+    let client = shared.client();
+    let reply = progress::during("waiting until the flow is done".to_owned(), || client.ask(ask))?;
+    shared.out().show(&reply.read::<FlowReport>()?, render_flow)?;
+    match reply.status {
+        200 => Ok(()),
+        _ => Err(Failure::new(Exit::Timeout, "the flow is neither done nor stuck; it goes on without you")),
+    }
 }
 
 /// The flow as people read it.
 pub fn render_flow(flow: &FlowReport, style: Style) -> String {
     let (word, tone) = match flow.status {
         FlowStatus::Done => ("done", Tone::Good),
+        FlowStatus::Open if flow.reason.is_some() => ("open: it has not come to its end", Tone::Note),
         FlowStatus::Open => ("open: something is still to be handled", Tone::Note),
         FlowStatus::Stuck => ("STUCK: an event is held after a fault", Tone::Bad),
+        FlowStatus::Overdue => ("OVERDUE: it is not done", Tone::Bad),
     };
     let events = counted(flow.events.len() as u64, "event");
     let took = gap(&flow.started, &flow.latest);
     let mut text = format!("flow {}  {}\n", flow.flow, style.paint(tone, word));
-    text.push_str(&format!("started {}, {events}, the latest {took}\n\n", flow.started));
+    text.push_str(&format!("started {}, {events}, the latest {took}\n", flow.started));
+    if let Some(reason) = &flow.reason {
+        text.push_str(&format!("{}\n", clean(reason)));
+    }
+    if let Some(deadline) = &flow.deadline {
+        let late = if flow.overdue {
+            style.paint(Tone::Bad, "past its deadline")
+        } else {
+            "to be done by".to_owned()
+        };
+        text.push_str(&format!("{late} {deadline}\n"));
+    }
+    text.push('\n');
     for root in Tree::new(flow, style).roots() {
         text.push_str(&root.draw());
     }
@@ -187,11 +231,11 @@ impl<'a> Tree<'a> {
         let mut lines = vec![format!("{processor} {}{tail}", self.style.paint(tone, word))];
         let reply = handling.reply.as_ref().map(|reply| format!("replied {}", clean(&reply.to_string())));
         lines.extend(reply.map(|reply| cut(&reply, depth)));
-        lines.extend(self.fault_lines(handling));
+        lines.extend(self.fault_lines(event, handling));
         Branch { lines, below: effects.into_iter().map(|effect| self.event(effect, depth + 1)).collect() }
     }
 
-    fn fault_lines(&self, handling: &Handling) -> Vec<String> {
+    fn fault_lines(&self, event: &FlowEvent, handling: &Handling) -> Vec<String> {
         let processor = &handling.processor;
         let mut lines = Vec::new();
         if let Some(fault) = &handling.fault {
@@ -199,10 +243,13 @@ impl<'a> Tree<'a> {
         }
         match handling.status {
             HandlingStatus::Held => lines.extend([
+                format!("why:  baton why {}@{} {processor}", event.channel, event.offset),
                 "mend: deploy a fixed version, or try again as it is:".to_owned(),
                 format!("      baton processor resume {processor}"),
             ]),
-            HandlingStatus::Waiting => lines.push(format!("look: baton processor show {processor}")),
+            HandlingStatus::Waiting => {
+                lines.push(format!("why:  baton why {}@{} {processor}", event.channel, event.offset));
+            }
             HandlingStatus::Handled | HandlingStatus::Pending | HandlingStatus::Expired => {}
         }
         lines

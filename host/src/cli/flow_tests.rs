@@ -38,6 +38,9 @@ fn flow(events: Vec<FlowEvent>) -> FlowReport {
     FlowReport {
         flow: "f-1".into(),
         status: FlowStatus::Stuck,
+        overdue: false,
+        deadline: None,
+        reason: None,
         started: time(0),
         latest: time(9),
         expired: false,
@@ -71,6 +74,7 @@ place-order@3  o-1  +0 ms
       │  {\"n\":2}
       ├─ payment HELD
       │     trap: overflow
+      │     why:  baton why order-created@3 payment
       │     mend: deploy a fixed version, or try again as it is:
       │           baton processor resume payment
       └─ inventory handled  after 7 ms  by abababab

@@ -12,7 +12,7 @@ use super::output::{Style, Tone, counted, wrap};
 use super::progress;
 use super::table::{number, table, text, toned};
 use super::trim::{self, TrimArgs};
-use crate::config::Config;
+use crate::config::{Config, Sources};
 use crate::journal::storage::Files;
 use crate::journal::{CheckpointReport, Report, SegmentReport, verify};
 
@@ -40,7 +40,7 @@ pub struct VerifyArgs {
     #[arg(value_name = "DIR", default_value = ".")]
     dir: PathBuf,
     /// The folder for data, when it is not DIR/.baton.
-    #[arg(long, value_name = "DIR", env = "BATON_DATA")]
+    #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 }
 
@@ -54,7 +54,8 @@ pub fn run(command: JournalCommand, shared: &Shared) -> Result<(), Failure> {
 }
 
 fn check(args: VerifyArgs, shared: &Shared) -> Result<(), Failure> {
-    let mut config = Config::load(&args.dir).map_err(|error| Failure::config(&error))?;
+    let config = Config::load_with(&args.dir, Sources::of_process());
+    let mut config = config.map_err(|error| Failure::config(&error))?;
     config.data_dir = args.data.unwrap_or(config.data_dir);
     let folder = config.journal_dir();
     if !folder.is_dir() {

@@ -6,11 +6,13 @@ mod bench;
 mod build;
 mod channel;
 mod client;
+mod config;
 mod demo;
 mod deploy;
 mod deployment;
 mod failure;
 mod flow;
+mod flow_list;
 mod inspect;
 mod journal;
 mod logs;
@@ -24,6 +26,7 @@ mod status;
 mod table;
 mod tail;
 mod trim;
+mod why;
 
 use std::process::ExitCode;
 
@@ -103,12 +106,17 @@ enum Command {
     /// List channels, or look into one.
     #[command(subcommand, visible_alias = "channels")]
     Channel(channel::ChannelCommand),
-    /// Show what one event caused, who handled it, and what is still to do.
+    /// Show what one event caused and what is still to do, or list the flows that are not done.
     #[command(subcommand)]
     Flow(flow::FlowCommand),
+    /// Say why a processor did or did not get an event.
+    Why(why::WhyArgs),
     /// List the receipts of all deployments.
     #[command(subcommand, visible_alias = "deployments")]
     Deployment(deployment::DeploymentCommand),
+    /// Check what is set, show it, or print the schema of baton.toml.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
     /// Show or trim the journal of a running host, or check that of one that does not run.
     #[command(subcommand)]
     Journal(journal::JournalCommand),
@@ -143,7 +151,9 @@ fn run(command: Command, shared: &Shared) -> Result<(), Failure> {
         Command::Processor(command) => processor::run(command, shared),
         Command::Channel(command) => channel::run(command, shared),
         Command::Flow(command) => flow::run(command, shared),
+        Command::Why(args) => why::run(args, shared),
         Command::Deployment(command) => deployment::run(command, shared),
+        Command::Config(command) => config::run(command, shared),
         Command::Journal(command) => journal::run(command, shared),
         Command::Backup(args) => backup::run(args, shared),
         Command::Bench(args) => bench::run(args, shared),

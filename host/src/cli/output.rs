@@ -19,8 +19,7 @@ pub struct Out {
 impl Out {
     /// Text or JSON on stdout; colours only on a terminal and without `NO_COLOR`.
     pub fn new(json: bool) -> Self {
-        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self { json, style: Style { colour: io::stdout().is_terminal() && !plain } }
+        Self { json, style: Style { colour: io::stdout().is_terminal() && !is_plain() } }
     }
 
     /// Prints one report: as a JSON document, or as `render` writes it.
@@ -51,6 +50,11 @@ impl Out {
         let mut stdout = io::stdout().lock();
         writeln!(stdout, "{text}").and_then(|()| stdout.flush()).map_err(|error| Failure::output(&error))
     }
+}
+
+/// Whether somebody does not want colours: `NO_COLOR`.
+pub fn is_plain() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }
 
 fn to_json<T: Serialize>(value: &T, pretty: bool) -> Result<String, Failure> {

@@ -13,7 +13,7 @@ use super::Shared;
 use super::failure::Failure;
 use super::output::{Style, Tone};
 use super::progress;
-use crate::config::Config;
+use crate::config::{Config, Sources};
 use crate::node::Node;
 use crate::{api, telemetry};
 
@@ -32,10 +32,10 @@ pub struct ServeArgs {
     #[arg(value_name = "DIR", default_value = ".")]
     dir: PathBuf,
     /// The address to listen on; port 0 takes a free one.
-    #[arg(long, value_name = "ADDRESS", env = "BATON_LISTEN")]
+    #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
     /// The folder for the journal and caches [default: DIR/.baton].
-    #[arg(long, value_name = "DIR", env = "BATON_DATA")]
+    #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 }
 
@@ -50,9 +50,9 @@ struct Started {
 /// Runs the host.
 pub fn run(args: ServeArgs, shared: &Shared) -> Result<(), Failure> {
     telemetry::start_log("info");
-    let mut config = Config::load(&args.dir).map_err(|error| Failure::config(&error))?;
-    config.listen = args.listen.unwrap_or(config.listen);
-    config.data_dir = args.data.unwrap_or(config.data_dir);
+    let data = args.data.map(|data| absolute(data).display().to_string());
+    let sources = Sources::of_process().flag("--listen", "listen", args.listen).flag("--data", "data", data);
+    let config = Config::load_with(&args.dir, sources).map_err(|error| Failure::config(&error))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

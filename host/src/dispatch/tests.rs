@@ -307,7 +307,7 @@ fn a_reader_that_waits_for_the_first_event_of_a_channel_gets_it() {
     let host = host();
     for n in 0..500 {
         let name = format!("c{n}");
-        host.domain.create_channel(&channel(&name)).unwrap();
+        host.domain.host_channel(&channel(&name)).unwrap();
         let id = host.domain.look(|world| world.channel_id(&name)).unwrap();
         let mut reader = Reader::new(host.domain.clone(), id, 0);
         std::thread::scope(|scope| {

@@ -14,3 +14,4 @@ pub mod report;
 pub mod retention;
 pub mod time;
 pub mod upkeep;
+pub mod why;

@@ -247,6 +247,15 @@ pub struct FlowReport {
     pub flow: String,
     /// Whether anything of it is still to do.
     pub status: FlowStatus,
+    /// It is past its deadline and not done, whatever else it is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub overdue: bool,
+    /// By when it is to be done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<String>,
+    /// Why it is not done although nothing of it is left to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// When its first event was recorded.
     pub started: String,
     /// When the latest thing of it was recorded.
@@ -270,6 +279,8 @@ pub enum FlowStatus {
     Done,
     /// An event of it is held after a fault.
     Stuck,
+    /// It is open past its deadline.
+    Overdue,
 }
 
 /// One event of a flow.

@@ -112,14 +112,11 @@ pub fn size_for_people(bytes: u64) -> String {
 }
 
 /// `[retention]`, and `retention` of a channel: what is not written is taken from the default, or else is off.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RetentionSettings {
     /// Events that are older expire.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub age: Option<AgeBound>,
     /// The oldest events of a channel expire when it has more bytes than this.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes: Option<SizeBound>,
 }
 

@@ -3,22 +3,20 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use uuid::Uuid;
-
 use crate::channel::{Domain, Item};
 use crate::config::Durability;
 use crate::dispatch::Processor;
+use crate::flows::Lanes;
 use crate::journal::Position;
 use crate::model::change::{ChannelId, ProcessorId, SubscriptionId};
 use crate::model::deployment::Deployment;
 use crate::model::name::{ChannelName, ProcessorName};
 use crate::model::record::Record;
 use crate::model::report::{
-    ChannelReport, EventPage, FileProblem, FlowReport, HeldReport, LogLine, ProcessorReport, ProcessorStatus,
-    Recorded, StateEntry, StatusReport,
+    ChannelReport, EventPage, FileProblem, HeldReport, LogLine, ProcessorReport, ProcessorStatus, Recorded,
+    StateEntry, StatusReport,
 };
 use crate::model::time::rfc3339;
-use crate::view::flow::{FlowFrame, flow_report};
 use crate::view::recorded::recorded;
 use crate::view::reports::{channel_reports, is_read, state_entries, subscription_report};
 use crate::view::world::{self, World};
@@ -27,8 +25,6 @@ use super::{LogFilter, Node, ReadError};
 
 /// The most bytes of events in one page.
 const PAGE_BYTES_MAX: usize = 4 << 20;
-/// The most frames that one flow report reads.
-const FLOW_FRAMES_MAX: usize = 10_000;
 /// The most held events that one processor report shows.
 const HELD_SHOWN_MAX: usize = 100;
 
@@ -44,7 +40,7 @@ pub enum ReadFrom {
 }
 
 /// The events that wait behind held ones: key, subscription, offset.
-type Waiting = Vec<(String, SubscriptionId, u64)>;
+pub(super) type Waiting = Vec<(String, SubscriptionId, u64)>;
 
 impl Node {
     /// All channels, by name.
@@ -132,7 +128,12 @@ impl Node {
         self.0.domain.look(|world| lane_side.report(world, id))
     }
 
-    fn waiting(&self) -> Waiting {
+    pub(super) fn lanes(&self, id: ProcessorId) -> Lanes {
+        let LaneSide { running, failure, blocked, waiting, .. } = self.0.dispatcher.look(id, LaneSide::of);
+        Lanes { running, failure, blocked, waiting }
+    }
+
+    pub(super) fn waiting(&self) -> Waiting {
         let count = self.0.domain.look(|world| world.processors().len() as ProcessorId);
         let of = |id| self.0.dispatcher.look(id, |running| running.map_or_else(Vec::new, Processor::waiting));
         (0..count).flat_map(of).collect()
@@ -150,14 +151,6 @@ impl Node {
     /// All deployments, oldest first.
     pub fn deployments(&self) -> Vec<Deployment> {
         self.0.domain.look(|world| world.deployments().iter().map(|d| Deployment::clone(d)).collect())
-    }
-
-    /// A flow: what it caused, who handled what, what is still to do. Only what is durable is told.
-    pub async fn flow(&self, flow: Uuid) -> Result<Option<FlowReport>, ReadError> {
-        let waiting = self.waiting();
-        let domain = self.0.domain.clone();
-        let report = tokio::task::spawn_blocking(move || report_flow(&domain, flow, &waiting)).await;
-        report.map_err(|error| ReadError::Journal { why: error.to_string() })?
     }
 
     /// Lines of the processors' logs.
@@ -298,17 +291,4 @@ fn outward(item: &Item) -> Result<Recorded, ReadError> {
     let record =
         Record::parse(&item.record).map_err(|error| ReadError::Journal { why: error.to_string() })?;
     Ok(recorded(item.offset, item.position, item.time_ms, &record))
-}
-
-fn report_flow(domain: &Domain, flow: Uuid, waiting: &Waiting) -> Result<Option<FlowReport>, ReadError> {
-    let durable = domain.durable().current();
-    let (mut frames, cut) = domain.flow_frames(flow, FLOW_FRAMES_MAX)?;
-    frames.retain(|frame| frame.end() <= durable);
-    let frames: Vec<_> = frames
-        .iter()
-        .map(|frame| FlowFrame { position: frame.position.0, time_ms: frame.time_ms, body: &frame.body })
-        .collect();
-    let waits = |subscription, offset| waiting.iter().any(|(_, s, o)| (*s, *o) == (subscription, offset));
-    let report = domain.look(|world| flow_report(world, flow, &frames, cut, waits));
-    report.map_err(|error| ReadError::Journal { why: error.to_string() })
 }

@@ -38,6 +38,9 @@ pub enum StartError {
     /// The folder of processors cannot be watched.
     #[error(transparent)]
     Registry(#[from] crate::registry::Error),
+    /// Flows cannot be followed.
+    #[error("the flows that baton.toml names cannot be followed: {0}")]
+    Flows(#[from] crate::flows::FollowError),
     /// A thread could not be started.
     #[error("a thread could not be started: {0}")]
     Thread(#[from] std::io::Error),
@@ -53,6 +56,7 @@ impl StartError {
             Self::Domain(_) => "domain-not-opened",
             Self::Engine(error) => error.code(),
             Self::Registry(_) => "registry-not-started",
+            Self::Flows(_) => "flows-not-followed",
             Self::Thread(_) => "thread-not-started",
         }
     }

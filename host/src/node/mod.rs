@@ -5,6 +5,7 @@ mod answers;
 mod backup;
 mod deploy;
 mod error;
+mod flows;
 mod publish;
 mod scrape;
 mod start;
@@ -19,14 +20,17 @@ use crate::channel::{Domain, Keeper};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::dispatch::Dispatcher;
+use crate::flows::{Flows, Following};
 use crate::registry::Registry;
 
 pub use crate::channel::{PublishError, ReadError};
 pub use crate::dispatch::LogFilter;
+pub use crate::flows::{After, EventAsk, FindError, Wanted as FlowsWanted, WhyError};
 pub use crate::telemetry::CONTENT_TYPE as METRICS_TYPE;
 pub use answers::ReadFrom;
 pub use backup::BackupError;
 pub use error::{DeployError, StartError, UpkeepError};
+pub use flows::is_settled;
 pub use publish::{Answer, Awaited};
 
 /// A running host. A cheap handle.
@@ -40,6 +44,7 @@ struct Inner {
     domain: Domain,
     dispatcher: Dispatcher,
     registry: Registry,
+    flows: Flows,
     /// What ends with the node, taken out when it stops.
     ending: Mutex<Option<Ending>>,
 }
@@ -47,6 +52,7 @@ struct Inner {
 struct Ending {
     reconciler: JoinHandle<()>,
     keeper: Keeper,
+    following: Option<Following>,
 }
 
 impl Node {
@@ -74,6 +80,7 @@ impl Inner {
             tracing::error!("the thread that deploys processors panicked");
         }
         self.dispatcher.stop();
+        ending.following.into_iter().for_each(Following::stop);
         ending.keeper.stop();
         if let Err(error) = self.domain.journal().close() {
             tracing::error!(%error, "the journal did not close cleanly; the next start recovers");

@@ -11,6 +11,7 @@ use crate::channel::{Domain, Limits, Parts, Window};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Durability, Settings};
 use crate::dispatch::{DispatchConfig, Dispatcher, PoolLimits, Version};
+use crate::flows::{Flows, Follower, Following};
 use crate::journal::storage::Files;
 use crate::journal::{self, Journal, SegmentJournal};
 use crate::model::deployment::Deployment;
@@ -49,6 +50,8 @@ fn start(config: Config) -> Result<Node, StartError> {
         cache_dir: Some(config.data_dir.join("cache")),
         ..EngineConfig::default()
     })?;
+    let flows = Flows::new(&domain, settings.flow_rules());
+    let follower = Follower::new(&flows)?;
     let dispatcher = Dispatcher::start(&domain, dispatch_config(&config))?;
     let components_dir = config.data_dir.join("components");
     let running = resume_deployed(&domain, &dispatcher, &engine, &components_dir);
@@ -58,9 +61,10 @@ fn start(config: Config) -> Result<Node, StartError> {
     let reconciler = std::thread::Builder::new()
         .name("baton-reconciler".to_owned())
         .spawn(move || reconcile(&wanted, &deploying))?;
-    let ending = Mutex::new(Some(Ending { reconciler, keeper }));
+    let following = follower.map(Following::start).transpose()?;
+    let ending = Mutex::new(Some(Ending { reconciler, keeper, following }));
     let started_ms = clock.now_ms();
-    Ok(Node(Arc::new(Inner { config, clock, started_ms, domain, dispatcher, registry, ending })))
+    Ok(Node(Arc::new(Inner { config, clock, started_ms, domain, dispatcher, registry, flows, ending })))
 }
 
 fn open_journal(config: &Config) -> Result<Arc<dyn Journal>, StartError> {
@@ -75,9 +79,9 @@ fn open_journal(config: &Config) -> Result<Arc<dyn Journal>, StartError> {
             Durability::Os => journal::Sync::Os,
         },
         limits: journal::Limits {
-            segment_bytes_max: settings.segment_bytes_max,
+            segment_bytes_max: settings.segment_bytes_max.bytes(),
             // Control frames still find room when publishers are sent away, and so does one frame of any size.
-            undurable_bytes_max: settings.undurable_bytes_max + 2 * journal::FRAME_BYTES_MAX as u64,
+            undurable_bytes_max: settings.undurable_bytes_max.bytes() + 2 * journal::FRAME_BYTES_MAX as u64,
         },
     };
     let journal = SegmentJournal::open(Arc::new(files), options);
@@ -93,7 +97,7 @@ fn domain_limits(settings: &Settings) -> Limits {
     Limits {
         hops_max: limits.hops_max,
         flow_events_max: limits.flow_events_max,
-        undurable_bytes_max: settings.journal.undurable_bytes_max,
+        undurable_bytes_max: settings.journal.undurable_bytes_max.bytes(),
         tail_bytes_max: TAIL_BYTES_MAX,
         dedupe: Window {
             ms_max: limits.dedupe_window_s.saturating_mul(1000),

@@ -59,7 +59,18 @@ pub fn flow_report(
     let truncated = cut || events.len() < seen.events.len();
     let expired = seen.lacks_parts(world, &events);
     let (started, latest) = (rfc3339(started_ms), rfc3339(latest_ms));
-    Ok(Some(FlowReport { flow: flow.to_string(), status, started, latest, expired, events, truncated }))
+    Ok(Some(FlowReport {
+        flow: flow.to_string(),
+        status,
+        overdue: false,
+        deadline: None,
+        reason: None,
+        started,
+        latest,
+        expired,
+        events,
+        truncated,
+    }))
 }
 
 /// Whether retention has taken an event, or its channel would not show it any more.

@@ -22,10 +22,18 @@ pub fn channel_reports(world: &World, waiting: impl Fn(SubscriptionId) -> u64) -
         subscriptions: channel
             .subscriptions
             .iter()
+            .filter(|id| !is_own(world, **id))
             .filter_map(|id| subscription_report(world, *id, waiting(*id)))
             .collect(),
     };
     world.channels().iter().map(report).collect()
+}
+
+/// Whether a subscription is that of a part of the host, which nobody deployed.
+fn is_own(world: &World, id: SubscriptionId) -> bool {
+    let processor = world.subscriptions().get(id as usize).map(|subscription| subscription.processor);
+    let processor = processor.and_then(|id| world.processors().get(id as usize));
+    processor.is_some_and(|processor| processor.name.is_reserved())
 }
 
 fn publishers(world: &World, channel: &Channel) -> Vec<String> {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::shop;
 
 pub const GOOD_CARD: &str = "4242 4242 4242 4242";
-const DENIED_CARD: &str = "4000 0000 0000 0002";
+pub const DENIED_CARD: &str = "4000 0000 0000 0002";
 
 pub fn order(id: &str, sku: &str, card: &str) -> Value {
     let data = json!({

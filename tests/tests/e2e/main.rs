@@ -6,6 +6,7 @@ mod command_line;
 mod crash;
 mod faults;
 mod files;
+mod flows;
 mod http_api;
 mod layout;
 mod retention;

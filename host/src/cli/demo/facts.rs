@@ -199,6 +199,9 @@ mod tests {
         let flow = |status| FlowReport {
             flow: "f-1".into(),
             status,
+            overdue: false,
+            deadline: None,
+            reason: None,
             started: String::new(),
             latest: String::new(),
             expired: false,

@@ -129,6 +129,9 @@ mod tests {
         let flow = FlowReport {
             flow: "f-1".into(),
             status: FlowStatus::Done,
+            overdue: false,
+            deadline: None,
+            reason: None,
             started: "2026-01-31T12:00:00.000Z".into(),
             latest: "2026-01-31T12:00:00.004Z".into(),
             expired: false,

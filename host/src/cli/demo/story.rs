@@ -44,7 +44,7 @@ pub fn order(placed: &Placed, style: Style) -> String {
     let waited = for_people(Duration::from_micros(placed.answered_us));
     let (word, tone) = match flow.status {
         FlowStatus::Done => ("all handled.", Tone::Good),
-        FlowStatus::Open => ("and some are still to be handled.", Tone::Bad),
+        FlowStatus::Open | FlowStatus::Overdue => ("and some are still to be handled.", Tone::Bad),
         FlowStatus::Stuck => ("and some are held after a fault.", Tone::Bad),
     };
     let done = style.paint(tone, &format!("{count}, {word}"));

@@ -7,6 +7,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use hashbrown::HashSet;
 use uuid::Uuid;
 
 use crate::model::change::{Change, ChannelId, Control};
@@ -150,6 +151,12 @@ impl Log {
         let mut positions: Vec<u64> = found.map(|[_, _, frame]| first + u64::from(*frame)).collect();
         positions.dedup();
         positions
+    }
+
+    /// The positions of the frames noted under any of these hashes, ascending, in one walk; some may come twice.
+    pub fn find_any(&self, first: u64, hashes: &HashSet<u64>) -> Vec<u64> {
+        let noted = |[high, low, _]: &&Pair| hashes.contains(&(u64::from(*high) << 32 | u64::from(*low)));
+        self.entries().filter(noted).map(|[_, _, frame]| first + u64::from(*frame)).collect()
     }
 
     /// All entries in the order of their hashes, each once.

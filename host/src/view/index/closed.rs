@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use hashbrown::HashSet;
+
 use crate::model::change::ChannelId;
 
 use super::Error;
@@ -64,6 +66,17 @@ impl Closed {
         match self {
             Self::Memory(block, _) => Ok(block.flows.find(block.first, hash)),
             Self::File(file) => file.flow(hash),
+        }
+    }
+
+    /// The positions of the frames that hold something of a flow with any of these hashes; some may come twice.
+    pub fn flows(&self, hashes: &HashSet<u64>) -> Result<Vec<u64>, Error> {
+        match self {
+            Self::Memory(block, _) => Ok(block.flows.find_any(block.first, hashes)),
+            Self::File(file) => {
+                let each = hashes.iter().map(|hash| file.flow(*hash));
+                Ok(each.collect::<Result<Vec<_>, _>>()?.concat())
+            }
         }
     }
 

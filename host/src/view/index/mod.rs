@@ -20,6 +20,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use hashbrown::HashSet;
 use parking_lot::{Mutex, MutexGuard};
 use uuid::Uuid;
 
@@ -236,6 +237,24 @@ impl Index {
         }
         found.extend(active.find(first, hash));
         found.truncate(limit);
+        Ok(found)
+    }
+
+    /// The positions of all frames that may hold something of any of these flows, ascending, each once.
+    pub fn flows(&self, flows: &[Uuid]) -> Result<Vec<u64>, Error> {
+        let hashes: HashSet<u64> = flows.iter().map(|flow| hash::of_flow(*flow)).collect();
+        let (closed, first, active) = {
+            let state = self.state.lock();
+            (state.closed.clone(), state.active.first, state.active.flows.clone())
+        };
+        let since_ms = flows.iter().map(|flow| began_ms(*flow)).min().unwrap_or(u64::MAX);
+        let since_ms = since_ms.saturating_sub(CLOCK_SLACK_MS);
+        let mut found = active.find_any(first, &hashes);
+        for block in closed.iter().filter(|block| block.time_max_ms() >= since_ms) {
+            found.extend(block.flows(&hashes)?);
+        }
+        found.sort_unstable();
+        found.dedup();
         Ok(found)
     }
 

@@ -1,0 +1,123 @@
+//! Flows: one, with waiting for its end; those that are not done; why a processor did or did not get an event.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Deserializer};
+use uuid::Uuid;
+
+use super::Stopping;
+use super::params::{Named, Params, at_most, duration};
+use super::problem::Refusal;
+use crate::model::flow::FlowPage;
+use crate::model::name::{ChannelName, ProcessorName};
+use crate::model::report::FlowStatus;
+use crate::model::why::WhyReport;
+use crate::node::{After, EventAsk, FlowsWanted, Node, is_settled};
+
+/// How many flows a page has unless the reader says.
+const PAGE_FLOWS_DEFAULT: usize = 50;
+/// How many flows a page may have.
+const PAGE_FLOWS_MAX: usize = 1000;
+/// How long somebody waits for a flow unless he says.
+const WAIT_DEFAULT: Duration = Duration::from_secs(30);
+/// How long somebody may wait for a flow.
+const WAIT_MAX: Duration = Duration::from_secs(300);
+
+/// The query of a list of flows.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListParams {
+    state: Option<FlowStatus>,
+    #[serde(default, rename = "older-than", deserialize_with = "duration")]
+    older_than: Option<Duration>,
+    channel: Option<ChannelName>,
+    limit: Option<usize>,
+    #[serde(default, deserialize_with = "after")]
+    after: Option<After>,
+}
+
+fn after<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<After>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let unknown =
+        || serde::de::Error::custom(format!("after is '{text}'; give what the page before had as next"));
+    After::parse(&text).map(Some).ok_or_else(unknown)
+}
+
+/// `GET /v1/flows`
+pub async fn list(
+    State(node): State<Node>,
+    Params(params): Params<ListParams>,
+) -> Result<Json<FlowPage>, Refusal> {
+    let limit = at_most("limit", params.limit.unwrap_or(PAGE_FLOWS_DEFAULT), PAGE_FLOWS_MAX)?;
+    let wanted = FlowsWanted {
+        status: params.state,
+        older_than_ms: params.older_than.unwrap_or_default().as_millis() as u64,
+        channel: params.channel.map(String::from),
+        limit: limit.max(1),
+        after: params.after,
+    };
+    Ok(Json(node.flows(wanted).await?))
+}
+
+/// The query of a why.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WhyParams {
+    event: String,
+    processor: ProcessorName,
+}
+
+/// `GET /v1/why`
+pub async fn why(
+    State(node): State<Node>,
+    Params(params): Params<WhyParams>,
+) -> Result<Json<WhyReport>, Refusal> {
+    let report = node.why(EventAsk::parse(&params.event), params.processor).await?;
+    node.until_durable().await?;
+    Ok(Json(report))
+}
+
+/// The query of one flow.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FlowParams {
+    wait: Option<Until>,
+    #[serde(default, deserialize_with = "duration")]
+    timeout: Option<Duration>,
+}
+
+/// What somebody waits for.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Until {
+    /// The flow is done, or stuck.
+    Done,
+}
+
+/// `GET /v1/flows/{id}`; with `wait=done` 200 once it is done or stuck, 202 if it is not in time.
+pub async fn show(
+    State(node): State<Node>,
+    State(mut stopping): State<Stopping>,
+    Named(id): Named<Uuid>,
+    Params(params): Params<FlowParams>,
+) -> Result<Response, Refusal> {
+    let unknown = || Refusal::not_found("unknown-flow", format!("there is no flow '{id}'"));
+    if params.wait.is_none() {
+        if params.timeout.is_some() {
+            return Err(Refusal::bad_request("bad-query", "timeout is for wait; give wait=done too"));
+        }
+        return Ok(Json(node.flow(id).await?.ok_or_else(unknown)?).into_response());
+    }
+    let timeout = at_most("timeout", params.timeout.unwrap_or(WAIT_DEFAULT), WAIT_MAX)?;
+    let report = tokio::select! {
+        report = node.settled_flow(id, timeout) => report?,
+        () = stopping.ended() => node.flow(id).await?,
+    };
+    let report = report.ok_or_else(unknown)?;
+    let status = if is_settled(&report) { StatusCode::OK } else { StatusCode::ACCEPTED };
+    Ok((status, Json(report)).into_response())
+}

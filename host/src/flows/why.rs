@@ -1,0 +1,326 @@
+//! Why a processor did or did not get an event: one verdict from positions, held events, the lanes' own knowledge and the frames of the
+//! event's flow. It decides nothing; it says what is so.
+
+use crate::channel::{Domain, ReadError};
+use crate::model::change::{Change, Changes, ProcessorId, SubscriptionId};
+use crate::model::deployment::Deployment;
+use crate::model::record::Record;
+use crate::model::time::rfc3339;
+use crate::model::why::{EventPlace, Verdict, WhyReport};
+use crate::view::reports::is_read;
+use crate::view::world::{Held, Processor, World};
+
+use super::Flows;
+use super::find::{EventAsk, FindError, Found, find};
+
+/// The most emitted events that are named.
+const EMITTED_SHOWN_MAX: usize = 100;
+
+/// What the lanes of a processor know.
+#[derive(Clone, Debug, Default)]
+pub struct Lanes {
+    /// Whether there are any.
+    pub running: bool,
+    /// Why they read nothing more.
+    pub failure: Option<String>,
+    /// Whether too much waits behind held keys.
+    pub blocked: bool,
+    /// The events that wait behind held keys: key, subscription, offset.
+    pub waiting: Vec<(String, SubscriptionId, u64)>,
+}
+
+/// Why there is no verdict.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WhyError {
+    /// There is no one such event.
+    #[error(transparent)]
+    Event(#[from] FindError),
+    /// There is no such processor.
+    #[error("there is no processor '{0}'; `baton processor ls` shows those that there are")]
+    UnknownProcessor(String),
+}
+
+impl WhyError {
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Event(FindError::Unknown(_)) => "unknown-event",
+            Self::Event(FindError::Ambiguous(_)) => "ambiguous-event",
+            Self::Event(FindError::Read(error)) => error.code(),
+            Self::UnknownProcessor(_) => "unknown-processor",
+        }
+    }
+}
+
+impl Flows {
+    /// Says why a processor did or did not get an event; `lanes` is asked for what its lanes know.
+    pub fn why(
+        &self,
+        ask: &EventAsk,
+        processor: &str,
+        lanes: impl FnOnce(ProcessorId) -> Lanes,
+    ) -> Result<WhyReport, WhyError> {
+        let domain = &self.0.domain;
+        let known = domain
+            .look(|world| world.processor_id(processor))
+            .filter(|_| !processor.starts_with(super::FOLLOWER));
+        let id = known.ok_or_else(|| WhyError::UnknownProcessor(processor.to_owned()))?;
+        let found = find(domain, ask)?;
+        let lanes = lanes(id);
+        let mut report = domain.look(|world| judge(world, id, &found, &lanes));
+        if report.verdict == Verdict::Handled {
+            add_handling(domain, id, &found, &mut report)?;
+        }
+        Ok(report)
+    }
+}
+
+fn judge(world: &World, id: ProcessorId, found: &Found, lanes: &Lanes) -> WhyReport {
+    let case = Case { world, id, found, lanes };
+    let Some(processor) = world.processors().get(id as usize) else { return case.not_subscribed(&[]) };
+    match world.subscription_of(id, found.channel) {
+        Some(subscription) => case.subscribed(processor, subscription),
+        None => {
+            let asks = processor.deployment.as_ref().map(|d| d.descriptor.subscriptions.as_slice());
+            let reads: Vec<&str> = asks.unwrap_or_default().iter().map(|ask| ask.channel.as_str()).collect();
+            case.not_subscribed(&reads)
+        }
+    }
+}
+
+/// One event and one processor.
+struct Case<'a> {
+    world: &'a World,
+    id: ProcessorId,
+    found: &'a Found,
+    lanes: &'a Lanes,
+}
+
+impl Case<'_> {
+    fn name(&self) -> &str {
+        self.world.processors().get(self.id as usize).map_or("", |processor| processor.name.as_str())
+    }
+
+    fn report(&self, verdict: Verdict, text: String) -> WhyReport {
+        let next = match verdict {
+            Verdict::Handled | Verdict::NotReached => format!("baton flow show {}", self.found.event.flow),
+            Verdict::Held | Verdict::Waiting => format!("baton processor resume {}", self.name()),
+            Verdict::Failed => format!("baton logs {}", self.name()),
+            _ => format!("baton processor show {}", self.name()),
+        };
+        WhyReport {
+            event: self.found.event.clone(),
+            processor: self.name().to_owned(),
+            verdict,
+            text,
+            fault: None,
+            time: None,
+            attempts: None,
+            key: None,
+            behind: None,
+            before: None,
+            digest: None,
+            generation: None,
+            emitted: Vec::new(),
+            replied: false,
+            next,
+        }
+    }
+
+    fn not_subscribed(&self, reads: &[&str]) -> WhyReport {
+        let reads = if reads.is_empty() { "nothing".to_owned() } else { reads.join(", ") };
+        let (name, channel) = (self.name(), &self.found.event.channel);
+        self.report(
+            Verdict::NotSubscribed,
+            format!("{name} does not subscribe to {channel}; it reads {reads}"),
+        )
+    }
+
+    fn subscribed(&self, processor: &Processor, id: SubscriptionId) -> WhyReport {
+        let name = self.name();
+        let offset = self.found.event.offset;
+        let Some(subscription) = self.world.subscriptions().get(id as usize) else {
+            return self.not_subscribed(&[]);
+        };
+        if offset < subscription.start {
+            let start = subscription.start;
+            let text = format!("{name} began to read the channel at offset {start}, behind the event");
+            return self.report(Verdict::BeforeStart, text);
+        }
+        if subscription.decided.contains(offset) {
+            return self.report(Verdict::Handled, format!("{name} is done with the event"));
+        }
+        if !processor.deployed {
+            let text = format!("{name} is not deployed; its position is kept, and the event waits for it");
+            return self.report(Verdict::Undeployed, text);
+        }
+        if !is_read(self.world, id) {
+            let text =
+                format!("the version of {name} that runs reads the channel no more; its position is kept");
+            return self.report(Verdict::NotSubscribed, text);
+        }
+        if let Some(held) = processor.held.get(&(id, offset)) {
+            return self.held(held);
+        }
+        let cursor = subscription.decided.cursor();
+        let ahead = subscription.decided.ahead_offsets().take_while(|ahead| *ahead < offset).count() as u64;
+        self.to_come(processor, id, offset.saturating_sub(cursor).saturating_sub(ahead))
+    }
+
+    fn held(&self, held: &Held) -> WhyReport {
+        let (name, kind, attempts) = (self.name(), held.fault.kind.as_str(), held.attempts);
+        let times = if attempts == 1 { "once".to_owned() } else { format!("{attempts} times") };
+        let text = format!("{name} tried it {times} and failed ({kind}); it holds the key '{}'", held.key);
+        WhyReport {
+            fault: Some(held.fault.clone()),
+            time: Some(rfc3339(held.fault.time_ms)),
+            attempts: Some(attempts),
+            key: Some(held.key.clone()),
+            ..self.report(Verdict::Held, text)
+        }
+    }
+
+    /// Of an event that nothing is wrong with: `before` undecided ones stand before it.
+    fn to_come(&self, processor: &Processor, id: SubscriptionId, before: u64) -> WhyReport {
+        let (name, offset) = (self.name(), self.found.event.offset);
+        if let Some(why) = &self.lanes.failure {
+            return self.report(Verdict::Failed, format!("{name} reads nothing more: {why}"));
+        }
+        if !self.lanes.running {
+            let text = format!("{name} is deployed and was not started; `baton status` says why");
+            return self.report(Verdict::Failed, text);
+        }
+        let waiting = self.lanes.waiting.iter().find(|(_, s, o)| (*s, *o) == (id, offset));
+        if let Some((key, ..)) = waiting {
+            return self.behind(processor, key);
+        }
+        let before = Some(before);
+        if self.lanes.blocked {
+            let held = processor.held.len();
+            let text =
+                format!("{name} reads nothing more: too much is held or waits behind {held} held keys");
+            return WhyReport { before, ..self.report(Verdict::Blocked, text) };
+        }
+        let text = match before {
+            Some(0) | None => {
+                format!("it is the next that {name} handles of this channel, or is being handled")
+            }
+            Some(before) => format!("{name} has {before} undecided before it in this channel"),
+        };
+        WhyReport { before, ..self.report(Verdict::NotReached, text) }
+    }
+
+    fn behind(&self, processor: &Processor, key: &str) -> WhyReport {
+        let first =
+            processor.held.iter().filter(|(_, held)| held.key == key).min_by_key(|(_, held)| held.position);
+        let place = first.and_then(|((id, offset), _)| {
+            let channel = self.world.subscriptions().get(*id as usize)?.channel;
+            let channel = self.world.channels().get(channel as usize)?.name.to_string();
+            Some(EventPlace { channel, offset: *offset, id: String::new() })
+        });
+        let whom = place
+            .as_ref()
+            .map_or("an event".to_owned(), |place| format!("{}@{}", place.channel, place.offset));
+        let text =
+            format!("it waits behind {whom}, which failed and holds the key '{key}' of {}", self.name());
+        WhyReport {
+            fault: first.map(|(_, held)| held.fault.clone()),
+            time: first.map(|(_, held)| rfc3339(held.fault.time_ms)),
+            attempts: first.map(|(_, held)| held.attempts),
+            key: Some(key.to_owned()),
+            behind: place,
+            ..self.report(Verdict::Waiting, text)
+        }
+    }
+}
+
+/// Finds the frame that decided the event, and what else stands in it.
+fn add_handling(
+    domain: &Domain,
+    id: ProcessorId,
+    found: &Found,
+    report: &mut WhyReport,
+) -> Result<(), FindError> {
+    let Some(subscription) = domain.look(|world| world.subscription_of(id, found.channel)) else {
+        return Ok(());
+    };
+    let frames = domain.frames_of(&[found.flow])?;
+    let end = domain.durable().current().0;
+    let mut handling = None;
+    domain.visit(&frames, end, |frame| {
+        let mut one = Handling { time_ms: frame.time_ms, ..Handling::default() };
+        Changes::new(&frame.body)
+            .map_while(Result::ok)
+            .for_each(|change| one.note(&change, id, subscription, found));
+        if one.decided {
+            handling = Some(one);
+        }
+    })?;
+    match handling {
+        Some(handling) => tell(domain, id, handling, report),
+        None => {
+            report.text =
+                format!("{} is done with the event, without a handling of its own", report.processor)
+        }
+    }
+    Ok(())
+}
+
+/// What a frame holds of the handling of one event.
+#[derive(Default)]
+struct Handling {
+    time_ms: u64,
+    decided: bool,
+    replied: bool,
+    emitted: Vec<(u32, u64, String)>,
+}
+
+impl Handling {
+    fn note(&mut self, change: &Change<'_>, id: ProcessorId, by: SubscriptionId, found: &Found) {
+        match change {
+            Change::Decided { subscription, offset, .. } => {
+                self.decided |= (*subscription, *offset) == (by, found.event.offset);
+            }
+            Change::Reply { processor, cause, .. } => {
+                self.replied |= (*processor, *cause) == (id, found.event.position);
+            }
+            Change::Event { channel, offset, record } => {
+                let Ok(record) = Record::parse(record) else { return };
+                if record.stamp.cause == Some(found.event.position) && self.emitted.len() < EMITTED_SHOWN_MAX
+                {
+                    self.emitted.push((*channel, *offset, record.parts.id.to_owned()));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn tell(domain: &Domain, id: ProcessorId, handling: Handling, report: &mut WhyReport) {
+    let time = rfc3339(handling.time_ms);
+    domain.look(|world| {
+        let ran = |d: &&std::sync::Arc<Deployment>| d.processor == id && d.time_ms <= handling.time_ms;
+        let ran = world.deployments().iter().rev().find(ran);
+        (report.digest, report.generation) = (ran.map(|d| d.digest.clone()), ran.map(|d| d.generation));
+        let place = |(channel, offset, id): (u32, u64, String)| {
+            let channel = world.channels().get(channel as usize)?.name.to_string();
+            Some(EventPlace { channel, offset, id })
+        };
+        report.emitted = handling.emitted.into_iter().filter_map(place).collect();
+    });
+    report.replied = handling.replied;
+    let emitted = match report.emitted.len() {
+        0 => "nothing".to_owned(),
+        1 => "1 event".to_owned(),
+        count => format!("{count} events"),
+    };
+    let replied = if report.replied { " and replied" } else { "" };
+    report.text = format!("{} handled it at {time}: it emitted {emitted}{replied}", report.processor);
+    report.time = Some(time);
+}
+
+impl From<ReadError> for WhyError {
+    fn from(error: ReadError) -> Self {
+        Self::Event(FindError::Read(error))
+    }
+}
