@@ -26,7 +26,10 @@ use effective::{Effective, values};
 
 pub use mistake::{Mistake, Mistakes, Place};
 pub use schema::schema;
-pub use settings::{ChannelSettings, DATA_DEFAULT, Durability, FlowSettings, JournalSettings, LimitSettings, ProcessorSettings, RetentionSettings, Settings};
+pub use settings::{
+    ChannelSettings, DATA_DEFAULT, Durability, FlowSettings, JournalSettings, LimitSettings,
+    ProcessorSettings, RetentionSettings, Settings,
+};
 pub use unit::{Period, Size, SizeError};
 
 /// The name of the file.
