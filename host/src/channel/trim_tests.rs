@@ -88,8 +88,9 @@ fn publish(place: &Place, domain: &Domain, channel: &str, events: std::ops::Rang
             ..Event::default()
         };
         domain.publish(&name(channel), &[event]).unwrap();
+        // The tail lets go only of what is durable.
+        domain.durable().wait_blocking(domain.journal().next()).unwrap();
     }
-    domain.durable().wait_blocking(domain.journal().next()).unwrap();
 }
 
 fn deploy(domain: &Domain, processor: &str, channel: &str) -> (ProcessorId, u64) {

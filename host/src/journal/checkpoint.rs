@@ -128,9 +128,8 @@ pub(super) fn write(
     position: Position,
     content: &mut dyn Read,
 ) -> Result<CheckpointInfo, Error> {
-    let copies: Vec<u32> =
-        files(folder)?.into_iter().filter(|file| file.0 == position).map(|file| file.1).collect();
-    let copy = (0..).find(|copy| !copies.contains(copy)).unwrap_or_default();
+    let of_position = files(folder)?.into_iter().filter(|file| file.0 == position);
+    let copy = of_position.map(|file| file.1 + 1).max().unwrap_or(0);
     let name = name(position, copy);
     let what = format!("write {name}");
     let file = folder.create_file(&name)?;
