@@ -20,5 +20,6 @@ pub mod model;
 pub mod node;
 pub mod registry;
 pub mod runtime;
+pub mod spans;
 pub mod telemetry;
 pub mod view;

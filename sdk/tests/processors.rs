@@ -159,6 +159,52 @@ fn looking_at_what_a_fault_published_shows_the_fault() {
     out.published("counted");
 }
 
+#[processor(
+    name = "picky",
+    subscribe("all"),
+    subscribe(
+        "some",
+        start = "2026-01-31T12:00:00.5+01:00",
+        filter = any(
+            all(exact(type = "a", tenant = "t"), prefix(subject = "order-")),
+            not(suffix(source = "/shop")),
+        ),
+    ),
+    subscribe("new", start = latest)
+)]
+fn pick(event: Event, cx: &mut Context) -> Handled {
+    cx.nothing_to_tell(event.channel())
+}
+
+#[test]
+fn a_filter_is_written_into_the_descriptor_and_keeps_events_from_the_handler() {
+    let descriptor = serde_json_of(pick_processor().descriptor.json);
+    let start = json!({ "time": "2026-01-31T12:00:00.5+01:00" });
+    let all = json!({ "all": [{ "exact": { "type": "a", "tenant": "t" } }, { "prefix": { "subject": "order-" } }] });
+    let filter = json!({ "any": [all, { "not": { "suffix": { "source": "/shop" } } }] });
+    let expected = json!({ "channel": "some", "start": start, "filter": filter });
+    assert_eq!(descriptor["subscriptions"][1], expected);
+    assert_eq!(descriptor["subscriptions"][2]["start"], "latest");
+
+    let mut kit = TestKit::new(pick_processor());
+    let some = |type_: &str| {
+        event("some").source("/my/shop").type_(type_).subject("order-1").extension("tenant", "t")
+    };
+    let outs =
+        kit.deliver_batch([some("a"), some("b").subject("x"), event("some").source("/y").subject("z")]);
+    assert_eq!(outs.iter().map(|out| out.filtered()).collect::<Vec<_>>(), [false, true, false]);
+    assert_eq!(outs[2].told_nothing(), Some("some"));
+    assert!(kit.deliver(some("a").subject("invoice-1")).filtered());
+    assert!(!kit.deliver(event("all")).filtered());
+}
+
+#[test]
+#[should_panic(expected = "the subscription's filter does not pass it")]
+fn looking_at_what_a_filtered_event_published_says_that_it_was_filtered() {
+    let out = TestKit::new(pick_processor()).deliver(event("some").source("/shop"));
+    out.emitted();
+}
+
 /// A processor of several channels, with raw data.
 struct Relay;
 

@@ -11,7 +11,7 @@ pub const BOOKSHOP: [&str; 7] =
     ["order-placement", "notification", "payment", "inventory", "warehouse", "order-fulfillment", "shipping"];
 /// The one that comes later.
 pub const NEWCOMER: &str = "email-analysis";
-const OWN: [&str; 3] = ["guest-relay", "guest-tally", "guest-fickle"];
+const OWN: [&str; 4] = ["guest-relay", "guest-tally", "guest-fickle", "guest-picky"];
 
 /// The bytes of a component, by the name of its crate.
 pub fn component(package: &str) -> Vec<u8> {
@@ -19,6 +19,11 @@ pub fn component(package: &str) -> Vec<u8> {
     let folder = BUILT.get_or_init(build);
     let file = folder.join(format!("{}.wasm", package.replace('-', "_")));
     std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
+
+/// The folder that guests are built into, for those who build more of them.
+pub fn target_folder() -> PathBuf {
+    target_dir().join("guests")
 }
 
 /// The same component with other bytes: a custom section at its end, which changes nothing but the digest.
@@ -31,7 +36,7 @@ pub fn variant(package: &str, number: u32) -> Vec<u8> {
 
 fn build() -> PathBuf {
     add_target();
-    let target_dir = target_dir().join("guests");
+    let target_dir = target_folder();
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--release", "--quiet", "--target", TARGET, "--target-dir"]).arg(&target_dir);
     for package in BOOKSHOP.iter().chain(&OWN).chain([&NEWCOMER]) {

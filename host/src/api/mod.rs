@@ -5,12 +5,14 @@ mod binding;
 mod channels;
 mod flows;
 mod header_text;
+mod operate;
 mod operations;
 mod params;
 mod problem;
 mod processors;
 mod publish;
 mod server;
+mod subscriptions;
 #[cfg(test)]
 mod tests;
 mod upkeep;
@@ -84,9 +86,13 @@ fn router(api: Api) -> Router {
         .route("/v1/channels/{name}/events", publish_route().get(channels::events))
         .route("/v1/processors", get(processors::list))
         .route("/v1/processors/{name}", component_route().get(processors::show).delete(processors::undeploy))
-        .route("/v1/processors/{name}/resume", post(processors::resume))
+        .route("/v1/processors/{name}/resume", post(operate::resume))
+        .route("/v1/processors/{name}/pause", post(operate::pause))
+        .route("/v1/processors/{name}/scale", put(operate::scale))
         .route("/v1/processors/{name}/state", get(processors::state))
         .route("/v1/processors/{name}/logs", get(processors::logs))
+        .route("/v1/processors/{name}/subscriptions/{channel}/reset", post(subscriptions::reset))
+        .route("/v1/subscriptions", get(subscriptions::list))
         .route("/v1/deployments", get(operations::deployments))
         .route("/v1/flows", get(flows::list))
         .route("/v1/flows/{id}", get(flows::show))
@@ -94,6 +100,8 @@ fn router(api: Api) -> Router {
         .route("/v1/journal", get(upkeep::journal))
         .route("/v1/journal/trim", post(upkeep::trim))
         .route("/v1/backup", post(upkeep::backup))
+        .route("/v1/config/reload", post(operations::reload_config))
+        .route("/v1/config-schema.json", get(operations::config_schema))
         .route("/v1/status", get(operations::status))
         .route("/healthz", get(operations::healthz))
         .route("/readyz", get(operations::readyz))

@@ -130,6 +130,7 @@ impl From<DeployError> for Refusal {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
             }
             DeployError::UnknownProcessor { .. } => Self::new(StatusCode::NOT_FOUND, code, detail),
+            DeployError::Operation(_) => Self::new(StatusCode::BAD_REQUEST, code, detail),
             DeployError::Failed { .. } => Self::new(StatusCode::INTERNAL_SERVER_ERROR, code, detail),
         }
     }

@@ -81,15 +81,6 @@ pub async fn undeploy(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `POST /v1/processors/{name}/resume`
-pub async fn resume(
-    State(node): State<Node>,
-    Named(name): Named<ProcessorName>,
-    _: Params<NoParams>,
-) -> Result<Json<ProcessorReport>, Refusal> {
-    Ok(Json(node.resume(&name).await?))
-}
-
 /// The query of the state.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

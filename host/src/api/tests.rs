@@ -146,6 +146,8 @@ async fn what_is_not_there_is_a_problem() {
         ("GET", "/v1/processors/none/state", 404, "unknown-processor"),
         ("GET", "/v1/processors/none/logs", 404, "unknown-processor"),
         ("POST", "/v1/processors/none/resume", 404, "unknown-processor"),
+        ("POST", "/v1/processors/none/pause", 400, "bad-body"),
+        ("PUT", "/v1/processors/none/scale", 400, "bad-body"),
         ("DELETE", "/v1/processors/none?forget=true", 404, "unknown-processor"),
         ("GET", "/v1/flows/01890000-0000-7000-8000-000000000000", 404, "unknown-flow"),
     ];

@@ -9,13 +9,20 @@ mod crossing;
 mod deploy;
 mod durable;
 mod guest;
+mod host;
+mod http;
+mod lanes;
+mod lasting;
 mod latency;
 mod memory;
 mod pipeline;
 mod raw;
+mod recovery;
 mod report;
 mod rig;
 mod sample;
+mod start;
+mod subscriptions;
 mod swap;
 
 use std::path::PathBuf;
@@ -32,8 +39,10 @@ pub use report::{Beside, Budget, Durability, Figure, Report, Section};
 pub struct BenchOptions {
     /// This measurement only.
     pub only: Option<String>,
-    /// Rougher figures in less than 40 seconds.
+    /// Rougher figures in less than a minute.
     pub quick: bool,
+    /// Ten million events where fewer will do: minutes, and 10 GB of the disk.
+    pub full: bool,
 }
 
 /// Why nothing could be measured.
@@ -74,6 +83,12 @@ pub enum Error {
         /// What it was to have.
         expected: u64,
         /// What the processor says.
+        why: String,
+    },
+    /// A host that was started as a process did not do what it should.
+    #[error("a host that was started to be measured: {why}")]
+    Host {
+        /// What it did.
         why: String,
     },
     /// A thread of a measurement panicked.
@@ -119,14 +134,15 @@ struct Bench {
     component: Vec<u8>,
     program: Program,
     quick: bool,
+    full: bool,
 }
 
 impl Bench {
-    fn prepare(quick: bool) -> Result<Self, Error> {
+    fn prepare(options: &BenchOptions) -> Result<Self, Error> {
         let component = guest::build()?;
         let engine = Engine::new(EngineConfig::default())?;
         let program = engine.load(&component)?;
-        Ok(Self { component, program, quick })
+        Ok(Self { component, program, quick: options.quick, full: options.full })
     }
 
     /// How long one figure is measured.
@@ -148,15 +164,21 @@ struct Measurement {
 }
 
 /// Those that look at the process's memory come first: later ones leave it larger.
-const MEASUREMENTS: [Measurement; 8] = [
+const MEASUREMENTS: [Measurement; 14] = [
     Measurement { name: "memory", how: memory::HOW, run: memory::run },
     Measurement { name: "backlog", how: backlog::HOW, run: backlog::run },
+    Measurement { name: "lasting", how: lasting::HOW, run: lasting::run },
     Measurement { name: "crossing", how: crossing::HOW, run: crossing::run },
     Measurement { name: "pipeline", how: pipeline::HOW, run: pipeline::run },
+    Measurement { name: "lanes", how: lanes::HOW, run: lanes::run },
     Measurement { name: "durable", how: durable::HOW, run: durable::run },
     Measurement { name: "latency", how: latency::HOW, run: latency::run },
     Measurement { name: "deploy", how: deploy::HOW, run: deploy::run },
     Measurement { name: "swap", how: swap::HOW, run: swap::run },
+    Measurement { name: "subscriptions", how: subscriptions::HOW, run: subscriptions::run },
+    Measurement { name: "start", how: start::HOW, run: start::run },
+    Measurement { name: "recovery", how: recovery::HOW, run: recovery::run },
+    Measurement { name: "http", how: http::HOW, run: http::run },
 ];
 
 /// Measures, and shows on stderr how far it is. Blocks for up to three minutes; call it from a plain thread.
@@ -164,7 +186,7 @@ pub fn run(options: &BenchOptions) -> Result<Report, Error> {
     let chosen = choose(options.only.as_deref())?;
     let progress = progress(chosen.len() as u64 + 1);
     progress.set_message("building the processor");
-    let bench = Bench::prepare(options.quick)?;
+    let bench = Bench::prepare(options)?;
     let mut sections = Vec::new();
     for measurement in chosen {
         progress.inc(1);
@@ -204,7 +226,7 @@ mod tests {
     #[test]
     fn an_unknown_measurement_names_the_known_ones() {
         let error = choose(Some("speed")).err().unwrap().to_string();
-        assert!(error.contains("'speed'") && error.contains("memory, backlog, crossing"), "{error}");
+        assert!(error.contains("'speed'") && error.contains("memory, backlog, lasting"), "{error}");
         assert_eq!(choose(Some("swap")).unwrap().len(), 1);
         assert_eq!(choose(None).unwrap().len(), MEASUREMENTS.len());
     }

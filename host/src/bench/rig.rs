@@ -1,5 +1,7 @@
 //! A host without its edges: a domain, its threads and a place for its files, made for one measurement and gone after it.
 
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -55,7 +57,7 @@ pub struct Rig {
     pub dispatcher: Dispatcher,
     keeper: Option<Keeper>,
     /// Last: it goes when everything else has gone.
-    _scratch: Option<Scratch>,
+    scratch: Option<Scratch>,
 }
 
 /// What differs from one rig to the next.
@@ -95,7 +97,12 @@ impl Rig {
             limits: limits(),
         })?;
         let dispatcher = Dispatcher::start(&domain, dispatch_config(setting.workers))?;
-        Ok(Self { domain, dispatcher, keeper: Some(keeper), _scratch: scratch })
+        Ok(Self { domain, dispatcher, keeper: Some(keeper), scratch })
+    }
+
+    /// Where its files are, if it has any.
+    pub fn folder(&self) -> Option<&Path> {
+        self.scratch.as_ref().map(Scratch::path)
     }
 
     /// Publishes; waits a moment and tries again while too much waits for the disk. Returns the position behind it.
@@ -186,6 +193,7 @@ fn dispatch_config(workers: usize) -> DispatchConfig {
         pool: PoolLimits { workers, threads_max: workers + 4 },
         drain: Duration::from_secs(5),
         configs: Configs::new(),
+        lanes: BTreeMap::new(),
     }
 }
 
@@ -217,8 +225,8 @@ impl Source {
     pub fn batch(&mut self) -> &[Event] {
         for event in &mut self.events {
             event.id.clear();
-            event.id.push_str("event-");
-            event.id.push_str(&self.next.to_string());
+            // Writing to a string cannot fail.
+            let _ = write!(event.id, "event-{}", self.next);
             self.next += 1;
         }
         &self.events

@@ -1,13 +1,18 @@
 //! The rare frames: deployments, removals, and what happens to held events. They are taken even when publishers are
 //! sent away.
 
+use std::collections::BTreeMap;
+
 use crate::model::change::{ChannelId, Control, Draft, ProcessorId, SubscriptionId};
-use crate::model::deployment::{Deployment, differences};
+use crate::model::deployment::{Deployment, config_differences, differences};
 use crate::model::descriptor::{Descriptor, Start};
 use crate::model::name::{ChannelName, ProcessorName};
+use crate::model::operation::{Lanes, Operation, Operator, Paused, Rate};
+use crate::view::world::World;
 
 use super::Domain;
 use super::owner::{Owner, Refused, Sequenced};
+use super::starts::Starts;
 
 /// The most names that are swept out of the state by one frame.
 const SWEPT_MAX: usize = 1000;
@@ -25,6 +30,8 @@ pub struct Deployable {
     pub load_us: u64,
     /// Whether the compiled code came from the cache.
     pub cached: bool,
+    /// Prints of what the operator set for it, by name.
+    pub config: BTreeMap<String, String>,
 }
 
 /// A subscription of a part of the host.
@@ -38,20 +45,33 @@ pub struct HostSubscription {
     pub channel: ChannelId,
 }
 
-/// Numbers that a draft gives out before the world knows them.
+/// Where a subscription is to begin anew.
+#[derive(Clone, Copy, Debug)]
+pub struct Reset {
+    /// Which subscription.
+    pub subscription: SubscriptionId,
+    /// The first offset that it gets; without one, that of the next event.
+    pub to: Option<u64>,
+    /// Whether the state of its processor is deleted.
+    pub clear_state: bool,
+}
+
+/// Numbers that a draft gives out before the world knows them, and what was found out before.
 #[derive(Default)]
 struct Created {
     channels: Vec<ChannelName>,
     subscriptions: u32,
+    /// Times as offsets, found before the owner was asked.
+    starts: Starts,
 }
 
 impl Domain {
     /// Records that a version of a processor runs from now on, with everything that it needs: its number, its
     /// channels, its subscriptions with resolved starts. From here on what an older version commits is refused.
     pub fn deploy(&self, deployable: &Deployable) -> Result<Deployment, Refused> {
+        let mut created = Created { starts: self.starts(&deployable.descriptor)?, ..Created::default() };
         let mut owner = self.owner();
         let mut draft = Draft::default();
-        let mut created = Created::default();
         let descriptor = &deployable.descriptor;
         let processor = owner.name_processor(&descriptor.name, &mut draft);
         owner.subscribe(processor, descriptor, &mut draft, &mut created);
@@ -79,9 +99,58 @@ impl Domain {
         self.control(&Control::Undeployed { processor, forget })
     }
 
+    /// Records in one frame that a subscription begins anew, and for a deployed processor a new generation, so that nothing in
+    /// flight can commit, with everything released that other subscriptions hold. Gives the new deployment if there is one.
+    pub fn reset(&self, reset: Reset) -> Result<Option<Deployment>, Refused> {
+        let Reset { subscription, to, clear_state } = reset;
+        let now_ms = self.now_ms();
+        let mut owner = self.owner();
+        let to = to.unwrap_or_else(|| owner.end_read_by(subscription));
+        let mut draft = Draft::of(&Control::SubscriptionReset { subscription, to, clear_state });
+        let deployment = owner.anew(reset, to, now_ms);
+        if let Some(deployment) = &deployment {
+            draft.control(&Control::Released { processor: deployment.processor });
+            draft.control(&Control::Deployed { deployment: Box::new(deployment.clone()) });
+        }
+        self.0.sequence(&mut owner, draft)?;
+        Ok(deployment)
+    }
+
     /// Records that everything that a processor held is tried again.
     pub fn release(&self, processor: ProcessorId) -> Result<Sequenced, Refused> {
         self.control(&Control::Released { processor })
+    }
+
+    /// Records that no batch of a processor begins, and why.
+    pub fn pause(&self, processor: ProcessorId, reason: String, by: Operator) -> Result<Sequenced, Refused> {
+        let paused = Paused { reason, by, time_ms: self.now_ms() };
+        self.control(&Control::Paused { processor, paused })
+    }
+
+    /// Records that batches of a processor begin again, and at which rate at most.
+    pub fn resume(
+        &self,
+        processor: ProcessorId,
+        rate: Option<Rate>,
+        by: Operator,
+    ) -> Result<Sequenced, Refused> {
+        self.control(&Control::Resumed { processor, rate, by })
+    }
+
+    /// Records bounds for a processor's lanes, or that there are none beside those of `baton.toml` and its descriptor.
+    pub fn scale(
+        &self,
+        processor: ProcessorId,
+        lanes: Option<Lanes>,
+        by: Operator,
+    ) -> Result<Sequenced, Refused> {
+        self.control(&Control::Scaled { processor, lanes, by })
+    }
+
+    /// What an operator said last of a processor.
+    pub fn operation(&self, processor: ProcessorId) -> Operation {
+        let of = |world: &World| Some(world.processors().get(processor as usize)?.operation.clone());
+        self.look(of).unwrap_or_default()
     }
 
     /// Makes sure that a processor's name has a number, and so a place for its state.
@@ -181,6 +250,8 @@ impl Owner {
                 Start::Earliest => 0,
                 Start::Latest => end,
                 Start::Offset(offset) => offset.min(end),
+                // A channel that did not exist yet has nothing from before.
+                Start::Time(_) => created.starts.get(&ask.channel).copied().unwrap_or(0),
             };
             let subscription = self.world.subscriptions().len() as SubscriptionId + created.subscriptions;
             created.subscriptions += 1;
@@ -188,19 +259,51 @@ impl Owner {
         }
     }
 
+    fn end_read_by(&self, subscription: SubscriptionId) -> u64 {
+        let channel = self.world.subscriptions().get(subscription as usize).map(|s| s.channel);
+        channel.and_then(|id| self.world.channels().get(id as usize)).map_or(0, |channel| channel.next)
+    }
+
+    /// The deployment of a deployed processor once more, with the next generation.
+    fn anew(&self, reset: Reset, to: u64, time_ms: u64) -> Option<Deployment> {
+        let subscription = self.world.subscriptions().get(reset.subscription as usize)?;
+        let processor = self.world.processors().get(subscription.processor as usize)?;
+        let channel = self.world.channels().get(subscription.channel as usize)?;
+        let current = processor.deployment.as_deref().filter(|_| processor.deployed)?;
+        let state = if reset.clear_state { "cleared" } else { "kept" };
+        Some(Deployment {
+            generation: current.generation + 1,
+            time_ms,
+            load_us: 0,
+            changes: vec![format!("subscription reset: {} to offset {to}, state {state}", channel.name)],
+            pauses_us: Vec::new(),
+            ..current.clone()
+        })
+    }
+
     fn deployment(&self, processor: ProcessorId, deployable: &Deployable, time_ms: u64) -> Deployment {
         let before = self.world.processors().get(processor as usize).and_then(|p| p.deployment.as_deref());
+        // The same bytes with other settings: what can be rolled back to stays what it was.
+        let previous = before.and_then(|before| match before.digest == deployable.digest {
+            true => before.previous_digest.clone(),
+            false => Some(before.digest.clone()),
+        });
+        let mut changes = differences(before.map(|before| &before.descriptor), &deployable.descriptor);
+        changes.extend(
+            before.map_or_else(Vec::new, |before| config_differences(&before.config, &deployable.config)),
+        );
         Deployment {
             processor,
             generation: before.map_or(0, |before| before.generation) + 1,
             digest: deployable.digest.clone(),
-            previous_digest: before.map(|before| before.digest.clone()),
+            previous_digest: previous,
             descriptor: deployable.descriptor.clone(),
             file: deployable.file.clone(),
             time_ms,
             load_us: deployable.load_us,
             cached: deployable.cached,
-            changes: differences(before.map(|before| &before.descriptor), &deployable.descriptor),
+            changes,
+            config: deployable.config.clone(),
             pauses_us: Vec::new(),
         }
     }

@@ -1,7 +1,7 @@
 //! The channels of one domain: who may append, what is accepted, who reads from where. One owner sequences every
 //! frame; everybody else holds a [`Domain`], which is a cheap handle. It runs no guest and knows no HTTP.
 //!
-//! A frame's way: [`Domain::publish`] or [`Domain::commit`] -> `owner` (check, position, fold) -> journal -> durable.
+//! A frame's way: [`Domain::publish`] (`known` ids) or [`Domain::commit`] -> `owner` (check, position, fold) -> journal -> durable.
 //! A reader's way: `reader` -> `tail`, or else the index and the journal.
 
 mod budget;
@@ -16,6 +16,7 @@ mod print;
 mod publish;
 mod reader;
 mod sizes;
+mod starts;
 mod tail;
 mod trim;
 #[cfg(test)]
@@ -25,22 +26,25 @@ mod waiting;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use hashbrown::HashMap;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use crate::clock::Clock;
 use crate::journal::{Durable, Journal};
-use crate::model::change::ProcessorId;
+use crate::model::change::{ChannelId, ProcessorId};
+use crate::model::name::ChannelName;
 use crate::view::index::Index;
 use crate::view::world::World;
 
 use budget::FlowBudget;
+use dedupe::Dedupe;
 use keeper::Behind;
 use owner::Owner;
 use tail::Tail;
 use trim::Upkeep;
 use waiting::Waiting;
 
-pub use control::{Deployable, HostSubscription};
+pub use control::{Deployable, HostSubscription, Reset};
 pub use dedupe::Window;
 pub use flows::{FlowWait, flow_in};
 pub use keeper::Keeper;
@@ -79,7 +83,11 @@ pub trait Listener: Send + Sync {
 pub struct Domain(Arc<Inner>);
 
 struct Inner {
+    /// The ids that were published. Publishers take it before the owner, and nobody takes it after.
+    known: Mutex<Dedupe>,
     owner: Mutex<Owner>,
+    /// The numbers of channels that were published on: a channel keeps its number.
+    numbers: RwLock<HashMap<ChannelName, ChannelId>>,
     /// How many wait for the owner to look or to control.
     in_line: AtomicUsize,
     journal: Arc<dyn Journal>,
@@ -156,6 +164,11 @@ impl Domain {
         self.0.clock.now_ms()
     }
 
+    /// The clock that it asks.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.0.clock
+    }
+
     /// The domain's bounds.
     pub fn limits(&self) -> &Limits {
         &self.0.limits
@@ -164,6 +177,6 @@ impl Domain {
     /// How many published ids are remembered, and how far back they go in milliseconds.
     pub fn dedupe_extent(&self) -> (usize, u64) {
         let now_ms = self.now_ms();
-        self.owner().dedupe.extent(now_ms)
+        self.0.known.lock().extent(now_ms)
     }
 }

@@ -11,7 +11,8 @@ use crate::clock::Clock;
 use crate::journal::{Frame, Journal, Position};
 use crate::model::change::{Change, Changes};
 use crate::model::record::Record;
-use crate::view::index::Index;
+use crate::model::runs::Runs;
+use crate::view::index::{Index, Notes};
 use crate::view::store::Store;
 use crate::view::world::World;
 
@@ -71,9 +72,10 @@ impl Domain {
         let Parts { journal, views, clock, limits } = parts;
         let (store, world, reflected) = open_store(views.as_ref(), &*journal)?;
         let index = open_index(views.as_ref(), journal.first().0..journal.next().0)?;
-        let owner = Owner { world, dedupe: Dedupe::new(limits.dedupe) };
         let inner = Inner {
-            owner: Mutex::new(owner),
+            known: Mutex::new(Dedupe::new(limits.dedupe)),
+            owner: Mutex::new(Owner { world }),
+            numbers: RwLock::default(),
             in_line: AtomicUsize::new(0),
             journal,
             index,
@@ -136,6 +138,7 @@ impl Inner {
         let horizon = self.clock.now_ms().saturating_sub(self.limits.dedupe.ms_max);
         let indexed = self.index.covered_until();
         let mut at = reflected.min(indexed).min(self.dedupe_start(horizon)).max(self.journal.first().0);
+        let mut known = self.known.lock();
         let mut owner = self.owner.lock();
         loop {
             let frames = self.journal.read(Position(at), READ_BYTES)?;
@@ -146,10 +149,10 @@ impl Inner {
                     if bases.contains(&frame.position.0) {
                         self.index.start_block(frame.position.0);
                     }
-                    let mut note = self.index.frame(frame.position.0, frame.time_ms);
-                    Changes::new(&frame.body).map_while(Result::ok).for_each(|change| note.fold(&change));
+                    let (runs, notes) = (Runs::of(&frame.body), Notes::of(&frame.body));
+                    self.index.note(frame.position.0, frame.time_ms, &runs, &notes);
                 }
-                owner.fold_again(frame, reflected, horizon);
+                owner.fold_again(&mut known, frame, reflected, horizon);
             }
         }
     }
@@ -170,7 +173,7 @@ impl Inner {
 }
 
 impl Owner {
-    fn fold_again(&mut self, frame: &Frame, reflected: u64, horizon_ms: u64) {
+    fn fold_again(&mut self, known: &mut Dedupe, frame: &Frame, reflected: u64, horizon_ms: u64) {
         for change in Changes::new(&frame.body).map_while(Result::ok) {
             if frame.position.0 >= reflected {
                 self.world.fold(&change);
@@ -181,8 +184,8 @@ impl Owner {
                 && record.stamp.cause.is_none()
                 && let Some(channel) = self.world.channels().get(channel as usize)
             {
-                let print = fingerprint(channel.name.as_str(), &record);
-                self.dedupe.insert(print, offset, frame.time_ms);
+                let print = fingerprint(channel.name.as_str(), &record.parts, record.extensions());
+                known.insert(print, offset, frame.time_ms);
             }
         }
     }

@@ -7,20 +7,28 @@ use bytes::Bytes;
 use parking_lot::MutexGuard;
 
 use crate::journal::{Frame, Position};
-use crate::model::change::{Change, Changes, ChannelId, Control, Draft, ProcessorId};
+use crate::model::change::{Change, Changes, ChannelId, Control, Draft, ProcessorId, Skip};
 use crate::model::name::ChannelName;
 use crate::model::record::flow_of;
+use crate::model::runs::Runs;
+use crate::view::index::Notes;
 use crate::view::world::World;
 
-use super::dedupe::Dedupe;
 use super::flows::flow_in;
+use super::reader::ReadError;
 use super::waiting::Signal;
 use super::{Domain, Inner};
 
 /// What only the holder of the owner's lock may change.
 pub(super) struct Owner {
     pub(super) world: World,
-    pub(super) dedupe: Dedupe,
+}
+
+/// A draft with everything that can be said of it before it has its place. It is made without the owner's lock.
+#[derive(Default)]
+pub(super) struct Drafted {
+    pub(super) draft: Draft,
+    notes: Notes,
 }
 
 /// Why a frame was not sequenced. Nothing of it happened.
@@ -37,6 +45,9 @@ pub enum Refused {
         /// The event's offset.
         offset: u64,
     },
+    /// The journal could not be read, and what was asked for stands on what it holds.
+    #[error("{0}")]
+    Unreadable(#[from] ReadError),
     /// The journal takes nothing more.
     #[error("the journal takes nothing more: {0}")]
     Closed(String),
@@ -51,9 +62,6 @@ pub struct Sequenced {
     pub end: u64,
 }
 
-/// First offset and count of a frame's events, by channel.
-type Runs = Vec<(ChannelId, u64, u64)>;
-
 impl Domain {
     /// Sequences what a lane of a processor made, if the lane's deployment is still the one that runs.
     pub fn commit(
@@ -62,9 +70,10 @@ impl Domain {
         generation: u64,
         draft: Draft,
     ) -> Result<Sequenced, Refused> {
-        let mut owner = self.owner_with_room(draft.len())?;
-        owner.check(processor, generation, &draft)?;
-        let (sequenced, runs) = self.0.sequence(&mut owner, draft)?;
+        let drafted = self.0.drafted(draft);
+        let mut owner = self.owner_with_room(drafted.draft.len())?;
+        owner.check(processor, generation, &drafted.draft)?;
+        let (sequenced, runs) = self.0.place(&mut owner, drafted)?;
         let woken = owner.readers_of(&runs);
         self.give_back(owner);
         self.wake(woken);
@@ -105,11 +114,33 @@ impl Inner {
         waits == 0 || waits + bytes as u64 <= self.limits.undurable_bytes_max
     }
 
-    /// Gives a frame its position, folds it and makes it visible. `Refused` means that nothing happened.
+    /// Takes from a draft what its frame will leave in the index, and counts its events against the budgets of their flows: a
+    /// frame that is refused after all has counted too much, which an exact count puts right.
+    pub(super) fn drafted(&self, draft: Draft) -> Drafted {
+        let mut notes = Notes::for_events(draft.events() as usize);
+        for change in draft.changes().map_while(Result::ok) {
+            notes.fold(&change);
+            if let Change::Event { record, .. } = change
+                && let Some(flow) = flow_of(record)
+            {
+                self.budget.count(flow);
+            }
+        }
+        Drafted { draft, notes }
+    }
+
+    /// [`Inner::place`] for a draft that was made under the lock.
     pub(super) fn sequence(&self, owner: &mut Owner, draft: Draft) -> Result<(Sequenced, Runs), Refused> {
+        self.place(owner, self.drafted(draft))
+    }
+
+    /// Gives a frame its position, folds it and makes it visible. `Refused` means that nothing happened.
+    pub(super) fn place(&self, owner: &mut Owner, drafted: Drafted) -> Result<(Sequenced, Runs), Refused> {
+        let Drafted { mut draft, notes } = drafted;
         let width = draft.events().max(1);
-        let mut runs = Runs::new();
-        let body = Bytes::from(draft.finish(|channel| owner.next_offset(channel, &mut runs)));
+        let plain = draft.plain_decisions();
+        let mut runs = Runs::default();
+        let body = Bytes::from(draft.finish(|channel| runs.next(channel, || owner.end_of(channel))));
         let position = self.journal.next().0;
         let time_ms = self.clock.now_ms();
         let frame = Frame { position: Position(position), width, time_ms, body };
@@ -118,7 +149,12 @@ impl Inner {
         if appended.starts_segment {
             self.index.start_block(position);
         }
-        self.fold(owner, &frame);
+        self.index.note(position, time_ms, &runs, &notes);
+        match plain {
+            Some(decisions) => owner.world.fold_plain(&runs, &decisions),
+            None => Changes::new(&frame.body).map_while(Result::ok).for_each(|c| owner.world.fold(&c)),
+        }
+        self.notice(&frame);
         if !runs.is_empty() {
             let durable = self.journal.durable().current().0;
             self.tail.push(Arc::new(frame), &runs, durable);
@@ -128,28 +164,17 @@ impl Inner {
         Ok((Sequenced { position, end }, runs))
     }
 
-    fn fold(&self, owner: &mut Owner, frame: &Frame) {
-        let mut note = self.index.frame(frame.position.0, frame.time_ms);
-        let waited = self.waiting.is_waited();
+    /// Tells those who wait for something in a flow: mostly nobody does. Who begins to wait looks through the owner's lock at what
+    /// is there.
+    fn notice(&self, frame: &Frame) {
+        if !self.waiting.is_waited() {
+            return;
+        }
+        let position = frame.position.0;
         for change in Changes::new(&frame.body).map_while(Result::ok) {
-            owner.world.fold(&change);
-            note.fold(&change);
-            self.notice(frame.position.0, &change, waited);
-        }
-    }
-
-    /// `waited` says whether anybody waits for anything: mostly nobody does.
-    fn notice(&self, position: u64, change: &Change<'_>, waited: bool) {
-        if let Change::Event { record, .. } = change
-            && let Some(flow) = flow_of(record)
-        {
-            self.budget.count(flow);
-        }
-        if waited && let Some(flow) = flow_in(change) {
+            let Some(flow) = flow_in(&change) else { continue };
             match change {
-                Change::Event { channel, .. } => {
-                    self.waiting.notice(Signal::Event(*channel), position, flow);
-                }
+                Change::Event { channel, .. } => self.waiting.notice(Signal::Event(channel), position, flow),
                 Change::Reply { .. } => self.waiting.notice(Signal::Reply, position, flow),
                 _ => {}
             }
@@ -175,21 +200,22 @@ impl Owner {
                 return Err(Refused::Decided { subscription, offset });
             }
         }
-        Ok(())
+        draft.skips().iter().try_for_each(|skip| self.check_skip(*skip))
     }
 
-    fn next_offset(&self, channel: ChannelId, runs: &mut Runs) -> u64 {
-        if let Some((_, first, count)) = runs.iter_mut().find(|run| run.0 == channel) {
-            *count += 1;
-            return *first + *count - 1;
+    fn check_skip(&self, Skip { subscription, from, to }: Skip) -> Result<(), Refused> {
+        match self.world.subscriptions().get(subscription as usize) {
+            Some(known) if !known.decided.contains_any(from, to) => Ok(()),
+            _ => Err(Refused::Decided { subscription, offset: from }),
         }
-        let first = self.world.channels().get(channel as usize).map_or(0, |channel| channel.next);
-        runs.push((channel, first, 1));
-        first
+    }
+
+    fn end_of(&self, channel: ChannelId) -> u64 {
+        self.world.channels().get(channel as usize).map_or(0, |channel| channel.next)
     }
 
     pub(super) fn readers_of(&self, runs: &Runs) -> Vec<ProcessorId> {
-        let channels = runs.iter().filter_map(|run| self.world.channels().get(run.0 as usize));
+        let channels = runs.iter().filter_map(|run| self.world.channels().get(run.channel as usize));
         let subscriptions = channels.flat_map(|channel| &channel.subscriptions);
         subscriptions.filter_map(|s| Some(self.world.subscriptions().get(*s as usize)?.processor)).collect()
     }

@@ -4,23 +4,27 @@ use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::LazyLock;
 
 use hashbrown::DefaultHashBuilder;
+use siphasher::sip128::{Hash128, Hasher128, SipHasher24};
+use uuid::Uuid;
 
 use crate::model::event::{Event, HOST_ATTRIBUTES};
-use crate::model::record::{Parts, Record};
+use crate::model::record::{ExtensionKind, Parts, Record};
 
 use super::dedupe::Fingerprint;
 
 /// Attributes of a delivery, not of what happened: a publisher that tries again may change them.
 const OF_THE_DELIVERY: [&str; 2] = ["traceparent", "tracestate"];
 
-/// Takes the fingerprint of an event on a channel.
-pub fn fingerprint(channel: &str, record: &Record<'_>) -> Fingerprint {
-    let Parts { id, source, ty, subject, partitionkey, datacontenttype, dataschema, time, data } =
-        record.parts;
+/// Takes the fingerprint of an event on a channel. `extensions` yields name, kind and text.
+pub fn fingerprint<'a>(
+    channel: &str,
+    parts: &Parts<'a>,
+    extensions: impl Iterator<Item = (&'a str, ExtensionKind, &'a str)>,
+) -> Fingerprint {
+    let Parts { id, source, ty, subject, partitionkey, datacontenttype, dataschema, time, data } = *parts;
     let identity = identity(channel, source, id);
     let texts = [Some(ty), subject, partitionkey, datacontenttype, dataschema, time];
-    let extensions = record
-        .extensions()
+    let extensions = extensions
         .filter(|(name, ..)| !OF_THE_DELIVERY.contains(name))
         .flat_map(|(name, _, value)| [Some(name.as_bytes()), Some(value.as_bytes())]);
     let parts = texts.into_iter().map(|text| text.map(str::as_bytes)).chain([data]).chain(extensions);
@@ -57,12 +61,19 @@ fn own_extensions(event: &Event) -> impl Iterator<Item = (&str, String)> {
     own.map(|(name, value)| (name.as_str(), value.to_text()))
 }
 
-/// Who it is decides whether an event is dropped as known, so nobody may be able to make two that look the same.
-fn identity(channel: &str, source: &str, id: &str) -> u128 {
-    let lens = [channel, source, id].map(|text| text.len().to_le_bytes()).concat();
-    let hash = blake3::hash(&[&lens, channel.as_bytes(), source.as_bytes(), id.as_bytes()].concat());
-    let [low, _] = hash.as_bytes().as_chunks().0 else { return 0 };
-    u128::from_le_bytes(*low)
+/// Who it is decides whether an event is dropped as known, so nobody may be able to make two that look the same: a keyed
+/// hash of 128 bits, under a key that differs from process to process and is never told.
+fn identity(channel: &str, source: &str, id: &str) -> [u64; 2] {
+    static KEY: LazyLock<[u8; 16]> = LazyLock::new(|| *Uuid::new_v4().as_bytes());
+    let mut hasher = SipHasher24::new_with_key(&KEY);
+    for text in [channel, source, id] {
+        hasher.write_usize(text.len());
+    }
+    for text in [channel, source, id] {
+        hasher.write(text.as_bytes());
+    }
+    let Hash128 { h1, h2 } = hasher.finish128();
+    [h1, h2]
 }
 
 /// What it says is compared with one event only, that of the same identity. The key differs from process to process:
@@ -79,7 +90,7 @@ fn content<'a>(parts: impl Iterator<Item = Option<&'a [u8]>>) -> u64 {
 mod tests {
     use super::*;
     use crate::model::event::Extension;
-    use crate::model::record::{Stamp, encode_event};
+    use crate::model::record::{Borrowed, Stamp, encode_event};
     use uuid::Uuid;
 
     fn print(channel: &str, change: impl FnOnce(&mut Event)) -> Fingerprint {
@@ -88,7 +99,11 @@ mod tests {
         let stamp = Stamp { flow: Uuid::now_v7(), cause: None, causationid: None, hops: 0 };
         let mut bytes = Vec::new();
         encode_event(&mut bytes, &event, &stamp);
-        fingerprint(channel, &Record::parse(&bytes).unwrap())
+        let record = Record::parse(&bytes).unwrap();
+        let stored = fingerprint(channel, &record.parts, record.extensions());
+        let sent = Borrowed::of(&event);
+        assert_eq!(fingerprint(channel, &sent.parts, sent.extensions()), stored);
+        stored
     }
 
     #[test]

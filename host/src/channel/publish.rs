@@ -1,28 +1,24 @@
 //! Admission: what is accepted from outside, and what is answered when it comes twice.
 
-use std::ops::Range;
-
 use bytes::Bytes;
 use uuid::Uuid;
 
-use crate::model::change::Draft;
+use crate::model::change::{ChannelId, Draft};
 use crate::model::event::{Event, EventError};
 use crate::model::name::{ChannelName, RESERVED};
-use crate::model::record::{Record, Stamp, encode_event};
+use crate::model::record::{Borrowed, Record, Stamp};
 
-use super::Domain;
-use super::dedupe::Fingerprint;
-use super::owner::Owner;
+use super::dedupe::{Admission, Differs, Fingerprint};
+use super::owner::{Drafted, Owner};
 use super::print::{fingerprint, says_the_same};
+use super::{Domain, Refused};
 
 /// The most events of one publish, which is one frame.
 pub const PUBLISH_EVENTS_MAX: usize = 10_000;
 /// The most bytes of one publish; a frame has 16 MiB.
 pub const PUBLISH_BYTES_MAX: usize = 15 << 20;
-/// About how many bytes of a record are not its data.
-const RECORD_BYTES: usize = 256;
-/// About how many bytes of a change are not its record.
-const EVENT_CHANGE_BYTES: usize = 16;
+/// About how many bytes of an event in a frame are not its data.
+const RECORD_BYTES: usize = 160;
 /// How long a publisher is asked to stay away when too much waits for the disk.
 const RETRY_AFTER_S: u64 = 1;
 
@@ -106,19 +102,16 @@ pub struct Admitted {
 /// What came of one try to publish.
 enum Tried {
     Published(Vec<Admitted>, u64),
-    /// This event has a known id, at this offset, and another fingerprint.
-    Differs {
-        index: usize,
-        offset: u64,
-    },
+    Differs(Differs),
 }
 
 /// Events that are ready to be recorded.
-#[derive(Default)]
 struct Prepared {
-    records: Vec<u8>,
-    /// Where each record is.
-    events: Vec<(Range<usize>, Fingerprint)>,
+    /// As they are recorded if all of them are new and their channel has its number.
+    drafted: Drafted,
+    /// The channel's number, unless it is not known without the owner.
+    channel: Option<ChannelId>,
+    prints: Vec<Fingerprint>,
 }
 
 impl Domain {
@@ -134,65 +127,87 @@ impl Domain {
         }
         let mut prepared = self.prepare(channel, events)?;
         loop {
-            match self.try_publish(channel, &prepared)? {
+            match self.try_publish(channel, &mut prepared)? {
                 Tried::Published(admitted, end) => return Ok((admitted, end)),
-                Tried::Differs { index, offset } => {
-                    self.compare(channel, events, &mut prepared, index, offset)?
-                }
+                Tried::Differs(differs) => self.compare(channel, events, &mut prepared, differs)?,
             }
         }
     }
 
-    fn try_publish(&self, channel: &ChannelName, prepared: &Prepared) -> Result<Tried, PublishError> {
+    fn try_publish(&self, channel: &ChannelName, prepared: &mut Prepared) -> Result<Tried, PublishError> {
         let inner = &self.0;
-        let mut owner = inner.owner.lock();
-        if !inner.has_room(prepared.records.len()) {
-            return Err(PublishError::Busy { retry_after_s: RETRY_AFTER_S });
+        let bytes = prepared.drafted.draft.len();
+        let busy = PublishError::Busy { retry_after_s: RETRY_AFTER_S };
+        if !inner.has_room(bytes) {
+            return Err(busy);
         }
-        let admitted = match owner.admit(channel, prepared) {
-            Ok(admitted) => admitted,
-            Err((index, offset)) => return Ok(Tried::Differs { index, offset }),
+        let mut known = inner.known.lock();
+        let admission = match known.admit(&prepared.prints, inner.clock.now_ms()) {
+            Ok(admission) => admission,
+            Err(differs) => return Ok(Tried::Differs(differs)),
         };
-        let fresh = admitted.iter().zip(&prepared.events).filter(|(admitted, _)| !admitted.duplicate);
-        let mut draft = Draft::default();
-        draft.reserve(prepared.records.len() + prepared.events.len() * EVENT_CHANGE_BYTES);
-        let id = owner.channel(channel, &mut draft, &mut Vec::new());
-        let now_ms = inner.clock.now_ms();
-        for (admitted, (place, print)) in fresh {
-            let record = prepared.records.get(place.clone()).unwrap_or_default();
-            draft.event(id, |out| out.extend_from_slice(record));
-            owner.dedupe.insert(*print, admitted.offset, now_ms);
+        if admission.fresh() == 0 {
+            return Ok(Tried::Published(admission.settle(0), inner.journal.next().0));
         }
-        if draft.events() == 0 {
-            return Ok(Tried::Published(admitted, inner.journal.next().0));
+        let mut owner = inner.owner.lock();
+        if !inner.has_room(bytes) {
+            return Err(busy);
         }
-        let closed = |error: super::Refused| PublishError::Closed { reason: error.to_string() };
-        let (sequenced, runs) = inner.sequence(&mut owner, draft).map_err(closed)?;
+        let drafted = match prepared.channel {
+            Some(_) if admission.fresh() == prepared.prints.len() => std::mem::take(&mut prepared.drafted),
+            _ => self.draft_anew(&owner, channel, prepared, &admission),
+        };
+        let closed = |error: Refused| PublishError::Closed { reason: error.to_string() };
+        let (sequenced, runs) = inner.place(&mut owner, drafted).map_err(closed)?;
         let woken = owner.readers_of(&runs);
         self.give_back(owner);
+        let first = runs.iter().next().map_or(0, |run| run.first);
+        let admitted = admission.settle(first);
+        drop(known);
         self.wake(woken);
         Ok(Tried::Published(admitted, sequenced.end))
     }
 
-    /// An event has a known id and other bytes. Without the lock: if it says the same all the same, it goes on under the
+    /// Drafts the new ones among the events, on a channel that may be new itself.
+    fn draft_anew(
+        &self,
+        owner: &Owner,
+        channel: &ChannelName,
+        prepared: &Prepared,
+        admission: &Admission<'_>,
+    ) -> Drafted {
+        let mut draft = Draft::default();
+        let id = owner.channel(channel, &mut draft, &mut Vec::new());
+        for place in admission.fresh_places() {
+            let record = prepared.drafted.draft.record(place).unwrap_or_default();
+            draft.event(id, |out| out.extend_from_slice(record));
+        }
+        self.0.drafted(draft)
+    }
+
+    /// An event has a known id and another fingerprint. Without a lock: if it says the same all the same, it goes on under the
     /// fingerprint of the first time.
     fn compare(
         &self,
         channel: &ChannelName,
         events: &[Event],
         prepared: &mut Prepared,
-        index: usize,
-        offset: u64,
+        differs: Differs,
     ) -> Result<(), PublishError> {
-        let (Some(event), Some((_, print))) = (events.get(index), prepared.events.get_mut(index)) else {
+        let Differs { index, offset } = differs;
+        let (Some(event), Some(print)) = (events.get(index), prepared.prints.get_mut(index)) else {
             return Ok(());
         };
         let id = self.look(|world| world.channel_id(channel.as_str())).unwrap_or_default();
-        let stored =
-            self.event_at(id, offset).map_err(|error| PublishError::Closed { reason: error.to_string() })?;
+        let stored = match offset {
+            Some(offset) => self
+                .event_at(id, offset)
+                .map_err(|error| PublishError::Closed { reason: error.to_string() })?,
+            None => None,
+        };
         let record = stored.as_ref().and_then(|item| Record::parse(&item.record).ok());
         match record.filter(|record| says_the_same(record, event)) {
-            Some(record) => *print = fingerprint(channel.as_str(), &record),
+            Some(record) => *print = fingerprint(channel.as_str(), &record.parts, record.extensions()),
             None => {
                 return Err(PublishError::Conflict {
                     id: event.id.clone(),
@@ -204,48 +219,38 @@ impl Domain {
     }
 
     fn prepare(&self, channel: &ChannelName, events: &[Event]) -> Result<Prepared, PublishError> {
+        let count = events.len();
         let bytes = events.iter().map(|event| event.data.as_ref().map_or(0, Bytes::len)).sum();
-        if events.len() > PUBLISH_EVENTS_MAX || bytes > PUBLISH_BYTES_MAX {
-            return Err(PublishError::TooLarge { count: events.len(), bytes });
+        if count > PUBLISH_EVENTS_MAX || bytes > PUBLISH_BYTES_MAX {
+            return Err(PublishError::TooLarge { count, bytes });
         }
-        let now_ms = self.0.clock.now_ms();
-        let first_flow = new_flow(now_ms);
-        let mut prepared = Prepared::default();
-        prepared.records.reserve(bytes + events.len() * RECORD_BYTES);
-        prepared.events.reserve(events.len());
+        let number = self.number_of(channel);
+        let first_flow = new_flow(self.0.clock.now_ms());
+        let mut draft = Draft::default();
+        draft.reserve(bytes + count * RECORD_BYTES, count);
+        let mut prints = Vec::with_capacity(count);
         for (index, event) in events.iter().enumerate() {
-            prepared.add(channel, index, event, nth_flow(first_flow, index))?;
+            event.check().map_err(|error| PublishError::BadEvent { index, error })?;
+            let event = Borrowed::of(event);
+            prints.push(fingerprint(channel.as_str(), &event.parts, event.extensions()));
+            let stamp = Stamp { flow: nth_flow(first_flow, index), cause: None, causationid: None, hops: 0 };
+            draft.event(number.unwrap_or_default(), |out| event.encode(out, &stamp));
         }
-        let bytes = prepared.records.len();
+        let bytes = draft.len();
         if bytes > PUBLISH_BYTES_MAX {
-            return Err(PublishError::TooLarge { count: events.len(), bytes });
+            return Err(PublishError::TooLarge { count, bytes });
         }
-        Ok(prepared)
+        Ok(Prepared { drafted: self.0.drafted(draft), channel: number, prints })
     }
-}
 
-impl Prepared {
-    /// Adds the record of an event.
-    fn add(
-        &mut self,
-        channel: &ChannelName,
-        index: usize,
-        event: &Event,
-        flow: Uuid,
-    ) -> Result<(), PublishError> {
-        event.check().map_err(|error| PublishError::BadEvent { index, error })?;
-        let start = self.records.len();
-        let stamp = Stamp { flow, cause: None, causationid: None, hops: 0 };
-        encode_event(&mut self.records, event, &stamp);
-        let malformed = |error: crate::model::record::Malformed| PublishError::BadEvent {
-            index,
-            error: EventError { attribute: ".".to_owned(), why: error.to_string() },
-        };
-        let place = start..self.records.len();
-        let record = Record::parse(self.records.get(place.clone()).unwrap_or_default()).map_err(malformed)?;
-        let print = fingerprint(channel.as_str(), &record);
-        self.events.push((place, print));
-        Ok(())
+    /// The number of a channel, if it had one when somebody published on it before.
+    fn number_of(&self, channel: &ChannelName) -> Option<ChannelId> {
+        if let Some(number) = self.0.numbers.read().get(channel) {
+            return Some(*number);
+        }
+        let number = self.look(|world| world.channel_id(channel.as_str()))?;
+        self.0.numbers.write().insert(channel.clone(), number);
+        Some(number)
     }
 }
 
@@ -260,34 +265,6 @@ fn nth_flow(first: Uuid, index: usize) -> Uuid {
     const COUNTED: u128 = (1 << 62) - 1;
     let first = first.as_u128();
     Uuid::from_u128(first & !COUNTED | first.wrapping_add(index as u128) & COUNTED)
-}
-
-impl Owner {
-    /// Finds out which events are new, without changing anything. An event with a known id and another fingerprint
-    /// ends it: its index, and the offset that the id has.
-    fn admit(&self, channel: &ChannelName, prepared: &Prepared) -> Result<Vec<Admitted>, (usize, u64)> {
-        let id = self.world.channel_id(channel.as_str());
-        let mut next =
-            id.and_then(|id| self.world.channels().get(id as usize)).map_or(0, |channel| channel.next);
-        let count = prepared.events.len();
-        let mut admitted: Vec<Admitted> = Vec::with_capacity(count);
-        let mut batch = hashbrown::HashMap::with_capacity(if count > 1 { count } else { 0 });
-        for (index, (_, print)) in prepared.events.iter().enumerate() {
-            let before = self.dedupe.find(*print).map(|known| (known.same, known.offset)).or_else(|| {
-                batch.get(&print.identity).map(|(content, offset)| (*content == print.content, *offset))
-            });
-            match before {
-                Some((false, offset)) => return Err((index, offset)),
-                Some((true, offset)) => admitted.push(Admitted { offset, duplicate: true }),
-                None => {
-                    batch.insert(print.identity, (print.content, next));
-                    admitted.push(Admitted { offset: next, duplicate: false });
-                    next += 1;
-                }
-            }
-        }
-        Ok(admitted)
-    }
 }
 
 #[cfg(test)]

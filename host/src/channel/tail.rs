@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 
 use crate::journal::Frame;
 use crate::model::change::{Change, Changes, ChannelId};
+use crate::model::runs::{Run as FrameRun, Runs};
 
 /// Items that are less than this part of their bytes are sparse.
 const SPARSE: usize = 4;
@@ -50,9 +51,6 @@ struct Inner {
     bytes: usize,
 }
 
-/// How many events of each channel a frame holds, and the first offset.
-pub type FrameRuns = [(ChannelId, u64, u64)];
-
 impl Tail {
     /// Keeps about so many bytes.
     pub fn new(bytes_max: usize) -> Self {
@@ -69,11 +67,11 @@ impl Tail {
         self.visible.store(position, Ordering::Release);
     }
 
-    /// Adds a frame. `runs` are its channels with first offset and count. Frames at or above `durable` stay
+    /// Adds a frame. Frames at or above `durable` stay
     /// whatever they take: they can be read nowhere else.
-    pub fn push(&self, frame: Arc<Frame>, runs: &FrameRuns, durable: u64) {
+    pub fn push(&self, frame: Arc<Frame>, runs: &Runs, durable: u64) {
         let mut inner = self.inner.lock();
-        for &(channel, first, count) in runs {
+        for &FrameRun { channel, first, count } in runs.iter() {
             let index = channel as usize;
             if inner.channels.len() <= index {
                 inner.channels.resize_with(index + 1, VecDeque::new);
@@ -83,7 +81,11 @@ impl Tail {
             }
         }
         inner.bytes += frame.body.len();
-        inner.frames.push_back((frame.position.0, frame.body.len(), runs.iter().map(|run| run.0).collect()));
+        inner.frames.push_back((
+            frame.position.0,
+            frame.body.len(),
+            runs.iter().map(|run| run.channel).collect(),
+        ));
         inner.evict(self.bytes_max, durable);
     }
 
@@ -174,6 +176,16 @@ mod tests {
         Arc::new(Frame { position: Position(position), width: 1, time_ms: 0, body: vec![0; bytes].into() })
     }
 
+    fn runs(all: &[(ChannelId, u64, u64)]) -> Runs {
+        let mut runs = Runs::default();
+        for &(channel, first, count) in all {
+            for _ in 0..count {
+                runs.next(channel, || first);
+            }
+        }
+        runs
+    }
+
     fn positions(tail: &Tail, channel: ChannelId, offset: u64, events: u64) -> Option<Vec<u64>> {
         Some(tail.frames_from(channel, offset, events)?.iter().map(|frame| frame.position.0).collect())
     }
@@ -181,9 +193,9 @@ mod tests {
     #[test]
     fn readers_get_the_frames_that_hold_their_offsets() {
         let tail = Tail::new(1000);
-        tail.push(frame(0, 10), &[(0, 0, 3), (1, 0, 1)], 0);
-        tail.push(frame(4, 10), &[(1, 1, 1)], 0);
-        tail.push(frame(5, 10), &[(0, 3, 2)], 0);
+        tail.push(frame(0, 10), &runs(&[(0, 0, 3), (1, 0, 1)]), 0);
+        tail.push(frame(4, 10), &runs(&[(1, 1, 1)]), 0);
+        tail.push(frame(5, 10), &runs(&[(0, 3, 2)]), 0);
         assert_eq!(positions(&tail, 0, 2, 64), Some(vec![0, 5]));
         assert_eq!(positions(&tail, 0, 2, 1), Some(vec![0]));
         assert_eq!(positions(&tail, 1, 1, 64), Some(vec![4]));
@@ -195,11 +207,11 @@ mod tests {
     fn old_frames_leave_and_undurable_ones_stay() {
         let tail = Tail::new(25);
         for n in 0..4 {
-            tail.push(frame(n, 10), &[(0, n, 1)], 2);
+            tail.push(frame(n, 10), &runs(&[(0, n, 1)]), 2);
         }
         assert_eq!(positions(&tail, 0, 1, 64), None);
         assert_eq!(positions(&tail, 0, 2, 64), Some(vec![2, 3]));
-        tail.push(frame(4, 10), &[(0, 4, 1)], 5);
+        tail.push(frame(4, 10), &runs(&[(0, 4, 1)]), 5);
         assert_eq!(positions(&tail, 0, 2, 64), None);
         assert_eq!(positions(&tail, 0, 3, 64), Some(vec![3, 4]));
     }

@@ -89,7 +89,7 @@ mod tests {
             expired: 0,
             lag,
             held,
-            waiting: 0,
+            ..SubscriptionReport::default()
         };
         ChannelReport {
             name: "orders".into(),

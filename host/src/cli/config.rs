@@ -8,11 +8,14 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Shared;
+use super::client::Ask;
+use super::deployment::render_receipt;
 use super::failure::Failure;
 use super::inspect::read_component;
 use super::output::{Style, Tone};
 use super::table::{table, text, toned};
 use crate::config::{self, Config, ConfigError, Entry, Mistakes, Sources};
+use crate::model::report::ReloadReport;
 
 /// The most components that a check looks into.
 const COMPONENTS_MAX: usize = 1000;
@@ -24,6 +27,8 @@ pub enum ConfigCommand {
     Check(FolderArgs),
     /// Show every key, its value, and who set it.
     Show(ShowArgs),
+    /// Have the running host read baton.toml again; it does so by itself when the file is saved.
+    Reload,
     /// Print the JSON Schema of baton.toml, for editors and checks.
     Schema,
 }
@@ -64,6 +69,7 @@ pub fn run(command: ConfigCommand, shared: &Shared) -> Result<(), Failure> {
     match command {
         ConfigCommand::Check(args) => check(&args.dir, shared),
         ConfigCommand::Show(args) => show(&args, shared),
+        ConfigCommand::Reload => reload(shared),
         ConfigCommand::Schema => shared.out().show(&config::schema(), |schema, _| format!("{schema:#}")),
     }
 }
@@ -125,6 +131,29 @@ fn render_fine(config: &Config, checked: &Checked, style: Style) -> String {
     let head = style.paint(Tone::Good, &format!("fine: {what}, {set} keys set"));
     let warn = |warning: &String| format!("\n{} {warning}", style.paint(Tone::Note, "warning:"));
     format!("{head}{}", checked.warnings.iter().map(warn).collect::<String>())
+}
+
+fn reload(shared: &Shared) -> Result<(), Failure> {
+    let ask = Ask { method: "POST", ..Ask::get("/v1/config/reload") };
+    let report: ReloadReport = shared.client().ask(ask)?.read()?;
+    shared.out().show(&report, render_reload)?;
+    match report.failures.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::failed("not all of it is in force")),
+    }
+}
+
+fn render_reload(report: &ReloadReport, style: Style) -> String {
+    if report.changed.is_empty() && report.restart.is_empty() && report.deployments.is_empty() {
+        return "Nothing changed.".to_owned();
+    }
+    let deployed = report.deployments.iter().map(|receipt| render_receipt(receipt, style));
+    let failures = report.failures.iter().map(|why| format!("{} {why}\n", style.paint(Tone::Bad, "FAILED")));
+    let restart = match report.restart.as_slice() {
+        [] => String::new(),
+        keys => format!("{} {}\n", style.paint(Tone::Note, "after a restart:"), keys.join(", ")),
+    };
+    deployed.chain(failures).chain([restart]).collect()
 }
 
 fn show(args: &ShowArgs, shared: &Shared) -> Result<(), Failure> {

@@ -87,6 +87,7 @@ mod tests {
             load_us: 48_200,
             cached: true,
             changes: vec!["version: 1 -> 2".into(), "publishes: + c".into()],
+            config: Default::default(),
             pauses_us: vec![120, 850],
         }
     }

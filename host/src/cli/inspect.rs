@@ -11,6 +11,9 @@ use super::output::{Style, Tone, clean, wrap};
 use crate::model::descriptor::{Descriptor, Start, SubscriptionAsk};
 use crate::runtime::{self, Inspected};
 
+/// Where a filter begins in its line.
+const FILTER_INDENT: usize = 16;
+
 /// `baton inspect`
 #[derive(Args)]
 #[command(after_long_help = "Example:\n  baton inspect target/wasm32-wasip2/release/payment.wasm")]
@@ -59,7 +62,7 @@ pub fn render_descriptor(descriptor: &Descriptor, style: Style) -> String {
     for line in wrap(&descriptor.description, 0).iter().filter(|line| !line.is_empty()) {
         text.push_str(&format!("{line}\n"));
     }
-    let subscriptions: Vec<_> = descriptor.subscriptions.iter().map(subscription).collect();
+    let subscriptions: Vec<_> = descriptor.subscriptions.iter().flat_map(subscription).collect();
     let publishes: Vec<_> = descriptor.publishes.iter().map(ToString::to_string).collect();
     text.push_str(&rows("subscribes", &subscriptions));
     text.push_str(&rows("publishes", &publishes));
@@ -68,14 +71,16 @@ pub fn render_descriptor(descriptor: &Descriptor, style: Style) -> String {
     text
 }
 
-fn subscription(ask: &SubscriptionAsk) -> String {
+/// A subscription, and below it what it wants of the channel.
+fn subscription(ask: &SubscriptionAsk) -> Vec<String> {
     let key = String::from(ask.key.clone());
     let start = match ask.start {
-        Start::Earliest => "earliest".to_owned(),
-        Start::Latest => "latest".to_owned(),
         Start::Offset(offset) => format!("offset {offset}"),
+        start => start.to_string(),
     };
-    format!("{} (key {key}, from {start})", ask.channel)
+    let filter = ask.filter.as_ref().map_or_else(Vec::new, |filter| wrap(&filter.to_string(), FILTER_INDENT));
+    let lines = filter.into_iter().map(|line| format!("  {line}"));
+    std::iter::once(format!("{} (key {key}, from {start})", ask.channel)).chain(lines).collect()
 }
 
 fn row(what: &str, value: &str) -> String {
@@ -96,13 +101,15 @@ mod tests {
     fn a_descriptor_is_a_short_list() {
         let descriptor = Descriptor::from_json(
             br#"{"contract":"baton:processor@0.1.0","name":"payment","version":"1.2.0","description":"Charges cards.",
-                "subscriptions":[{"channel":"order-created","key":"single"},{"channel":"b","start":{"offset":5}}],
+                "subscriptions":[{"channel":"order-created","key":"single"},{"channel":"b","start":{"offset":5},
+                "filter":{"any":[{"exact":{"type":"a"}},{"prefix":{"subject":"order-"}}]}}],
                 "publishes":["payment-applied","payment-denied"]}"#,
         )
         .unwrap();
         let expected = "payment 1.2.0\nCharges cards.\n  \
                         subscribes  order-created (key single, from earliest)\n              \
-                        b (key default, from offset 5)\n  \
+                        b (key default, from offset 5)\n                \
+                        any(exact(type = \"a\"), prefix(subject = \"order-\"))\n  \
                         publishes   payment-applied\n              payment-denied\n  \
                         lanes       1\n  contract    baton:processor@0.1.0\n";
         assert_eq!(render_descriptor(&descriptor, Style::default()), expected);

@@ -10,6 +10,7 @@ mod config;
 mod demo;
 mod deploy;
 mod deployment;
+mod dev;
 mod failure;
 mod flow;
 mod flow_list;
@@ -17,12 +18,14 @@ mod inspect;
 mod journal;
 mod logs;
 mod new;
+mod operate;
 mod output;
 mod processor;
 mod progress;
 mod publish;
 mod serve;
 mod status;
+mod subscription;
 mod table;
 mod tail;
 mod trim;
@@ -82,6 +85,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Run a host on a folder until SIGTERM or Ctrl-C.
     Serve(serve::ServeArgs),
+    /// Serve, and build and deploy a crate whenever its source is saved.
+    Dev(dev::DevArgs),
     /// Write the crate of a new processor.
     New(new::NewArgs),
     /// Build the processors of a crate or workspace into components.
@@ -106,6 +111,9 @@ enum Command {
     /// List channels, or look into one.
     #[command(subcommand, visible_alias = "channels")]
     Channel(channel::ChannelCommand),
+    /// List where processors stand in their channels, or take one to another place.
+    #[command(subcommand, visible_alias = "subscriptions")]
+    Subscription(subscription::SubscriptionCommand),
     /// Show what one event caused and what is still to do, or list the flows that are not done.
     #[command(subcommand)]
     Flow(flow::FlowCommand),
@@ -139,6 +147,7 @@ fn run(command: Command, shared: &Shared) -> Result<(), Failure> {
     match command {
         Command::Demo(args) => demo::run(args, shared),
         Command::Serve(args) => serve::run(args, shared),
+        Command::Dev(args) => dev::run(args, shared),
         Command::New(args) => new::run(args, shared),
         Command::Build(args) => build::run(args, shared),
         Command::Inspect(args) => inspect::run(args, shared),
@@ -150,6 +159,7 @@ fn run(command: Command, shared: &Shared) -> Result<(), Failure> {
         Command::Status => status::run(shared),
         Command::Processor(command) => processor::run(command, shared),
         Command::Channel(command) => channel::run(command, shared),
+        Command::Subscription(command) => subscription::run(command, shared),
         Command::Flow(command) => flow::run(command, shared),
         Command::Why(args) => why::run(args, shared),
         Command::Deployment(command) => deployment::run(command, shared),

@@ -24,7 +24,7 @@ const SDK_HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../sdk");
 #[derive(Args)]
 #[command(after_long_help = "\
 Examples:
-  baton new greeter && cd greeter && cargo test && baton build
+  baton new greeter && cd greeter && baton dev
   baton new greeter --sdk https://example.org/baton.git")]
 pub struct NewArgs {
     /// The name of the processor, and of the folder that is made.
@@ -120,7 +120,10 @@ fn write(file: &Path, content: &str) -> Result<(), Failure> {
 
 fn render_written(written: &Written, _: Style) -> String {
     let folder = written.folder.display();
-    format!("wrote {folder}/: {}\nNext: cd {folder} && cargo test && baton build", written.files.join(", "))
+    format!(
+        "wrote {folder}/: {}\nNext: cd {folder} && baton dev\n(baton dev serves, builds and deploys what you save; cargo test runs its tests)",
+        written.files.join(", ")
+    )
 }
 
 #[cfg(test)]

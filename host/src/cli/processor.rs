@@ -3,13 +3,15 @@
 use clap::Subcommand;
 
 use super::Shared;
-use super::client::{Ask, query};
+use super::client::query;
 use super::failure::Failure;
 use super::inspect::render_descriptor;
+use super::operate::{self, PauseArgs, ResumeArgs, ScaleArgs};
 use super::output::{Style, Tone, clean, counted, fault_lines, short, wrap};
 use super::status::file_trouble;
 use super::table::{number, table, text, toned, trouble};
 use crate::model::name::ProcessorName;
+use crate::model::operation::LanesFrom;
 use crate::model::report::{
     HeldReport, ProcessorList, ProcessorReport, ProcessorStatus, StateEntry, StateList, SubscriptionReport,
 };
@@ -25,11 +27,12 @@ pub enum ProcessorCommand {
         /// The processor.
         name: ProcessorName,
     },
-    /// Try again everything that a processor holds after faults.
-    Resume {
-        /// The processor.
-        name: ProcessorName,
-    },
+    /// Let no batch of a processor begin until it is resumed; its positions, state and what it holds stay.
+    Pause(PauseArgs),
+    /// End a pause, or try again what a processor holds after faults.
+    Resume(ResumeArgs),
+    /// Say how many lanes a processor has: how many events of different keys it handles at one time.
+    Scale(ScaleArgs),
     /// Show what a processor keeps as state.
     State {
         /// The processor.
@@ -43,7 +46,7 @@ pub enum ProcessorCommand {
     },
 }
 
-/// Shows processors, or resumes one.
+/// Shows processors, or says how one goes on.
 pub fn run(command: ProcessorCommand, shared: &Shared) -> Result<(), Failure> {
     let (client, out) = (shared.client(), shared.out());
     let path = |name: &ProcessorName| format!("/v1/processors/{name}");
@@ -55,12 +58,9 @@ pub fn run(command: ProcessorCommand, shared: &Shared) -> Result<(), Failure> {
         ProcessorCommand::Show { name } => {
             out.show(&client.get::<ProcessorReport>(path(&name))?, render_processor)
         }
-        ProcessorCommand::Resume { name } => {
-            let ask = Ask { method: "POST", ..Ask::get(path(&name) + "/resume") };
-            out.show(&client.ask(ask)?.read::<ProcessorReport>()?, |report, style| {
-                format!("{} tries again what it held.\n\n{}", report.name, render_processor(report, style))
-            })
-        }
+        ProcessorCommand::Pause(args) => operate::pause(&args, shared),
+        ProcessorCommand::Resume(args) => operate::resume(&args, shared),
+        ProcessorCommand::Scale(args) => operate::scale(&args, shared),
         ProcessorCommand::State { name, key, limit } => {
             let query = query(&[("key", key), ("limit", Some(limit.to_string()))]);
             out.show(&client.get::<StateList>(path(&name) + "/state" + &query)?, render_state)
@@ -85,11 +85,13 @@ pub fn render_list(processors: &[ProcessorReport], style: Style) -> String {
             trouble(sum(report, |one| one.waiting)),
             number(report.handled),
             trouble(report.failed),
+            text(lanes_cell(report)),
             text(&report.version),
             text(short(&report.digest)),
         ]
     };
-    let heads = ["PROCESSOR", "STATUS", "LAG", "HELD", "WAITING", "HANDLED", "FAILED", "VERSION", "DIGEST"];
+    let heads =
+        ["PROCESSOR", "STATUS", "LAG", "HELD", "WAITING", "HANDLED", "FAILED", "LANES", "VERSION", "DIGEST"];
     table(heads, processors.iter().map(row).collect(), style)
 }
 
@@ -100,6 +102,7 @@ fn status_word(status: ProcessorStatus) -> &'static str {
         ProcessorStatus::Blocked => "BLOCKED",
         ProcessorStatus::Undeployed => "undeployed",
         ProcessorStatus::Failed => "FAILED",
+        ProcessorStatus::Paused => "PAUSED",
     }
 }
 
@@ -107,6 +110,7 @@ fn status_tone(status: ProcessorStatus) -> Tone {
     match status {
         ProcessorStatus::Running => Tone::Good,
         ProcessorStatus::Undeployed => Tone::Quiet,
+        ProcessorStatus::Paused => Tone::Note,
         ProcessorStatus::Held | ProcessorStatus::Blocked | ProcessorStatus::Failed => Tone::Bad,
     }
 }
@@ -120,12 +124,13 @@ pub fn render_subscriptions(subscriptions: &[SubscriptionReport], style: Style) 
             number(one.start),
             number(one.cursor),
             number(one.decided),
+            number(one.filtered),
             number(one.lag),
             trouble(one.held),
             trouble(one.waiting),
         ]
     };
-    let heads = ["PROCESSOR", "CHANNEL", "START", "CURSOR", "DECIDED", "LAG", "HELD", "WAITING"];
+    let heads = ["PROCESSOR", "CHANNEL", "START", "CURSOR", "DECIDED", "FILTERED", "LAG", "HELD", "WAITING"];
     let missed = subscriptions.iter().filter(|one| one.expired > 0).map(|one| {
         let (processor, channel) = (clean(&one.processor), clean(&one.channel));
         format!("{processor} missed {} of {channel}: expired\n", counted(one.expired, "event"))
@@ -133,7 +138,8 @@ pub fn render_subscriptions(subscriptions: &[SubscriptionReport], style: Style) 
     table(heads, subscriptions.iter().map(row).collect(), style) + &missed.collect::<String>()
 }
 
-fn render_processor(report: &ProcessorReport, style: Style) -> String {
+/// One processor on one page.
+pub fn render_processor(report: &ProcessorReport, style: Style) -> String {
     let status = style.paint(status_tone(report.status), status_word(report.status));
     let mut text = render_descriptor(&report.descriptor, style);
     text.push_str(&format!("  digest      {}, generation {}\n", report.digest, report.generation));
@@ -144,12 +150,42 @@ fn render_processor(report: &ProcessorReport, style: Style) -> String {
     for line in report.reason.iter().flat_map(|reason| wrap(reason, 14)) {
         text.push_str(&format!("              {line}\n"));
     }
+    text.push_str(&format!("  scale       {}\n", scale_line(report)));
+    if let Some(rate) = &report.rate {
+        text.push_str(&format!("  rate        at most {rate}\n"));
+    }
     text.push_str(&format!("\n{}", render_subscriptions(&report.subscriptions, style)));
     if !report.held.is_empty() {
         text.push_str(&format!("\nHeld after a fault, oldest first:\n{}", render_held(&report.held, style)));
         text.push_str(&format!("{}\n", mend(&report.name)));
     }
     text
+}
+
+/// How many lanes it has, and who says so.
+pub fn scale_line(report: &ProcessorReport) -> String {
+    let from = match report.scale.from {
+        LanesFrom::Descriptor => "its descriptor",
+        LanesFrom::Config => "baton.toml",
+        LanesFrom::Command => "`baton processor scale`",
+    };
+    let lanes = counted(u64::from(report.lanes), "lane");
+    format!("{lanes} now, {} by {from}", lanes_bounds(report))
+}
+
+/// How many now; and where that may change, within which bounds.
+fn lanes_cell(report: &ProcessorReport) -> String {
+    match report.scale.min == report.scale.max {
+        true => report.lanes.to_string(),
+        false => format!("{} ({})", report.lanes, lanes_bounds(report)),
+    }
+}
+
+fn lanes_bounds(report: &ProcessorReport) -> String {
+    match (report.scale.min, report.scale.max) {
+        (min, max) if min == max => min.to_string(),
+        (min, max) => format!("{min}..{max}"),
+    }
 }
 
 /// What helps when a processor holds events.

@@ -5,6 +5,8 @@
 use super::*;
 use crate::model::descriptor::Descriptor;
 use crate::model::fault::{Fault, FaultKind};
+use crate::model::operation::LanesFrom;
+use crate::model::report::ScaleReport;
 use serde_json::json;
 
 /// A processor that holds one event, or none.
@@ -20,6 +22,9 @@ pub fn report(name: &str, status: ProcessorStatus) -> ProcessorReport {
         digest: "ab".repeat(32),
         generation: 1,
         lanes: 2,
+        scale: ScaleReport { min: 2, max: 2, from: LanesFrom::Descriptor },
+        paused: None,
+        rate: None,
         handled: 40,
         failed: held.len() as u64,
         subscriptions: vec![SubscriptionReport {
@@ -32,6 +37,7 @@ pub fn report(name: &str, status: ProcessorStatus) -> ProcessorReport {
             lag: 4 * held.len() as u64,
             held: held.len() as u64,
             waiting: 3 * held.len() as u64,
+            ..SubscriptionReport::default()
         }],
         held,
         descriptor: Descriptor::from_json(descriptor.to_string().as_bytes()).unwrap(),
@@ -57,11 +63,12 @@ fn held() -> HeldReport {
 
 #[test]
 fn the_list_has_a_line_each_and_shouts_what_is_wrong() {
-    let list = [report("inventory", ProcessorStatus::Running), report("payment", ProcessorStatus::Held)];
+    let mut list = [report("inventory", ProcessorStatus::Running), report("payment", ProcessorStatus::Held)];
+    list[1].scale = ScaleReport { min: 1, max: 4, from: LanesFrom::Command };
     let expected = "\
-PROCESSOR  STATUS   LAG  HELD  WAITING  HANDLED  FAILED  VERSION  DIGEST
-inventory  running    0     0        0       40       0  0.1.0    abababababab
-payment    HELD       4     1        3       40       1  0.1.0    abababababab
+PROCESSOR  STATUS   LAG  HELD  WAITING  HANDLED  FAILED  LANES     VERSION  DIGEST
+inventory  running    0     0        0       40       0  2         0.1.0    abababababab
+payment    HELD       4     1        3       40       1  2 (1..4)  0.1.0    abababababab
 ";
     assert_eq!(render_list(&list, Style::default()), expected);
     assert!(render_list(&[], Style::default()).contains("baton deploy"));

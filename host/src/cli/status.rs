@@ -28,6 +28,8 @@ fn render_status(status: &StatusReport, style: Style) -> String {
     for held in &status.held_back {
         text.push_str(&format!("{}\n", held_back(held)));
     }
+    let paused = status.processors.iter().filter_map(|one| paused(one, style));
+    paused.for_each(|paused| text.push_str(&format!("\n{paused}")));
     text.push_str(&format!("\n{}\n{}\n", render_list(&status.processors, style), about(status)));
     text
 }
@@ -59,7 +61,7 @@ fn troubles(status: &StatusReport, style: Style) -> Vec<String> {
 
 fn processor_trouble(report: &ProcessorReport, style: Style) -> Option<String> {
     let (word, what) = match report.status {
-        ProcessorStatus::Running | ProcessorStatus::Undeployed => return None,
+        ProcessorStatus::Running | ProcessorStatus::Undeployed | ProcessorStatus::Paused => return None,
         ProcessorStatus::Held => ("HELD", "some events failed and hold their keys; other keys flow"),
         ProcessorStatus::Blocked => ("BLOCKED", "reads nothing more: too much waits behind held keys"),
         ProcessorStatus::Failed => ("FAILED", "is deployed and could not be started"),
@@ -75,15 +77,30 @@ fn processor_trouble(report: &ProcessorReport, style: Style) -> Option<String> {
         ProcessorStatus::Failed => {
             format!("  mend: deploy a version that runs; log: baton logs {}\n", report.name)
         }
-        _ => format!("  {}\n", mend(&report.name)),
+        _ => format!("  {}\n  flows that stand still: baton flow ls --state stuck\n", mend(&report.name)),
     });
     Some(text)
 }
 
+/// A pause is meant, and easily forgotten.
+fn paused(report: &ProcessorReport, style: Style) -> Option<String> {
+    let since = &report.paused.as_ref().filter(|_| report.status == ProcessorStatus::Paused)?.since;
+    let head = format!("{} {}: handles nothing since {since}", report.name, clean(&report.version));
+    let mut text = format!("{} {head}\n", style.paint(Tone::Note, "PAUSED"));
+    for line in wrap(report.reason.as_deref().unwrap_or_default(), 2) {
+        text.push_str(&format!("  {line}\n"));
+    }
+    Some(format!("{text}  go on: baton processor resume {}\n", report.name))
+}
+
 /// A file that does not run.
 pub fn file_trouble(problem: &FileProblem, style: Style) -> String {
-    let head = format!("{} ({}) does not run, since {}", clean(&problem.file), problem.code, problem.since);
-    block("FILE", &head, &problem.message, style)
+    let (word, what) = match problem.code.starts_with("config-") {
+        true => ("CONFIG", "is not in force as it stands"),
+        false => ("FILE", "does not run"),
+    };
+    let head = format!("{} ({}) {what}, since {}", clean(&problem.file), problem.code, problem.since);
+    block(word, &head, &problem.message, style)
 }
 
 fn block(word: &str, head: &str, detail: &str, style: Style) -> String {
@@ -160,6 +177,7 @@ mod tests {
         assert!(text.starts_with("2 things are wrong\n\nHELD payment 0.1.0: "), "{text}");
         for part in [
             "baton processor resume payment",
+            "baton flow ls --state stuck",
             "FILE broken.wasm (not-wasm) does not run",
             "  it is text\n",
             "trap: panicked",

@@ -86,6 +86,9 @@ fn facts(why: &WhyReport) -> String {
     if why.emitted.len() > EMITTED_SHOWN_MAX {
         out.push_str(&format!("         and {} more\n", why.emitted.len() - EMITTED_SHOWN_MAX));
     }
+    if let (Verdict::Paused, Some(time)) = (why.verdict, &why.time) {
+        out.push_str(&format!("  since  {time}\n"));
+    }
     if let Some(key) = &why.key {
         out.push_str(&format!("  key    {}\n", clean(key)));
     }

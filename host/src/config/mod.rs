@@ -28,7 +28,7 @@ pub use mistake::{Mistake, Mistakes, Place};
 pub use schema::schema;
 pub use settings::{
     ChannelSettings, DATA_DEFAULT, Durability, FlowSettings, JournalSettings, LimitSettings,
-    ProcessorSettings, RetentionSettings, Settings,
+    ProcessorSettings, RetentionSettings, Settings, TelemetrySettings,
 };
 pub use unit::{Period, Size, SizeError};
 
@@ -50,6 +50,7 @@ pub struct Config {
     pub listen: SocketAddr,
     /// What is set.
     pub settings: Settings,
+    processors_dir: PathBuf,
     sources: Sources,
     text: String,
     places: BTreeMap<Vec<String>, Place>,
@@ -170,6 +171,7 @@ impl Config {
             dir: dir.to_owned(),
             data_dir: dir.join(&settings.data),
             listen: settings.listen,
+            processors_dir: dir.join("processors"),
             settings,
             sources: Sources { no_file: true, ..Sources::default() },
             text: String::new(),
@@ -214,7 +216,12 @@ impl Config {
 
     /// The folder that is watched for components.
     pub fn processors_dir(&self) -> PathBuf {
-        self.dir.join("processors")
+        self.processors_dir.clone()
+    }
+
+    /// The same with components in another folder.
+    pub fn with_processors_dir(self, processors_dir: PathBuf) -> Self {
+        Self { processors_dir, ..self }
     }
 
     /// How long a stop waits for running guests.

@@ -7,7 +7,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value;
 
 use super::Settings;
+use crate::model::descriptor::CONCURRENCY_MAX;
 use crate::model::name::{ChannelName, NAME_LEN_MAX, ProcessorName};
+use crate::model::operation::Lanes;
 
 /// The schema (JSON Schema 2020-12).
 pub fn schema() -> Value {
@@ -38,3 +40,20 @@ macro_rules! name_schema {
 
 name_schema!(ChannelName);
 name_schema!(ProcessorName);
+
+impl JsonSchema for Lanes {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Lanes".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": ["string", "integer"], "pattern": "^[0-9]+([.][.][0-9]+)?$", "minimum": 1, "maximum": CONCURRENCY_MAX,
+            "examples": ["1..4", 2]
+        })
+    }
+}

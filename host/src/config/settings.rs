@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::unit::{Period, Size};
 use crate::model::flow::{FlowRule, FlowRules};
 use crate::model::name::{ChannelName, ProcessorName};
+use crate::model::operation::Lanes;
 use crate::model::retention::{self, AgeBound, RetentionRules, SizeBound};
 
 /// The folder for data when nobody says otherwise, in the folder of the file.
@@ -33,6 +34,8 @@ pub struct Settings {
     pub retention: RetentionSettings,
     /// By channel.
     pub channel: BTreeMap<ChannelName, ChannelSettings>,
+    /// What the host tells others of itself.
+    pub telemetry: TelemetrySettings,
     /// By processor.
     pub processor: BTreeMap<ProcessorName, ProcessorSettings>,
     /// By the channel that flows begin on.
@@ -48,6 +51,7 @@ impl Default for Settings {
             limits: LimitSettings::default(),
             retention: RetentionSettings::default(),
             channel: BTreeMap::new(),
+            telemetry: TelemetrySettings::default(),
             processor: BTreeMap::new(),
             flow: BTreeMap::new(),
         }
@@ -178,10 +182,21 @@ pub struct ChannelSettings {
     pub retention: RetentionSettings,
 }
 
+/// What the host tells others of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TelemetrySettings {
+    /// The OpenTelemetry collector that gets a trace of every flow, over OTLP/HTTP, such as `http://127.0.0.1:4318`; only a host that
+    /// is built with the feature `otel` can do that.
+    pub otlp_endpoint: Option<String>,
+}
+
 /// What an operator sets for one processor.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProcessorSettings {
+    /// How many lanes it has, such as `"1..4"` or `2`, whatever its descriptor says; `baton processor scale` is heard first.
+    pub lanes: Option<Lanes>,
     /// Settings that the guest can read, by name.
     pub config: BTreeMap<String, String>,
 }

@@ -193,3 +193,12 @@ fn a_wrong_deadline_and_a_channel_of_the_host_are_refused() {
     let error = refusal("[flow.\"baton.flows\"]\ntell = true\n", &[]);
     assert!(error.starts_with("baton.toml:2:8:") && error.contains("host's own"), "{error}");
 }
+
+#[test]
+fn the_example_in_the_readme_is_right_and_not_open_to_more() {
+    let readme = include_str!("../../../README.md");
+    let example = readme.split("## baton.toml").nth(1).unwrap().split("```toml").nth(1).unwrap();
+    let example = example.split("```").next().unwrap();
+    load(example, &[]).unwrap();
+    assert!(load(&format!("colour = 1\n{example}"), &[]).is_err());
+}

@@ -10,15 +10,16 @@ use crate::model::change::{ChannelId, Draft, ProcessorId, SubscriptionId};
 use crate::model::event::{ATTRIBUTE_BYTES_MAX, EVENT_BYTES_MAX, EXTENSIONS_MAX, check_extension_name};
 use crate::model::fault::FaultKind;
 use crate::model::record::{ExtensionKind, Parts, Record, Stamp, encode};
+use crate::model::trace::{TRACEPARENT, TRACEPARENT_LEN, TraceParent, handling_span};
 use crate::runtime::{Emit, Outcome, Verdict};
 
-use super::feeder::Work;
+use super::work::Work;
 
 /// The most bytes of a frame that one event's events and state may take.
 pub const EFFECTS_BYTES_MAX: usize = 8 << 20;
 
 /// Attributes that an emit inherits from its cause unless it sets them.
-const TRACE: [&str; 2] = ["traceparent", "tracestate"];
+const TRACE: [&str; 2] = [TRACEPARENT, "tracestate"];
 
 /// What is the same for all outcomes of one processor.
 pub struct Effects {
@@ -49,6 +50,8 @@ pub struct Cause<'a> {
     pub record: Record<'a>,
     /// The subscription that it came by.
     pub subscription: SubscriptionId,
+    /// How often it may have been handled before, when its subscription stood elsewhere.
+    pub replays: u32,
 }
 
 impl Effects {
@@ -156,18 +159,19 @@ impl Effects {
     ) -> Result<(), Refusal> {
         let name = emit.channel();
         let channel = self.channel(name)?;
-        check_emit(emit)?;
+        let texts = Texts::of(emit);
+        check_emit(emit, &texts)?;
         let attribute =
             |name: &str| emit.attributes().find(|(given, _)| *given == name).map(|(_, value)| value);
         let record = &cause.record;
-        let id = EmittedId::new(record.stamp.flow, cause.work.item.position, index);
+        let id = EmittedId::new(record.stamp.flow, cause.work.item.position, index, cause.replays);
         let parts = Parts {
             id: id.as_str(),
             source: &self.source,
-            ty: emit.ty().unwrap_or(name),
-            subject: emit.subject().or(record.parts.subject),
-            partitionkey: emit.partitionkey().or(record.parts.partitionkey),
-            datacontenttype: emit.datacontenttype(),
+            ty: texts.ty.unwrap_or(name),
+            subject: texts.subject.or(record.parts.subject),
+            partitionkey: texts.partitionkey.or(record.parts.partitionkey),
+            datacontenttype: texts.datacontenttype,
             dataschema: attribute("dataschema"),
             time: Some(attribute("time").unwrap_or(time)),
             data: emit.data(),
@@ -179,11 +183,25 @@ impl Effects {
             hops: record.stamp.hops + 1,
         };
         let own = emit.attributes().filter(|(name, _)| !matches!(*name, "time" | "dataschema"));
-        let inherited =
-            record.extensions().filter(|(name, ..)| TRACE.contains(name) && attribute(name).is_none());
+        let handed_on = self.traceparent(cause);
+        let handed_on = handed_on.as_ref().and_then(|text| std::str::from_utf8(text).ok());
+        let inherited = record
+            .extensions()
+            .filter(|(name, ..)| TRACE.contains(name) && attribute(name).is_none())
+            .map(|(name, kind, value)| match handed_on {
+                Some(own) if name == TRACEPARENT => (name, kind, own),
+                _ => (name, kind, value),
+            });
         let extensions = own.map(|(name, value)| (name, ExtensionKind::Text, value)).chain(inherited);
         draft.event(channel, |out| encode(out, &parts, &stamp, extensions));
         Ok(())
+    }
+
+    /// The trace goes on under the span of this handling; none if there is none, or none that can be read.
+    fn traceparent(&self, cause: &Cause<'_>) -> Option<[u8; TRACEPARENT_LEN]> {
+        let (_, _, value) = cause.record.extensions().find(|(name, ..)| *name == TRACEPARENT)?;
+        let span = handling_span(cause.work.item.position, self.processor);
+        Some(TraceParent::parse(value)?.caused_by(span))
     }
 
     fn channel(&self, name: &str) -> Result<ChannelId, Refusal> {
@@ -202,19 +220,21 @@ impl Effects {
 }
 
 /// The id of an emitted event: the host gives it, so that the same handling of the same event always emits the same
-/// ids. Flow, cause and index make it unique in its source, which names the processor.
+/// ids. Flow, cause and index make it unique in its source, which names the processor. A subscription that was reset handles
+/// events anew, and what they cause then is new: it gets the number of replays too.
 struct EmittedId {
     text: [u8; Self::LEN_MAX],
     len: usize,
 }
 
 impl EmittedId {
-    const LEN_MAX: usize = 32 + 2 * 17;
+    const LEN_MAX: usize = 32 + 2 * 17 + 9;
 
-    fn new(flow: Uuid, cause: u64, index: usize) -> Self {
+    fn new(flow: Uuid, cause: u64, index: usize, replays: u32) -> Self {
         let mut id = Self { text: [0; Self::LEN_MAX], len: 32 };
         flow.simple().encode_lower(&mut id.text);
-        for number in [cause, index as u64] {
+        let replays = Some(u64::from(replays)).filter(|replays| *replays > 0);
+        for number in [cause, index as u64].into_iter().chain(replays) {
             id.push(b'-');
             id.hexadecimal(number);
         }
@@ -253,7 +273,26 @@ fn check_bytes(draft: &Draft, before: usize) -> Result<(), Refusal> {
     refuse(FaultKind::BadEvent, message)
 }
 
-fn check_emit(emit: &Emit<'_>) -> Result<(), Refusal> {
+/// The texts of an emit, each looked up once.
+struct Texts<'a> {
+    ty: Option<&'a str>,
+    subject: Option<&'a str>,
+    partitionkey: Option<&'a str>,
+    datacontenttype: Option<&'a str>,
+}
+
+impl<'a> Texts<'a> {
+    fn of(emit: &Emit<'a>) -> Self {
+        Self {
+            ty: emit.ty(),
+            subject: emit.subject(),
+            partitionkey: emit.partitionkey(),
+            datacontenttype: emit.datacontenttype(),
+        }
+    }
+}
+
+fn check_emit(emit: &Emit<'_>, texts: &Texts<'_>) -> Result<(), Refusal> {
     let bytes = emit.data().map_or(0, <[u8]>::len);
     if bytes > EVENT_BYTES_MAX {
         let message =
@@ -261,10 +300,10 @@ fn check_emit(emit: &Emit<'_>) -> Result<(), Refusal> {
         return refuse(FaultKind::BadEvent, message);
     }
     let fields = [
-        ("type", emit.ty()),
-        ("subject", emit.subject()),
-        ("partitionkey", emit.partitionkey()),
-        ("datacontenttype", emit.datacontenttype()),
+        ("type", texts.ty),
+        ("subject", texts.subject),
+        ("partitionkey", texts.partitionkey),
+        ("datacontenttype", texts.datacontenttype),
     ];
     let fields = fields.into_iter().filter_map(|(name, value)| Some((name, value?)));
     for (name, value) in fields.chain(emit.attributes()) {
@@ -314,10 +353,22 @@ mod tests {
 
     #[test]
     fn ids_come_from_flow_cause_and_index() {
-        let id = |flow, cause, index| EmittedId::new(Uuid::from_u128(flow), cause, index).as_str().to_owned();
+        let anew = |flow, cause, index, replays| {
+            EmittedId::new(Uuid::from_u128(flow), cause, index, replays).as_str().to_owned()
+        };
+        let id = |flow, cause, index| anew(flow, cause, index, 0);
         assert_eq!(id(0xab, 0x41a, 0), "000000000000000000000000000000ab-41a-0");
-        assert_eq!(id(1, u64::MAX, usize::MAX).len(), EmittedId::LEN_MAX);
-        let all = [id(1, 2, 3), id(2, 2, 3), id(1, 3, 3), id(1, 2, 4), id(1, 0x23, 4), id(1, 2, 0x34)];
+        assert_eq!(anew(1, u64::MAX, usize::MAX, u32::MAX).len(), EmittedId::LEN_MAX);
+        let all = [
+            id(1, 2, 3),
+            anew(1, 2, 3, 1),
+            anew(1, 2, 3, 2),
+            id(2, 2, 3),
+            id(1, 3, 3),
+            id(1, 2, 4),
+            id(1, 0x23, 4),
+            id(1, 2, 0x34),
+        ];
         let unique: std::collections::BTreeSet<_> = all.iter().collect();
         assert_eq!(unique.len(), all.len());
     }

@@ -1,8 +1,8 @@
-//! What a processor handles next: merges its channels by journal position, deals events to lanes by key, keeps the
-//! events of a held key back in order. It holds a bounded number of events and runs nothing.
+//! What a processor handles next: merges its channels by journal position, hands out events to lanes, keeps the events of
+//! a held key back in order. What a subscription's filter does not pass is decided here, in runs, and meets no guest. It holds a
+//! bounded number of events and runs nothing.
 
-use std::borrow::Cow;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
@@ -11,14 +11,14 @@ use hashbrown::{DefaultHashBuilder, HashMap};
 use crate::channel::{Domain, Item, ReadError, Reader};
 use crate::model::change::{ProcessorId, SubscriptionId};
 use crate::model::descriptor::{Descriptor, KeyChoice, SubscriptionAsk};
-use crate::model::key::key_of;
-use crate::model::record::{Record, default_key_place};
-use crate::view::decided::{AHEAD_MAX, Decided};
+use crate::model::filter::Filter;
+use crate::model::record::Record;
+use crate::view::decided::{AHEAD_FILTERED_MAX, AHEAD_MAX, Decided};
 
-/// The most events of one call.
-pub const BATCH_EVENTS_MAX: usize = 64;
-/// The most bytes of one call, unless one event alone has more.
-pub const BATCH_BYTES_MAX: usize = 256 << 10;
+use super::skipped::Skipped;
+use super::standing::Standing;
+use super::work::{BATCH_EVENTS_MAX, Key, Picked, Work};
+
 /// The most events that stand before one lane.
 const LANE_EVENTS_MAX: usize = 512;
 /// The most bytes of events that stand before one lane.
@@ -28,86 +28,16 @@ pub const HELD_MAX: usize = 1_000;
 /// The most events that wait behind held keys of one processor before it reads no more.
 pub const WAITING_MAX: usize = 10_000;
 
-/// An event that a lane is to handle.
-#[derive(Clone, Debug)]
-pub struct Work {
-    /// Which of the feeder's sources it comes from.
-    pub source: usize,
-    /// The event.
-    pub item: Item,
-    key: Key,
-    hash: u64,
-}
-
-/// The events of one call: no key twice.
-#[derive(Default)]
-pub struct Picked {
-    /// The events, in order.
-    pub works: Vec<Work>,
-    bytes: usize,
-    /// A bit for each key that is in it, by hash: most keys are told apart at once.
-    bits: u128,
-}
-
-impl Picked {
-    fn clear(&mut self) {
-        self.works.clear();
-        self.bytes = 0;
-        self.bits = 0;
-    }
-
-    fn has_room_for(&self, work: &Work) -> bool {
-        let bytes = self.bytes + work.item.record.len();
-        self.works.is_empty()
-            || (self.works.len() < BATCH_EVENTS_MAX && bytes <= BATCH_BYTES_MAX && !self.has_key_of(work))
-    }
-
-    /// Two keys with one hash count as the same: the batch ends a little early.
-    fn has_key_of(&self, work: &Work) -> bool {
-        self.bits & bit(work.hash) != 0 && self.works.iter().any(|other| other.hash == work.hash)
-    }
-
-    fn push(&mut self, work: Work) {
-        self.bytes += work.item.record.len();
-        self.bits |= bit(work.hash);
-        self.works.push(work);
-    }
-}
-
-fn bit(hash: u64) -> u128 {
-    1 << (hash & 127)
-}
-
-/// A key, mostly a part of the record.
-#[derive(Clone, Debug)]
-enum Key {
-    InRecord { start: usize, len: usize },
-    Owned(Box<str>),
-}
-
-impl Work {
-    /// The key of the event.
-    pub fn key(&self) -> &str {
-        std::str::from_utf8(self.key.bytes(&self.item)).unwrap_or_default()
-    }
-}
-
-impl Key {
-    fn bytes<'a>(&'a self, item: &'a Item) -> &'a [u8] {
-        match self {
-            Key::Owned(text) => text.as_bytes(),
-            Key::InRecord { start, len } => item.record.get(*start..start + len).unwrap_or_default(),
-        }
-    }
-}
-
 /// A channel that the processor reads.
 pub struct Source {
     /// The subscription.
     pub subscription: SubscriptionId,
+    /// How often its events may have been handled before.
+    pub replays: u32,
     /// The channel's name.
     pub channel: Arc<str>,
     choice: KeyChoice,
+    filter: Option<Filter>,
     reader: Reader,
     /// What is decided, as far as this processor's lanes know.
     decided: Decided,
@@ -124,7 +54,9 @@ pub struct Feeder {
     domain: Domain,
     /// Its sources.
     pub sources: Vec<Source>,
-    lanes: Vec<Lane>,
+    standing: Standing,
+    /// How many lanes share what stands there.
+    lanes: usize,
     held: HashMap<Box<str>, HeldKey>,
     waiting: usize,
     /// Whether the bounds of what may be held, wait or be decided ahead let nothing more be read.
@@ -132,19 +64,15 @@ pub struct Feeder {
     /// Attempts so far of events that failed before.
     attempts: BTreeMap<(SubscriptionId, u64), u32>,
     hasher: DefaultHashBuilder,
-}
-
-#[derive(Default)]
-struct Lane {
-    queue: VecDeque<Work>,
-    bytes: usize,
+    skipped: Skipped,
 }
 
 /// Where reading stands still, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fed {
     All,
-    LaneFull,
+    Full,
+    SkippedFull,
     Blocked,
 }
 
@@ -155,20 +83,19 @@ impl Feeder {
             domain.look(|world| {
                 let channel = world.channel_id(ask.channel.as_str())?;
                 let subscription = world.subscription_of(processor, channel)?;
-                Some((
-                    subscription,
-                    channel,
-                    world.subscriptions().get(subscription as usize)?.decided.clone(),
-                ))
+                let known = world.subscriptions().get(subscription as usize)?;
+                Some((subscription, channel, known.replays, known.decided.clone()))
             })
         };
         let sources = descriptor.subscriptions.iter().filter_map(|ask| {
-            let (subscription, channel, decided) = place(ask)?;
+            let (subscription, channel, replays, decided) = place(ask)?;
             let reader = Reader::new(domain.clone(), channel, decided.cursor());
             Some(Source {
                 subscription,
+                replays,
                 channel: ask.channel.as_str().into(),
                 choice: ask.key.clone(),
+                filter: ask.filter.clone(),
                 reader,
                 decided,
             })
@@ -176,7 +103,8 @@ impl Feeder {
         Self {
             domain: domain.clone(),
             sources: sources.collect(),
-            lanes: (0..descriptor.concurrency).map(|_| Lane::default()).collect(),
+            standing: Standing::default(),
+            lanes: 1,
             held: HashMap::new(),
             waiting: 0,
             blocked: false,
@@ -184,28 +112,62 @@ impl Feeder {
                 world.processors().get(processor as usize).map(|p| p.released.clone()).unwrap_or_default()
             }),
             hasher: DefaultHashBuilder::default(),
+            skipped: Skipped::default(),
         }
     }
 
-    /// Reads on, and takes the next batch of a lane into `batch`: no key twice.
-    pub fn next_batch(&mut self, lane: usize, batch: &mut Picked) -> Result<(), ReadError> {
-        batch.clear();
+    /// Shares what comes among so many lanes. Between one and several it changes only while no batch is `in_flight`, and says
+    /// whether it is so.
+    pub fn share(&mut self, lanes: usize, several: bool, in_flight: usize) -> bool {
+        self.lanes = lanes.max(1);
+        if several != self.standing.is_by_key() {
+            if in_flight > 0 {
+                return false;
+            }
+            self.standing.set_by_key(several);
+        }
+        several || in_flight == 0
+    }
+
+    /// Reads on, and takes the next batch into `batch`: no key twice, no key that is in another lane, and at most so many
+    /// events.
+    pub fn next_batch(&mut self, batch: &mut Picked, events_max: usize) -> Result<(), ReadError> {
+        batch.clear(events_max);
         loop {
-            if self.lanes.get(lane).is_some_and(|lane| lane.queue.len() < BATCH_EVENTS_MAX) {
+            if self.standing.free() < BATCH_EVENTS_MAX * self.lanes {
                 self.blocked = self.feed()? == Fed::Blocked;
             }
-            let waiting = self.waiting;
-            while self.take(lane, batch) {}
-            // Where all that was dealt went behind held keys, what comes after it may be free.
-            if !batch.works.is_empty() || self.waiting == waiting {
+            if self.lanes > 1 {
+                batch.limit(self.standing.free().div_ceil(self.lanes).max(1));
+            }
+            let (waiting, behind) = (self.waiting, self.standing.behind());
+            while self.take(batch) {}
+            // Where all that was read went behind held keys or other lanes' keys, what comes after it may be free.
+            let moved = (self.waiting, self.standing.behind()) != (waiting, behind);
+            if !batch.works.is_empty() || self.skipped.is_full() || !moved {
+                self.skipped.take(&mut batch.skips);
                 return Ok(());
             }
         }
     }
 
-    /// The lanes that have something to do.
-    pub fn lanes_with_work(&self) -> impl Iterator<Item = usize> {
-        self.lanes.iter().enumerate().filter(|(_, lane)| !lane.queue.is_empty()).map(|(index, _)| index)
+    /// How many events there are to handle, those in lanes included and those behind held keys left out.
+    pub fn backlog(&self) -> u64 {
+        let lag = self.domain.look(|world| {
+            let lag = |source: &Source| {
+                let subscription = world.subscriptions().get(source.subscription as usize)?;
+                let next = world.channels().get(subscription.channel as usize)?.next;
+                let decided = &subscription.decided;
+                Some(next.saturating_sub(decided.cursor()).saturating_sub(decided.ahead()))
+            };
+            self.sources.iter().filter_map(lag).sum::<u64>()
+        });
+        lag.saturating_sub((self.held.len() + self.waiting) as u64)
+    }
+
+    /// Whether there may be something for another lane.
+    pub fn has_more(&self) -> bool {
+        self.standing.free() > 0
     }
 
     fn feed(&mut self) -> Result<Fed, ReadError> {
@@ -214,6 +176,9 @@ impl Feeder {
         loop {
             if self.waiting >= WAITING_MAX || self.held.len() >= HELD_MAX {
                 return Ok(Fed::Blocked);
+            }
+            if self.skipped.is_full() {
+                return Ok(Fed::SkippedFull);
             }
             let Some(source) = self.lowest(horizon)? else { return Ok(Fed::All) };
             let fed = self.deal(source)?;
@@ -234,7 +199,7 @@ impl Feeder {
         Ok(lowest.map(|(_, index)| index))
     }
 
-    /// Deals the next event of a source to its lane.
+    /// Takes the next event of a source in.
     fn deal(&mut self, index: usize) -> Result<Fed, ReadError> {
         let Some(source) = self.sources.get_mut(index) else { return Ok(Fed::All) };
         let Some(item) = source.reader.peek()? else { return Ok(Fed::All) };
@@ -242,46 +207,62 @@ impl Feeder {
             source.reader.take()?;
             return Ok(Fed::All);
         }
-        if item.offset - source.decided.cursor() >= AHEAD_MAX {
+        let ahead_max = if source.filter.is_none() { AHEAD_MAX } else { AHEAD_FILTERED_MAX };
+        if item.offset - source.decided.cursor() >= ahead_max {
             return Ok(Fed::Blocked);
         }
-        let key = key_in(&source.choice, item)?;
-        let hash = self.hasher.hash_one(key.bytes(item));
-        let lane = (hash >> 32) as usize % self.lanes.len().max(1);
-        let Some(lane) = self.lanes.get_mut(lane) else { return Ok(Fed::All) };
-        if lane.queue.len() >= LANE_EVENTS_MAX || lane.bytes >= LANE_BYTES_MAX {
-            return Ok(Fed::LaneFull);
+        if let Some(filter) = &source.filter
+            && !self.attempts.contains_key(&(source.subscription, item.offset))
+            && !filter.passes(&parse(item)?)
+        {
+            source.decided.insert(item.offset);
+            self.skipped.push(source.subscription, item.offset);
+            source.reader.take()?;
+            return Ok(Fed::All);
         }
+        if self.standing.len() >= LANE_EVENTS_MAX * self.lanes
+            || self.standing.bytes() >= LANE_BYTES_MAX * self.lanes
+        {
+            return Ok(Fed::Full);
+        }
+        let key = Key::of(&source.choice, item)?;
+        let hash = self.hasher.hash_one(key.bytes(item));
+        let attempt = match self.attempts.is_empty() {
+            true => 1,
+            false => 1 + self.attempts.get(&(source.subscription, item.offset)).copied().unwrap_or(0),
+        };
         let Some(item) = source.reader.take()? else { return Ok(Fed::All) };
-        lane.bytes += item.record.len();
-        lane.queue.push_back(Work { source: index, item, key, hash });
+        self.standing.push(Work { source: index, item, attempt, hash, key });
         Ok(Fed::All)
     }
 
-    /// Moves the next event of a lane into the batch, or behind its held key; says whether there may be another.
-    fn take(&mut self, lane: usize, batch: &mut Picked) -> bool {
-        let Some(lane) = self.lanes.get_mut(lane) else { return false };
-        let Some(next) = lane.queue.front() else { return false };
-        let held = if self.held.is_empty() { None } else { self.held.get_mut(next.key()) };
-        if held.is_none() && !batch.has_room_for(next) {
+    /// Moves the next event into the batch, or behind its held key; says whether there may be another.
+    fn take(&mut self, batch: &mut Picked) -> bool {
+        let Self { standing, held, .. } = self;
+        let is_held = |work: &Work| !held.is_empty() && held.contains_key(work.key());
+        let Some(work) = standing.take(|work| batch.has_room_for(work) || is_held(work)) else {
             return false;
-        }
-        let Some(work) = lane.queue.pop_front() else { return false };
-        lane.bytes -= work.item.record.len();
-        match held {
-            Some(held) => {
-                let subscription = self.sources.get(work.source).map_or(0, |source| source.subscription);
-                held.waiting.push((subscription, work.item.offset));
-                self.waiting += 1;
-            }
-            None => batch.push(work),
+        };
+        if is_held(&work) {
+            self.keep_back(&work);
+            self.give_back(&work);
+        } else {
+            batch.push(work);
         }
         true
     }
 
-    /// Which attempt at an event comes now, counted from 1.
-    pub fn attempt(&self, subscription: SubscriptionId, offset: u64) -> u32 {
-        1 + self.attempts.get(&(subscription, offset)).copied().unwrap_or(0)
+    /// Puts an event behind its held key; says whether the key is held.
+    fn keep_back(&mut self, work: &Work) -> bool {
+        keep_back(&mut self.held, &mut self.waiting, &self.sources, work)
+    }
+
+    /// A lane has the key of this event no more.
+    fn give_back(&mut self, work: &Work) {
+        let Self { standing, held, waiting, sources, .. } = self;
+        if standing.is_by_key() {
+            standing.give_back(work.hash, |next| keep_back(held, waiting, sources, next));
+        }
     }
 
     /// Notes that an event is done with.
@@ -289,11 +270,13 @@ impl Feeder {
         if let Some(source) = self.sources.get_mut(work.source) {
             source.decided.insert(work.item.offset);
         }
+        self.give_back(work);
     }
 
     /// Notes that an event failed: its key waits.
     pub fn hold(&mut self, work: &Work) {
         self.held.entry(work.key().into()).or_default();
+        self.give_back(work);
     }
 
     /// Whether so much is held, waits behind it or is decided ahead of it that nothing more is read.
@@ -307,20 +290,22 @@ impl Feeder {
     }
 }
 
-fn key_in(choice: &KeyChoice, item: &Item) -> Result<Key, ReadError> {
-    if let (KeyChoice::Default, Some(place)) = (choice, default_key_place(&item.record)) {
-        return Ok(Key::InRecord { start: place.start, len: place.len() });
+fn parse(item: &Item) -> Result<Record<'_>, ReadError> {
+    Record::parse(&item.record).map_err(|error| ReadError::Journal { why: error.to_string() })
+}
+
+fn keep_back(
+    held: &mut HashMap<Box<str>, HeldKey>,
+    waiting: &mut usize,
+    sources: &[Source],
+    work: &Work,
+) -> bool {
+    if held.is_empty() {
+        return false;
     }
-    let record =
-        Record::parse(&item.record).map_err(|error| ReadError::Journal { why: error.to_string() })?;
-    Ok(match key_of(choice, &record) {
-        Cow::Owned(text) => Key::Owned(text.into()),
-        Cow::Borrowed(text) => {
-            let start = (text.as_ptr() as usize).checked_sub(item.record.as_ptr() as usize);
-            match start.filter(|start| start + text.len() <= item.record.len()) {
-                Some(start) => Key::InRecord { start, len: text.len() },
-                None => Key::Owned(text.into()),
-            }
-        }
-    })
+    let Some(key) = held.get_mut(work.key()) else { return false };
+    let subscription = sources.get(work.source).map_or(0, |source| source.subscription);
+    key.waiting.push((subscription, work.item.offset));
+    *waiting += 1;
+    true
 }

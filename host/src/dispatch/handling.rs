@@ -8,7 +8,7 @@ use std::time::Instant;
 use crate::channel::{Domain, Refused};
 use crate::journal::FRAME_BYTES_MAX;
 use crate::meter::{COUNTS, Histogram, TIMES_US};
-use crate::model::change::{Control, Draft};
+use crate::model::change::{Control, Draft, Skip};
 use crate::model::deployment::Deployment;
 use crate::model::fault::{Fault, FaultKind};
 use crate::model::time::rfc3339;
@@ -87,22 +87,42 @@ pub enum Handled {
 
 impl Handling {
     /// All events in one call; if anything goes wrong with that, each alone, so that only the one to blame is blamed.
-    pub fn attempt(&self, executor: &mut Option<Executor>, causes: &[Cause<'_>], batch: &Batch) -> Handled {
+    /// The first frame takes `skips`, what was filtered on the way to them.
+    pub fn attempt(
+        &self,
+        executor: &mut Option<Executor>,
+        causes: &[Cause<'_>],
+        batch: &Batch,
+        skips: &mut Vec<Skip>,
+    ) -> Handled {
         match self.call(executor, batch) {
-            Ok(outcomes) => self.commit(causes, batch, Ok(&outcomes)),
-            Err(error) if causes.len() == 1 => self.commit(causes, batch, Err(&error)),
-            Err(_) => self.attempt_each(executor, causes, batch),
+            Ok(outcomes) => self.commit(causes, batch, Ok(&outcomes), skips),
+            Err(error) if causes.len() == 1 => self.commit(causes, batch, Err(&error), skips),
+            Err(_) => self.attempt_each(executor, causes, batch, skips),
         }
     }
 
-    fn attempt_each(&self, executor: &mut Option<Executor>, causes: &[Cause<'_>], batch: &Batch) -> Handled {
+    /// Records what was filtered where there is nothing to handle.
+    pub fn skip(&self, skips: &mut Vec<Skip>) -> Handled {
+        let mut draft = Draft::default();
+        skips.drain(..).for_each(|skip| draft.skipped(skip));
+        self.sequence(draft).map_or_else(|ended| ended, |()| Handled::Committed(Vec::new()))
+    }
+
+    fn attempt_each(
+        &self,
+        executor: &mut Option<Executor>,
+        causes: &[Cause<'_>],
+        batch: &Batch,
+        skips: &mut Vec<Skip>,
+    ) -> Handled {
         let mut all_held = Vec::new();
         for (index, cause) in causes.iter().enumerate() {
             let Some(alone) = batch.only(index) else { continue };
             if self.stopping.load(Ordering::SeqCst) {
                 return Handled::Fenced;
             }
-            match self.attempt(executor, std::slice::from_ref(cause), &alone) {
+            match self.attempt(executor, std::slice::from_ref(cause), &alone, skips) {
                 Handled::Committed(held) if held.is_empty() => {}
                 Handled::Committed(_) => all_held.push(index),
                 other => return other,
@@ -134,9 +154,11 @@ impl Handling {
         causes: &[Cause<'_>],
         batch: &Batch,
         outcomes: Result<&Outcomes, &CallError>,
+        skips: &mut Vec<Skip>,
     ) -> Handled {
         let mut draft = Draft::default();
-        draft.reserve(causes.len() * CAUSE_BYTES + outcomes.map_or(0, Outcomes::bytes));
+        draft.reserve(causes.len() * CAUSE_BYTES + outcomes.map_or(0, Outcomes::bytes), causes.len());
+        skips.drain(..).for_each(|skip| draft.skipped(skip));
         let mut held = Vec::new();
         let time = rfc3339(batch.time_ms());
         let mut outcomes = outcomes.map(Outcomes::iter);

@@ -1,17 +1,27 @@
 //! Lanes: batches to guests, outcomes to frames, and the switch from one version to the next. It joins the channels
 //! with the runtime; it watches no folder and knows no HTTP.
 //!
-//! A batch's way: `feeder` (merge by position, deal by key) -> `running` (a lane takes it) -> `handling` (one call, each
-//! event alone if it breaks) -> `effects` (outcome to draft) -> [`crate::channel::Domain::commit`].
+//! A batch's way: `feeder` (merge by position) -> `standing` (which keys are free) -> `running` (a lane takes it) -> `handling` (one
+//! call, each event alone if it breaks) -> `effects` (outcome to draft) -> [`crate::channel::Domain::commit`]. `pace` says when
+//! and on how many lanes.
 
+mod bucket;
 mod calls;
 mod effects;
 mod feeder;
+mod guest_config;
 mod handling;
+mod lane;
 mod logs;
+mod operate;
+mod pace;
 mod pool;
 mod running;
+mod scaling;
+mod skipped;
+mod standing;
 mod version;
+mod work;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
@@ -23,24 +33,27 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
 
-use crate::channel::{Domain, Listener};
+use crate::channel::{Deployable, Domain, Listener, Refused, Reset};
 use crate::model::change::ProcessorId;
 use crate::model::deployment::Deployment;
 use crate::model::name::ProcessorName;
+use crate::model::operation::{Lanes, bounds};
 use crate::runtime::{Executor, HostCalls};
 
 use calls::ProcessorCalls;
 use pool::Pool;
 use running::{Made, Running};
 
-pub use feeder::{BATCH_EVENTS_MAX, HELD_MAX, WAITING_MAX};
+pub use feeder::{HELD_MAX, WAITING_MAX};
+pub use guest_config::GuestConfig;
 pub use handling::Stats;
 pub use logs::{LogBook, LogFilter};
 pub use pool::PoolLimits;
 pub use version::{NativeFactory, Version};
+pub use work::BATCH_EVENTS_MAX;
 
 /// Settings for guests, by processor.
-pub type Configs = BTreeMap<ProcessorName, Arc<BTreeMap<String, String>>>;
+pub type Configs = BTreeMap<ProcessorName, GuestConfig>;
 
 /// How processors are run.
 pub struct DispatchConfig {
@@ -50,6 +63,8 @@ pub struct DispatchConfig {
     pub drain: Duration,
     /// Settings for guests.
     pub configs: Configs,
+    /// How many lanes the operator gave processors beforehand.
+    pub lanes: BTreeMap<ProcessorName, Lanes>,
 }
 
 /// Why a version does not run. What ran before goes on.
@@ -60,7 +75,7 @@ pub enum DispatchError {
     Runtime(#[from] crate::runtime::Error),
     /// The deployment could not be recorded.
     #[error("{0}")]
-    Refused(#[from] crate::channel::Refused),
+    Refused(#[from] Refused),
     /// There is no such processor.
     #[error("there is no processor '{0}'")]
     Unknown(String),
@@ -71,6 +86,7 @@ impl DispatchError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Runtime(error) => error.code(),
+            Self::Refused(Refused::Unreadable(error)) => error.code(),
             Self::Refused(_) => "domain-closed",
             Self::Unknown(_) => "unknown-processor",
         }
@@ -85,7 +101,11 @@ struct Shared {
     domain: Domain,
     pool: Arc<Pool>,
     logs: Arc<LogBook>,
-    config: DispatchConfig,
+    drain: Duration,
+    /// How many lanes the operator set, by processor.
+    lanes: BTreeMap<ProcessorName, Lanes>,
+    /// Settings for guests, as they are now.
+    configs: RwLock<Configs>,
     processors: RwLock<Vec<Slot>>,
     /// Held while a processor is switched: one switch at a time.
     switching: Mutex<()>,
@@ -112,9 +132,11 @@ impl Dispatcher {
     pub fn start(domain: &Domain, config: DispatchConfig) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             domain: domain.clone(),
-            pool: Arc::new(Pool::start(config.pool)?),
+            pool: Arc::new(Pool::start(config.pool, domain.clock().clone())?),
             logs: Arc::default(),
-            config,
+            drain: config.drain,
+            lanes: config.lanes,
+            configs: RwLock::new(config.configs),
             processors: RwLock::default(),
             switching: Mutex::new(()),
         });
@@ -138,10 +160,31 @@ impl Dispatcher {
     ) -> Result<(), DispatchError> {
         let shared = &self.0;
         let _switching = shared.switching.lock();
+        if shared.config_of(version.descriptor().name.as_str()).prints() != &deployment.config {
+            return shared.switch(&version.again()).map(drop);
+        }
         let executors = shared.warm(version)?;
         shared.release(deployment.processor)?;
         shared.run(version, deployment, executors);
         Ok(())
+    }
+
+    /// Sets what the guests of a processor read. Where that differs from what its last deployment had, it is a deployment
+    /// of the same bytes; on an error everything stays as it was.
+    pub fn configure(
+        &self,
+        name: &ProcessorName,
+        config: GuestConfig,
+    ) -> Result<Option<Deployment>, DispatchError> {
+        let shared = &self.0;
+        let _switching = shared.switching.lock();
+        let changed = |running: &Arc<Running>| running.deployment().config != *config.prints();
+        let running = shared.running(name.as_str()).filter(changed);
+        let before = shared.configs.write().insert(name.clone(), config);
+        let Some(running) = running else { return Ok(None) };
+        shared.switch(&running.version().again()).map(Some).inspect_err(|_| {
+            shared.configs.write().insert(name.clone(), before.unwrap_or_default());
+        })
     }
 
     /// Ends a processor; its positions and state are kept unless it is forgotten.
@@ -158,6 +201,23 @@ impl Dispatcher {
             slot.running = None;
         }
         Ok(())
+    }
+
+    /// Takes a subscription of a processor to another place: waits for the batches in flight, records it, and goes on as the next
+    /// generation. Gives the new deployment of a deployed processor. On an error everything goes on as it was.
+    pub fn reset(&self, name: &ProcessorName, reset: Reset) -> Result<Option<Deployment>, DispatchError> {
+        let shared = &self.0;
+        let _switching = shared.switching.lock();
+        let Some(old) = shared.running(name.as_str()) else { return Ok(shared.domain.reset(reset)?) };
+        let executors = shared.warm(old.version())?;
+        shared.drain(&old);
+        let done = shared.domain.reset(reset);
+        let deployment = match &done {
+            Ok(Some(deployment)) => Arc::new(deployment.clone()),
+            _ => old.deployment().clone(),
+        };
+        shared.run(old.version(), deployment, executors);
+        Ok(done?)
     }
 
     /// Tries everything again that a processor holds.
@@ -197,7 +257,7 @@ impl Dispatcher {
         let running: Vec<_> =
             self.0.processors.write().iter_mut().filter_map(|slot| slot.running.take()).collect();
         running.iter().for_each(|running| running.stop());
-        let until = Instant::now() + self.0.config.drain;
+        let until = Instant::now() + self.0.drain;
         for running in &running {
             running.settle(until.saturating_duration_since(Instant::now()));
         }
@@ -235,12 +295,17 @@ impl Processor<'_> {
 
     /// How many instances there are, those in a call included.
     pub fn instances(&self) -> u64 {
-        self.running.instances()
+        self.running.lanes().instances()
     }
 
     /// The memory of its idle instances, in bytes.
     pub fn memory_bytes(&self) -> u64 {
-        self.running.memory_bytes()
+        self.running.lanes().memory_bytes()
+    }
+
+    /// How many lanes it has now.
+    pub fn lanes(&self) -> u32 {
+        self.running.lanes().now() as u32
     }
 }
 
@@ -259,16 +324,27 @@ impl Shared {
         Arc::new(ProcessorCalls {
             name: name.as_str().into(),
             state: state.unwrap_or_default(),
-            config: self.config.configs.get(name).cloned().unwrap_or_default(),
+            config: self.config_of(name.as_str()).values().clone(),
             logs: self.logs.clone(),
         })
     }
 
-    /// An instance for each lane, made while the old version still runs.
+    fn config_of(&self, name: &str) -> GuestConfig {
+        let configs = self.configs.read();
+        configs
+            .iter()
+            .find(|(own, _)| own.as_str() == name)
+            .map_or_else(GuestConfig::default, |(_, c)| c.clone())
+    }
+
+    /// An instance for each lane that there always is, made while the old version still runs.
     fn warm(&self, version: &Version) -> Result<Vec<Executor>, DispatchError> {
-        self.domain.name_processor(&version.descriptor().name)?;
+        let descriptor = version.descriptor();
+        let processor = self.domain.name_processor(&descriptor.name)?;
         let calls = self.calls(version);
-        let lanes = version.descriptor().concurrency;
+        let said = self.domain.operation(processor).lanes;
+        let set = self.lanes.get(&descriptor.name).copied();
+        let lanes = bounds(said, set, descriptor.concurrency).0.min();
         Ok((0..lanes).map(|_| version.executor(calls.clone())).collect::<Result<_, _>>()?)
     }
 
@@ -279,7 +355,9 @@ impl Shared {
         if let Some(old) = &old {
             self.drain(old);
         }
-        let mut deployment = match self.domain.deploy(version.deployable()) {
+        let config = self.config_of(version.descriptor().name.as_str()).prints().clone();
+        let deployable = Deployable { config, ..version.deployable().clone() };
+        let mut deployment = match self.domain.deploy(&deployable) {
             Ok(deployment) => deployment,
             Err(error) => {
                 if let Some(old) = old {
@@ -290,7 +368,7 @@ impl Shared {
         };
         self.release(deployment.processor)?;
         self.run(version, Arc::new(deployment.clone()), executors);
-        deployment.pauses_us = pauses(old.as_deref(), began, deployment.descriptor.concurrency);
+        deployment.pauses_us = pauses(old.as_deref(), began);
         self.domain.switched(deployment.processor, deployment.generation, deployment.pauses_us.clone())?;
         Ok(deployment)
     }
@@ -299,7 +377,7 @@ impl Shared {
     /// fences off.
     fn drain(&self, old: &Running) -> bool {
         old.stop();
-        let settled = old.settle(self.config.drain);
+        let settled = old.settle(self.drain);
         if !settled {
             let name = &old.version().descriptor().name;
             tracing::warn!(processor = %name, "a batch outlived the drain deadline; what it commits will be refused");
@@ -333,6 +411,7 @@ impl Shared {
             logs: self.logs.clone(),
             stats: slot.stats.clone(),
             executors,
+            lanes: self.lanes.get(&version.descriptor().name).copied(),
         });
         slot.running = Some(running.clone());
         drop(processors);
@@ -341,10 +420,9 @@ impl Shared {
 }
 
 /// How long each lane did nothing: from its last batch, or from when it was asked to stop, until now.
-fn pauses(old: Option<&Running>, began: Instant, lanes: u32) -> Vec<u64> {
+fn pauses(old: Option<&Running>, began: Instant) -> Vec<u64> {
     let Some(old) = old else { return Vec::new() };
-    let mut rested = old.rested();
-    rested.resize(lanes as usize, None);
+    let rested = old.lanes().rested();
     let since = |rested: Option<Instant>| rested.map_or(began, |rested| rested.max(began));
     rested.into_iter().map(|rested| since(rested).elapsed().as_micros() as u64).collect()
 }

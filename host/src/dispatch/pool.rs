@@ -1,14 +1,16 @@
 //! The threads that run guests. Lanes that have work stand in one row; as many threads as there are workers take
 //! them. A call that outlives a tick no longer counts as a worker: a spare thread takes its place, up to a bound, so
-//! that a guest in an endless loop or a blocked host call stops nobody else.
+//! that a guest in an endless loop or a blocked host call stops nobody else. A job may also be put in for a time of day.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
+
+use crate::clock::Clock;
 
 /// How long a call may take before a spare thread takes over its worker's place.
 const TICK: Duration = Duration::from_millis(10);
@@ -36,6 +38,7 @@ pub struct Pool {
 
 struct Shared {
     limits: PoolLimits,
+    clock: Arc<dyn Clock>,
     row: Mutex<Row>,
     changed: Condvar,
     tick: AtomicU64,
@@ -45,9 +48,34 @@ struct Shared {
 #[derive(Default)]
 struct Row {
     jobs: VecDeque<Arc<dyn Job>>,
+    later: Later,
     idle: usize,
     stopped: bool,
     threads: Vec<Worker>,
+}
+
+/// Jobs for a time of day, each with a number that tells those of one time apart.
+#[derive(Default)]
+struct Later {
+    jobs: BTreeMap<(u64, u64), Arc<dyn Job>>,
+    number: u64,
+    /// When somebody last looked.
+    looked_ms: u64,
+}
+
+impl Later {
+    fn push(&mut self, due_ms: u64, job: Arc<dyn Job>) {
+        self.number += 1;
+        self.jobs.insert((due_ms, self.number), job);
+    }
+
+    /// Takes out what is due. When the clock was set back that is everything: whoever comes too early puts himself in again.
+    fn due(&mut self, now_ms: u64) -> Vec<Arc<dyn Job>> {
+        let is_back = now_ms < self.looked_ms;
+        self.looked_ms = now_ms;
+        let later = if is_back { BTreeMap::new() } else { self.jobs.split_off(&(now_ms + 1, 0)) };
+        std::mem::replace(&mut self.jobs, later).into_values().collect()
+    }
 }
 
 struct Worker {
@@ -58,9 +86,10 @@ struct Worker {
 
 impl Pool {
     /// Starts the workers.
-    pub fn start(limits: PoolLimits) -> std::io::Result<Self> {
+    pub fn start(limits: PoolLimits, clock: Arc<dyn Clock>) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             limits,
+            clock,
             row: Mutex::default(),
             changed: Condvar::new(),
             tick: AtomicU64::new(1),
@@ -81,6 +110,12 @@ impl Pool {
         self.shared.push(job);
     }
 
+    /// Puts a job at the end of the row when the clock shows this time, in milliseconds since the Unix epoch, or up to a
+    /// tick later.
+    pub fn push_at(&self, due_ms: u64, job: Arc<dyn Job>) {
+        self.shared.row.lock().later.push(due_ms, job);
+    }
+
     /// Ends all threads once they have finished their present jobs. Jobs in the row are dropped.
     pub fn stop(&self) {
         self.shared.row.lock().stopped = true;
@@ -93,7 +128,7 @@ impl Pool {
                 tracing::error!("a worker thread panicked");
             }
         }
-        self.shared.row.lock().jobs.clear();
+        *self.shared.row.lock() = Row { stopped: true, ..Row::default() };
     }
 }
 
@@ -149,12 +184,24 @@ impl Shared {
             self.monitor.wait_for(&mut row, TICK);
             let tick = self.tick.fetch_add(1, Ordering::Relaxed) + 1;
             row.threads.retain(|worker| !worker.handle.is_finished());
+            self.take_due(&mut row);
             if !row.jobs.is_empty()
                 && self.spares_wanted(&row, tick)
                 && let Err(error) = self.spawn(&mut row)
             {
                 tracing::warn!(%error, "no spare thread could be started");
             }
+        }
+    }
+
+    fn take_due(&self, row: &mut Row) {
+        if row.later.jobs.is_empty() {
+            return;
+        }
+        let due = row.later.due(self.clock.now_ms());
+        row.jobs.extend(due);
+        if row.idle > 0 && !row.jobs.is_empty() {
+            self.changed.notify_all();
         }
     }
 
@@ -174,6 +221,12 @@ mod tests {
     use super::*;
     use std::sync::atomic::AtomicBool;
     use std::sync::mpsc::{Receiver, Sender, channel};
+
+    use crate::clock::ManualClock;
+
+    fn clock() -> Arc<ManualClock> {
+        Arc::new(ManualClock::at(1000))
+    }
 
     struct Blocked {
         release: Mutex<Receiver<()>>,
@@ -200,7 +253,7 @@ mod tests {
 
     #[test]
     fn a_job_that_blocks_stops_nobody_else() {
-        let pool = Pool::start(PoolLimits { workers: 1, threads_max: 3 }).unwrap();
+        let pool = Pool::start(PoolLimits { workers: 1, threads_max: 3 }, clock()).unwrap();
         let (began, has_begun) = channel();
         let releases: Vec<_> = (0..2)
             .map(|_| {
@@ -222,7 +275,7 @@ mod tests {
 
     #[test]
     fn there_are_never_more_threads_than_allowed() {
-        let pool = Pool::start(PoolLimits { workers: 1, threads_max: 2 }).unwrap();
+        let pool = Pool::start(PoolLimits { workers: 1, threads_max: 2 }, clock()).unwrap();
         let (began, has_begun) = channel();
         let (releases, jobs): (Vec<_>, Vec<_>) = (0..3)
             .map(|_| {
@@ -238,5 +291,27 @@ mod tests {
         releases.iter().for_each(|release| release.send(()).unwrap());
         has_begun.recv().unwrap();
         pool.stop();
+    }
+
+    #[test]
+    fn a_job_for_a_time_runs_when_the_clock_shows_it_or_is_set_back() {
+        let clock = clock();
+        let pool = Pool::start(PoolLimits { workers: 1, threads_max: 2 }, clock.clone()).unwrap();
+        let tell = || {
+            let (told, telling) = channel();
+            (Arc::new(Tell(told, AtomicBool::new(true))), telling)
+        };
+        let ((soon, is_soon), (late, is_late)) = (tell(), tell());
+        pool.push_at(1500, late);
+        pool.push_at(1100, soon);
+        clock.advance(100);
+        is_soon.recv().unwrap();
+        assert!(is_late.try_recv().is_err());
+        clock.advance(400);
+        is_late.recv().unwrap();
+        pool.stop();
+        let mut later = Later::default();
+        later.push(1500, tell().0);
+        assert_eq!((later.due(1400).len(), later.due(1300).len(), later.due(2000).len()), (0, 1, 0));
     }
 }

@@ -1,5 +1,5 @@
 //! A processor that runs: its feeder and its lanes, when a lane stands in the row of the pool, and how all of them come to
-//! rest. What happens to one batch is `handling`.
+//! rest. What happens to one batch is `handling`; when a batch may begin is `pace`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -8,16 +8,21 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use crate::channel::Domain;
+use crate::model::change::SubscriptionId;
 use crate::model::deployment::Deployment;
+use crate::model::operation::Lanes;
 use crate::model::record::Record;
 use crate::runtime::{Batch, Executor, HostCalls};
 
 use super::effects::{Cause, Effects};
-use super::feeder::{Feeder, Picked, Work};
+use super::feeder::Feeder;
 use super::handling::{Handled, Handling, Stats};
+use super::lane::{Hands, LaneSet};
 use super::logs::LogBook;
+use super::pace::Pace;
 use super::pool::{Job, Pool};
 use super::version::Version;
+use super::work::{Picked, Work};
 
 /// What a running processor is made of.
 pub struct Made {
@@ -37,37 +42,33 @@ pub struct Made {
     pub stats: Arc<Stats>,
     /// Instances that are warm already.
     pub executors: Vec<Executor>,
+    /// How many lanes it has, as `baton.toml` says.
+    pub lanes: Option<Lanes>,
 }
 
 /// One deployment of a processor at work.
 pub struct Running {
-    pool: Arc<Pool>,
-    handling: Handling,
+    pub(super) pool: Arc<Pool>,
+    pub(super) handling: Handling,
     wakes: AtomicU64,
-    feeding: Mutex<Feeding>,
+    /// No batch begins; the same as in `feeding`, for those who only wake.
+    pub(super) paused: AtomicBool,
+    pub(super) feeding: Mutex<Feeding>,
     settled: Condvar,
-    lanes: Vec<Lane>,
+    /// Subscription and channel of each of the feeder's sources.
+    sources: Vec<(SubscriptionId, u32, Arc<str>)>,
+    pub(super) lanes: LaneSet,
+    /// What `baton.toml` says.
+    pub(super) lanes_set: Option<Lanes>,
 }
 
-struct Feeding {
-    feeder: Feeder,
-    in_flight: usize,
-    stopped: bool,
+/// What is changed when a batch begins and when it ends.
+pub(super) struct Feeding {
+    pub(super) feeder: Feeder,
+    pub(super) pace: Pace,
+    pub(super) in_flight: usize,
+    pub(super) stopped: bool,
     failure: Option<String>,
-}
-
-struct Lane {
-    scheduled: AtomicBool,
-    hands: Mutex<Hands>,
-}
-
-/// What a lane works with; only the thread that runs the lane holds it.
-struct Hands {
-    executor: Option<Executor>,
-    picked: Picked,
-    batch: Batch,
-    /// When it last finished a batch.
-    rested: Option<Instant>,
 }
 
 /// A lane in the row of the pool.
@@ -82,10 +83,18 @@ impl Job for LaneJob {
     }
 }
 
+impl Feeding {
+    /// Whether no batch is to begin.
+    pub(super) fn rests(&self) -> bool {
+        self.stopped || self.pace.is_paused() || self.failure.is_some()
+    }
+}
+
 impl Running {
     /// Puts the parts together; nothing runs before [`Running::wake`].
     pub fn new(made: Made) -> Arc<Self> {
-        let Made { domain, pool, version, deployment, calls, logs, stats, executors } = made;
+        let Made { domain, pool, version, deployment, calls, logs, stats, executors, lanes: lanes_set } =
+            made;
         let descriptor = version.descriptor();
         let name: Arc<str> = descriptor.name.as_str().into();
         let channels = domain.look(|world| {
@@ -95,41 +104,36 @@ impl Running {
             descriptor.publishes.iter().filter_map(id).collect()
         });
         let feeder = Feeder::new(&domain, deployment.processor, descriptor);
-        let mut executors = executors.into_iter();
-        let lanes = (0..descriptor.concurrency).map(|_| Lane {
-            scheduled: AtomicBool::new(false),
-            hands: Mutex::new(Hands {
-                executor: executors.next(),
-                picked: Picked::default(),
-                batch: Batch::new(0, 0),
-                rested: None,
-            }),
-        });
-        let lanes = lanes.collect();
+        let source =
+            |source: &super::feeder::Source| (source.subscription, source.replays, source.channel.clone());
+        let sources = feeder.sources.iter().map(source).collect();
+        let operation = domain.operation(deployment.processor);
+        let pace = Pace::new(&operation, lanes_set, descriptor.concurrency, domain.now_ms());
+        let lanes = LaneSet::new(pace.bounds().min() as usize, executors);
+        let paused = AtomicBool::new(pace.is_paused());
         let effects = Effects::new(&domain, deployment.processor, &name, channels);
         let stopping = AtomicBool::new(false);
         let handling = Handling { domain, name, version, deployment, effects, calls, logs, stats, stopping };
         Arc::new(Self {
-            lanes,
+            pool,
             handling,
             wakes: AtomicU64::new(0),
-            feeding: Mutex::new(Feeding { feeder, in_flight: 0, stopped: false, failure: None }),
+            paused,
+            feeding: Mutex::new(Feeding { feeder, pace, in_flight: 0, stopped: false, failure: None }),
             settled: Condvar::new(),
-            pool,
+            sources,
+            lanes,
+            lanes_set,
         })
     }
 
     /// There may be something to do.
     pub fn wake(self: &Arc<Self>) {
         self.wakes.fetch_add(1, Ordering::SeqCst);
-        let idle = self.lanes.iter().position(|lane| !lane.scheduled.swap(true, Ordering::SeqCst));
-        if let Some(lane) = idle {
-            self.pool.push(Arc::new(LaneJob { running: self.clone(), lane }));
+        if self.paused.load(Ordering::SeqCst) {
+            return;
         }
-    }
-
-    fn schedule(self: &Arc<Self>, lane: usize) {
-        if self.lanes.get(lane).is_some_and(|lane| !lane.scheduled.swap(true, Ordering::SeqCst)) {
+        if let Some(lane) = self.lanes.schedule_idle() {
             self.pool.push(Arc::new(LaneJob { running: self.clone(), lane }));
         }
     }
@@ -142,41 +146,58 @@ impl Running {
         if self.pick(index, &mut hands.picked) {
             let held = self.handle(&mut hands);
             hands.rested = Some(Instant::now());
-            self.finish(&hands.picked.works, &held);
+            self.finish(index, &hands.picked.works, &held);
             return true;
+        }
+        let is_in_use = index < self.lanes.now();
+        if !is_in_use {
+            *hands = Hands::default();
         }
         drop(hands);
         lane.scheduled.store(false, Ordering::SeqCst);
-        // A wake, or another lane that dealt it something, between the pick and the line above found the lane scheduled and
-        // left it alone.
-        (self.wakes.load(Ordering::SeqCst) != seen || self.has_work(index))
-            && !self.is_stopped()
-            && !lane.scheduled.swap(true, Ordering::SeqCst)
-    }
-
-    fn has_work(&self, lane: usize) -> bool {
-        self.lanes.len() > 1 && self.feeding.lock().feeder.lanes_with_work().any(|other| other == lane)
-    }
-
-    /// Takes the lane's next batch, and wakes the lanes that got something on the way.
-    fn pick(self: &Arc<Self>, lane: usize, picked: &mut Picked) -> bool {
-        let mut feeding = self.feeding.lock();
-        if feeding.stopped || feeding.failure.is_some() {
+        if !is_in_use {
+            // It may have been the last one that another lane waited for.
+            self.wake();
             return false;
         }
-        if let Err(error) = feeding.feeder.next_batch(lane, picked) {
+        // A wake between the pick and the line above found the lane scheduled and left it alone.
+        self.wakes.load(Ordering::SeqCst) != seen && !self.rests() && self.lanes.schedule(index)
+    }
+
+    /// Takes a batch for a lane, and wakes another lane if there is more.
+    fn pick(self: &Arc<Self>, lane: usize, picked: &mut Picked) -> bool {
+        let mut feeding = self.feeding.lock();
+        let lanes = self.lanes.now();
+        if feeding.rests() || lane >= lanes {
+            return false;
+        }
+        let Feeding { feeder, pace, in_flight, .. } = &mut *feeding;
+        if !feeder.share(lanes, pace.has_several_lanes(), *in_flight) {
+            return false;
+        }
+        let room = pace.room(&self.handling.domain);
+        if room == 0 {
+            self.look_when_there_is_room(pace);
+            return false;
+        }
+        if let Err(error) = feeder.next_batch(picked, room) {
             self.fail(&mut feeding, error.to_string());
             return false;
         }
-        let others: Vec<usize> = match self.lanes.len() {
-            1 => Vec::new(),
-            _ => feeding.feeder.lanes_with_work().filter(|other| *other != lane).collect(),
-        };
-        let has_batch = !picked.works.is_empty();
-        feeding.in_flight += usize::from(has_batch);
+        if picked.is_empty() {
+            return false;
+        }
+        *in_flight += 1;
+        pace.begins(lane, picked.works.len());
+        if pace.wants_look() {
+            self.look_soon(pace);
+        }
+        let has_more = lanes > 1 && feeder.has_more();
         drop(feeding);
-        others.into_iter().for_each(|other| self.schedule(other));
-        has_batch
+        if has_more {
+            self.wake();
+        }
+        true
     }
 
     fn fail(&self, feeding: &mut Feeding, why: String) {
@@ -184,9 +205,10 @@ impl Running {
         feeding.failure = Some(why);
     }
 
-    fn finish(&self, works: &[Work], held: &Handled) {
+    fn finish(&self, lane: usize, works: &[Work], held: &Handled) {
         let mut feeding = self.feeding.lock();
         feeding.in_flight -= 1;
+        feeding.pace.ends(lane);
         match held {
             Handled::Committed(held) => {
                 for (index, work) in works.iter().enumerate() {
@@ -214,10 +236,15 @@ impl Running {
     }
 
     fn handle_works(&self, hands: &mut Hands, works: &[Work]) -> Handled {
+        if works.is_empty() {
+            return self.handling.skip(&mut hands.picked.skips);
+        }
         let mut batch = std::mem::replace(&mut hands.batch, Batch::new(0, 0));
         let time_ms = self.handling.domain.now_ms();
         let handled = match self.fill(&mut batch, works, time_ms) {
-            Ok(causes) => self.handling.attempt(&mut hands.executor, &causes, &batch),
+            Ok(causes) => {
+                self.handling.attempt(&mut hands.executor, &causes, &batch, &mut hands.picked.skips)
+            }
             Err(why) => Handled::Failed(why),
         };
         hands.batch = batch;
@@ -226,15 +253,14 @@ impl Running {
 
     fn fill<'a>(&self, batch: &mut Batch, works: &'a [Work], time_ms: u64) -> Result<Vec<Cause<'a>>, String> {
         batch.clear(time_ms, works.first().map_or(0, |work| work.item.position));
-        let feeding = self.feeding.lock();
         let mut causes = Vec::with_capacity(works.len());
         for work in works {
             let record = Record::parse(&work.item.record).map_err(|error| error.to_string())?;
-            let source = feeding.feeder.sources.get(work.source).ok_or("a source is gone")?;
+            let (subscription, replays, channel) = self.sources.get(work.source).ok_or("a source is gone")?;
             let item = &work.item;
-            let attempt = feeding.feeder.attempt(source.subscription, item.offset);
-            batch.push(&source.channel, work.key(), item.offset, attempt, item.time_ms, &record);
-            causes.push(Cause { work, record, subscription: source.subscription });
+            batch.push(channel, work.key(), item.offset, work.attempt, item.time_ms, &record);
+            let (subscription, replays) = (*subscription, *replays);
+            causes.push(Cause { work, record, subscription, replays });
         }
         Ok(causes)
     }
@@ -247,7 +273,7 @@ impl Running {
 
     /// Begins.
     pub fn start(self: &Arc<Self>) {
-        (0..self.lanes.len()).for_each(|_| self.wake());
+        (0..self.lanes.now()).for_each(|_| self.wake());
     }
 
     /// Waits until no batch is in flight; says whether that came true in time.
@@ -262,14 +288,8 @@ impl Running {
         true
     }
 
-    fn is_stopped(&self) -> bool {
-        let feeding = self.feeding.lock();
-        feeding.stopped || feeding.failure.is_some()
-    }
-
-    /// When each lane last finished a batch; none for a lane that is in a call or did nothing yet.
-    pub fn rested(&self) -> Vec<Option<Instant>> {
-        self.lanes.iter().map(|lane| lane.hands.try_lock().and_then(|hands| hands.rested)).collect()
+    fn rests(&self) -> bool {
+        self.feeding.lock().rests()
     }
 
     /// Looks at what waits, and why nothing runs if nothing does.
@@ -288,15 +308,8 @@ impl Running {
         &self.handling.version
     }
 
-    /// How many instances there are; a lane in a call has one.
-    pub fn instances(&self) -> u64 {
-        let has_one = |lane: &&Lane| lane.hands.try_lock().is_none_or(|hands| hands.executor.is_some());
-        self.lanes.iter().filter(has_one).count() as u64
-    }
-
-    /// The memory of its instances, in bytes; those in a call are left out.
-    pub fn memory_bytes(&self) -> u64 {
-        let bytes = |lane: &Lane| lane.hands.try_lock()?.executor.as_ref().map(Executor::memory_bytes);
-        self.lanes.iter().filter_map(bytes).sum()
+    /// Its lanes.
+    pub fn lanes(&self) -> &LaneSet {
+        &self.lanes
     }
 }

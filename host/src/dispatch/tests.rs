@@ -1,5 +1,7 @@
 //! Processors on channels, with native handlers and a journal in memory.
 
+mod filters;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,10 +15,15 @@ use crate::clock::ManualClock;
 use crate::journal::storage::Memory;
 use crate::journal::{Options, Position, SegmentJournal};
 use crate::model::descriptor::Descriptor;
-use crate::model::event::Event;
+use crate::model::event::{Event, Extension};
 use crate::model::name::ChannelName;
 use crate::model::record::Record;
+use crate::model::trace::{TraceParent, handling_span};
 use crate::runtime::{CallError, NativeCall, NativeHandler, NewEmit, OutcomesBuilder, Verdict};
+use crate::view::decided::AHEAD_MAX;
+
+mod lanes;
+mod operate;
 
 struct Host {
     domain: Domain,
@@ -44,6 +51,7 @@ fn open(storage: &Arc<Memory>) -> Host {
         pool: PoolLimits { workers: 2, threads_max: 8 },
         drain: Duration::from_secs(5),
         configs: Configs::new(),
+        lanes: BTreeMap::new(),
     };
     let dispatcher = Dispatcher::start(&domain, config).unwrap();
     Host { domain, dispatcher, clock, _keeper: keeper }
@@ -207,6 +215,32 @@ fn a_relay_carries_the_flow_from_hop_to_hop() {
     }
     assert_ne!(end[0].id, end[1].id);
     assert_eq!(host.events("b")[0].extensions["causationid"].to_text(), "1");
+}
+
+#[test]
+fn a_trace_goes_on_through_every_hop_under_the_span_of_each_handling() {
+    let host = host();
+    let outside = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let mut traced = event(1, "o-1");
+    traced.extensions.insert("traceparent".into(), Extension::Text(outside.into()));
+    let first = version(descriptor("first", r#"{"channel":"a"}"#, r#""b""#, 1), "d", copy_to("b"));
+    let second = version(descriptor("second", r#"{"channel":"b"}"#, r#""c""#, 1), "d", copy_to("c"));
+    host.dispatcher.deploy(&first).unwrap();
+    host.dispatcher.deploy(&second).unwrap();
+    host.publish("a", &[traced, event(2, "o-2")]);
+    host.settle("first", 0);
+    host.settle("second", 0);
+    let parent = |event: &Event| TraceParent::parse(&event.extensions["traceparent"].to_text()).unwrap();
+    let (middle, end) = (host.events("b"), host.events("c"));
+    let position = |channel: &str| {
+        let id = host.domain.look(|world| world.channel_id(channel)).unwrap();
+        host.domain.event_at(id, 0).unwrap().unwrap().position
+    };
+    let processor = |name: &str| host.domain.look(|world| world.processor_id(name)).unwrap();
+    assert_eq!(parent(&end[0]).trace_id, TraceParent::parse(outside).unwrap().trace_id);
+    assert_eq!(parent(&middle[0]).parent_id, handling_span(position("a"), processor("first")));
+    assert_eq!(parent(&end[0]).parent_id, handling_span(position("b"), processor("second")));
+    assert!(!end[1].extensions.contains_key("traceparent"), "nobody begins a trace unasked");
 }
 
 #[test]

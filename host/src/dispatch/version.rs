@@ -1,5 +1,6 @@
 //! A version of a processor that could run: what it says of itself, and how instances of it are made.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::channel::Deployable;
@@ -31,6 +32,7 @@ impl Version {
             file: file.to_owned(),
             load_us,
             cached: program.from_cache(),
+            config: BTreeMap::new(),
         };
         Self { deployable: Arc::new(deployable), code: Code::Wasm(program) }
     }
@@ -43,8 +45,15 @@ impl Version {
             file: "native".to_owned(),
             load_us: 0,
             cached: false,
+            config: BTreeMap::new(),
         };
         Self { deployable: Arc::new(deployable), code: Code::Native(factory) }
+    }
+
+    /// The same code once more: nothing has to be loaded for it.
+    pub(super) fn again(&self) -> Self {
+        let deployable = Deployable { load_us: 0, cached: true, ..(*self.deployable).clone() };
+        Self { deployable: Arc::new(deployable), code: self.code.clone() }
     }
 
     /// What a deployment of it records.

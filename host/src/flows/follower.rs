@@ -431,5 +431,8 @@ fn changes_readers(change: &Change<'_>) -> bool {
             | Control::Switched { .. }
             | Control::Held { .. }
             | Control::Released { .. }
+            | Control::Paused { .. }
+            | Control::Resumed { .. }
+            | Control::Scaled { .. }
     )
 }

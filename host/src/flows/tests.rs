@@ -48,6 +48,7 @@ fn open(storage: &Arc<Memory>) -> Host {
         pool: PoolLimits { workers: 2, threads_max: 8 },
         drain: Duration::from_secs(5),
         configs: Configs::new(),
+        lanes: Default::default(),
     };
     let dispatcher = Dispatcher::start(&domain, config).unwrap();
     Host { domain, dispatcher, clock, _keeper: keeper }

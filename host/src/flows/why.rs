@@ -4,10 +4,12 @@
 use crate::channel::{Domain, ReadError};
 use crate::model::change::{Change, Changes, ProcessorId, SubscriptionId};
 use crate::model::deployment::Deployment;
+use crate::model::filter::Ruling;
 use crate::model::record::Record;
 use crate::model::time::rfc3339;
 use crate::model::why::{EventPlace, Verdict, WhyReport};
 use crate::view::reports::is_read;
+use crate::view::wanted::refusing;
 use crate::view::world::{Held, Processor, World};
 
 use super::Flows;
@@ -68,8 +70,15 @@ impl Flows {
         let found = find(domain, ask)?;
         let lanes = lanes(id);
         let mut report = domain.look(|world| judge(world, id, &found, &lanes));
-        if report.verdict == Verdict::Handled {
-            add_handling(domain, id, &found, &mut report)?;
+        let handled = report.verdict == Verdict::Handled && add_handling(domain, id, &found, &mut report)?;
+        let open = matches!(report.verdict, Verdict::Handled | Verdict::NotReached | Verdict::Blocked);
+        if open
+            && !handled
+            && let Some(ruling) = refusal(domain, id, &found).map_err(FindError::from)?
+        {
+            report.verdict = Verdict::Filtered;
+            let rules: Vec<_> = ruling.rules.iter().map(ToString::to_string).collect();
+            report.text = format!("the filter of {processor} does not pass it: {}", rules.join("; "));
         }
         Ok(report)
     }
@@ -195,6 +204,12 @@ impl Case<'_> {
             return self.behind(processor, key);
         }
         let before = Some(before);
+        if let Some(paused) = &processor.operation.paused {
+            let text = format!("{name} is paused: {}", paused.reason);
+            let time = Some(rfc3339(paused.time_ms));
+            let next = format!("baton processor resume {name}");
+            return WhyReport { before, time, next, ..self.report(Verdict::Paused, text) };
+        }
         if self.lanes.blocked {
             let held = processor.held.len();
             let text =
@@ -234,15 +249,26 @@ impl Case<'_> {
     }
 }
 
-/// Finds the frame that decided the event, and what else stands in it.
+/// Why the filter of the subscription does not pass the event, if so.
+fn refusal(domain: &Domain, id: ProcessorId, found: &Found) -> Result<Option<Ruling>, ReadError> {
+    let offset = found.event.offset;
+    let Some(item) = domain.event_at(found.channel, offset)? else { return Ok(None) };
+    let Ok(record) = Record::parse(&item.record) else { return Ok(None) };
+    Ok(domain.look(|world| {
+        let subscription = world.subscription_of(id, found.channel)?;
+        refusing(world, subscription, offset, &record).map(|filter| filter.ruling(&record))
+    }))
+}
+
+/// Finds the frame that decided the event, and what else stands in it; says whether there is one.
 fn add_handling(
     domain: &Domain,
     id: ProcessorId,
     found: &Found,
     report: &mut WhyReport,
-) -> Result<(), FindError> {
+) -> Result<bool, FindError> {
     let Some(subscription) = domain.look(|world| world.subscription_of(id, found.channel)) else {
-        return Ok(());
+        return Ok(false);
     };
     let frames = domain.frames_of(&[found.flow])?;
     let end = domain.durable().current().0;
@@ -256,6 +282,7 @@ fn add_handling(
             handling = Some(one);
         }
     })?;
+    let told = handling.is_some();
     match handling {
         Some(handling) => tell(domain, id, handling, report),
         None => {
@@ -263,7 +290,7 @@ fn add_handling(
                 format!("{} is done with the event, without a handling of its own", report.processor)
         }
     }
-    Ok(())
+    Ok(told)
 }
 
 /// What a frame holds of the handling of one event.

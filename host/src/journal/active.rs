@@ -7,7 +7,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::folder::Folder;
-use super::frame::{self, Frame, HEADER_BYTES, Header};
+use super::frame::{self, Frame, Header};
 use super::reader::SegmentReader;
 use super::segment::{self, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentInfo, Summary};
 use super::storage::StorageFile;
@@ -16,8 +16,11 @@ use super::{Error, Position, recovery};
 /// What is gathered in memory before it is written, unless a sync comes first.
 const WRITE_BYTES_MAX: usize = 4 << 20;
 
-/// Writes below this prepare space ahead.
-const SMALL_WRITE_BYTES_MAX: usize = 32 << 10;
+/// A body from this size on is written from where it is: to copy it costs more than a call of the system.
+const DIRECT_BYTES_MIN: usize = 16 << 10;
+
+/// Groups below this prepare space ahead.
+const SMALL_WRITE_BYTES_MAX: u64 = 32 << 10;
 
 /// How much space is prepared.
 const PREPARED_BYTES: usize = 256 << 10;
@@ -31,6 +34,10 @@ pub(super) struct ActiveSegment {
     summary: Summary,
     /// Encoded and not yet written.
     buf: Vec<u8>,
+    /// Where in the file that belongs.
+    written: u64,
+    /// How far readers see.
+    shown: u64,
     noted: Vec<(Position, u64)>,
     /// How far the file reaches.
     prepared: u64,
@@ -52,6 +59,8 @@ impl ActiveSegment {
             salt,
             summary: Summary::new(base),
             buf: Vec::new(),
+            written: SEGMENT_HEADER_BYTES as u64,
+            shown: SEGMENT_HEADER_BYTES as u64,
             noted: Vec::new(),
             prepared: SEGMENT_HEADER_BYTES as u64,
         })
@@ -67,34 +76,53 @@ impl ActiveSegment {
 
     /// Adds a frame behind the others; it may stay in memory until the next [`ActiveSegment::write`].
     pub(super) fn put(&mut self, frame: &Frame, durable: Position) -> Result<(), Error> {
-        if self.buf.len() + HEADER_BYTES + frame.body.len() > WRITE_BYTES_MAX {
-            self.write()?;
-        }
         let header = Header::of(frame, durable);
         self.noted.push((frame.position, self.summary.bytes));
-        let crc = frame::put(&mut self.buf, &header, &frame.body, self.salt);
+        let crc = frame::put_header(&mut self.buf, &header, self.salt);
+        if frame.body.len() < DIRECT_BYTES_MIN {
+            self.buf.extend_from_slice(&frame.body);
+        } else {
+            self.flush(0)?;
+            self.write_at(self.written, &frame.body)?;
+            self.written += frame.body.len() as u64;
+        }
+        frame::put_padding(&mut self.buf, frame.body.len());
         self.summary.add(&header, crc);
-        Ok(())
+        if self.buf.len() > WRITE_BYTES_MAX { self.flush(0) } else { Ok(()) }
     }
 
     /// Writes what is in memory and lets readers see it.
     pub(super) fn write(&mut self) -> Result<(), Error> {
-        if self.buf.is_empty() {
-            return Ok(());
-        }
-        let start = self.summary.bytes - self.buf.len() as u64;
-        self.prepare_ahead();
-        let what = format!("write to {}", segment::name(self.summary.base));
-        self.folder.io(&what, self.file.write_at(start, &self.buf))?;
-        self.prepared = self.prepared.max(start + self.buf.len() as u64);
-        self.buf.clear();
-        self.buf.shrink_to(WRITE_BYTES_MAX);
+        self.flush(self.zeros_ahead())?;
+        self.shown = self.summary.bytes;
         let noted = &mut self.noted;
-        self.reader.publish(self.summary.bytes, |index| {
+        self.reader.publish(self.shown, |index| {
             for (position, offset) in noted.drain(..) {
                 index.note(position, offset);
             }
         });
+        Ok(())
+    }
+
+    /// Writes what is in memory, and so many zeros behind it.
+    fn flush(&mut self, zeros: usize) -> Result<(), Error> {
+        if self.buf.is_empty() {
+            return Ok(());
+        }
+        let mut buf = std::mem::take(&mut self.buf);
+        let bytes = buf.len();
+        buf.resize(bytes + zeros, 0);
+        self.write_at(self.written, &buf)?;
+        self.written += bytes as u64;
+        buf.clear();
+        self.buf = buf;
+        Ok(())
+    }
+
+    fn write_at(&mut self, at: u64, bytes: &[u8]) -> Result<(), Error> {
+        let what = format!("write to {}", segment::name(self.summary.base));
+        self.folder.io(&what, self.file.write_at(at, bytes))?;
+        self.prepared = self.prepared.max(at + bytes.len() as u64);
         Ok(())
     }
 
@@ -113,10 +141,8 @@ impl ActiveSegment {
         Ok(self.info(true))
     }
 
-    fn prepare_ahead(&mut self) {
-        let is_small = self.buf.len() <= SMALL_WRITE_BYTES_MAX;
-        if is_small && self.summary.bytes > self.prepared {
-            self.buf.resize(self.buf.len() + PREPARED_BYTES, 0);
-        }
+    fn zeros_ahead(&self) -> usize {
+        let is_small = self.summary.bytes - self.shown <= SMALL_WRITE_BYTES_MAX;
+        if is_small && self.summary.bytes > self.prepared { PREPARED_BYTES } else { 0 }
     }
 }

@@ -95,15 +95,25 @@ impl Bad {
 
 /// Appends a record to `buf`, padded. Returns the header's checksum, which stands for the whole record.
 pub(super) fn put(buf: &mut Vec<u8>, header: &Header, body: &[u8], salt: u32) -> u32 {
+    let crc = put_header(buf, header, salt);
+    buf.put_slice(body);
+    put_padding(buf, body.len());
+    crc
+}
+
+/// Appends what stands before the body. Returns the header's checksum.
+pub(super) fn put_header(buf: &mut Vec<u8>, header: &Header, salt: u32) -> u32 {
     let fields = header.fields();
     let crc = checksum(&fields, salt);
     buf.put_u32_le(MAGIC);
     buf.put_u32_le(crc);
     buf.put_slice(&fields);
-    buf.put_slice(body);
-    let padded = buf.len().next_multiple_of(ALIGNMENT as usize);
-    buf.resize(padded, 0);
     crc
+}
+
+/// Appends what stands behind a body of so many bytes.
+pub(super) fn put_padding(buf: &mut Vec<u8>, body_bytes: usize) {
+    buf.put_bytes(0, stored_bytes(body_bytes) as usize - HEADER_BYTES - body_bytes);
 }
 
 /// How many bytes a record with such a body takes.

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::deployment::Deployment;
 use super::fault::Fault;
 use super::name::{ChannelName, ProcessorName};
+use super::operation::{Lanes, Operator, Paused, Rate};
 use super::record::{Malformed, record_len};
 
 /// The number by which frames name a channel.
@@ -75,6 +76,19 @@ pub enum Change<'a> {
     },
     /// Everything that is rare.
     Control(Box<Control>),
+    /// A subscription is done with a run of events, because its filter passes none of them.
+    Skipped(Skip),
+}
+
+/// A run of events that a subscription's filter passes none of; none of them was decided before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Skip {
+    /// The subscription.
+    pub subscription: SubscriptionId,
+    /// The offset of the first.
+    pub from: u64,
+    /// The offset behind the last.
+    pub to: u64,
 }
 
 /// A rare change.
@@ -147,6 +161,40 @@ pub enum Control {
         /// Which processor.
         processor: ProcessorId,
     },
+    /// No batch of a processor begins from now on.
+    Paused {
+        /// Which processor.
+        processor: ProcessorId,
+        /// Why, and who said so.
+        paused: Paused,
+    },
+    /// Batches of a processor begin again, or at another rate.
+    Resumed {
+        /// Which processor.
+        processor: ProcessorId,
+        /// The rate that holds from now on; none is no bound.
+        rate: Option<Rate>,
+        /// Who said so.
+        by: Operator,
+    },
+    /// A processor has other bounds for its lanes from now on.
+    Scaled {
+        /// Which processor.
+        processor: ProcessorId,
+        /// The bounds; none is those of `baton.toml` or of the descriptor.
+        lanes: Option<Lanes>,
+        /// Who said so.
+        by: Operator,
+    },
+    /// A subscription begins anew at another place; what it held is dropped.
+    SubscriptionReset {
+        /// Which subscription.
+        subscription: SubscriptionId,
+        /// The first offset that it gets.
+        to: u64,
+        /// Whether the state of its processor is deleted.
+        clear_state: bool,
+    },
     /// The oldest events of a channel are gone: nobody can read them any more.
     Expired {
         /// The channel.
@@ -166,6 +214,9 @@ pub struct Draft {
     events: Vec<(u32, ChannelId)>,
     /// Subscription and offset of each decision.
     decided: Vec<(SubscriptionId, u64)>,
+    skips: Vec<Skip>,
+    /// The bytes of events and decisions.
+    plain: usize,
 }
 
 /// A moment in the making of a [`Draft`].
@@ -174,7 +225,12 @@ pub struct Mark {
     bytes: usize,
     events: usize,
     decided: usize,
+    skips: usize,
+    plain: usize,
 }
+
+/// Tag, channel and offset: what stands before the record of an event.
+pub const EVENT_HEAD_BYTES: usize = 1 + 4 + 8;
 
 const EVENT: u8 = 1;
 const DECIDED: u8 = 2;
@@ -182,6 +238,7 @@ const STATE_SET: u8 = 3;
 const STATE_DELETE: u8 = 4;
 const REPLY: u8 = 5;
 const CONTROL: u8 = 6;
+const SKIPPED: u8 = 7;
 
 impl Draft {
     /// A draft with one rare change.
@@ -206,9 +263,23 @@ impl Draft {
         self.events.len() as u32
     }
 
+    /// The changes so far; events have no offset yet.
+    pub fn changes(&self) -> Changes<'_> {
+        Changes::new(&self.body)
+    }
+
+    /// The record of the event at this place among its events, from 0.
+    pub fn record(&self, place: usize) -> Option<&[u8]> {
+        let (start, _) = self.events.get(place)?;
+        let record = self.body.get(*start as usize + EVENT_HEAD_BYTES..)?;
+        record.get(..record_len(record).ok()?)
+    }
+
     /// How far it is.
     pub fn mark(&self) -> Mark {
-        Mark { bytes: self.body.len(), events: self.events.len(), decided: self.decided.len() }
+        let (bytes, plain) = (self.body.len(), self.plain);
+        let (decided, skips) = (self.decided.len(), self.skips.len());
+        Mark { bytes, events: self.events.len(), decided, skips, plain }
     }
 
     /// Takes back everything that came after the mark.
@@ -216,29 +287,45 @@ impl Draft {
         self.body.truncate(mark.bytes);
         self.events.truncate(mark.events);
         self.decided.truncate(mark.decided);
+        self.skips.truncate(mark.skips);
+        self.plain = mark.plain;
     }
 
-    /// Makes room for about so many bytes more.
-    pub fn reserve(&mut self, bytes: usize) {
+    /// Makes room for about so many bytes and events more.
+    pub fn reserve(&mut self, bytes: usize, events: usize) {
         self.body.reserve(bytes);
+        self.events.reserve(events);
     }
 
     /// Adds an event; `encode` writes its record.
     pub fn event(&mut self, channel: ChannelId, encode: impl FnOnce(&mut Vec<u8>)) {
-        self.events.push((self.body.len() as u32, channel));
+        let start = self.body.len();
+        self.events.push((start as u32, channel));
         self.body.push(EVENT);
         self.number(channel);
         self.body.extend_from_slice(&0_u64.to_le_bytes());
         encode(&mut self.body);
+        self.plain += self.body.len() - start;
     }
 
     /// Adds a decided offset.
     pub fn decided(&mut self, subscription: SubscriptionId, offset: u64, flow: Uuid) {
+        let start = self.body.len();
         self.decided.push((subscription, offset));
         self.body.push(DECIDED);
         self.number(subscription);
         self.body.extend_from_slice(&offset.to_le_bytes());
         self.body.extend_from_slice(flow.as_bytes());
+        self.plain += self.body.len() - start;
+    }
+
+    /// Adds a run of events that a filter does not pass.
+    pub fn skipped(&mut self, skip: Skip) {
+        self.skips.push(skip);
+        self.body.push(SKIPPED);
+        self.number(skip.subscription);
+        self.body.extend_from_slice(&skip.from.to_le_bytes());
+        self.body.extend_from_slice(&skip.to.to_le_bytes());
     }
 
     /// Adds a write of state.
@@ -294,6 +381,16 @@ impl Draft {
     /// Subscription and offset of everything that it decides.
     pub fn decisions(&self) -> &[(SubscriptionId, u64)] {
         &self.decided
+    }
+
+    /// The runs that it decides because a filter does not pass them.
+    pub fn skips(&self) -> &[Skip] {
+        &self.skips
+    }
+
+    /// Its decisions, if it consists of events and decisions alone.
+    pub fn plain_decisions(&mut self) -> Option<Vec<(SubscriptionId, u64)>> {
+        (self.plain == self.body.len()).then(|| std::mem::take(&mut self.decided))
     }
 
     /// Gives every event the next offset of its channel and hands out the finished body.
@@ -382,6 +479,10 @@ impl<'a> Changes<'a> {
             CONTROL => Change::Control(Box::new(
                 serde_json::from_slice(self.bytes()?).map_err(|_| Malformed("an unknown control change"))?,
             )),
+            SKIPPED => {
+                let (subscription, from, to) = (self.number()?, self.long()?, self.long()?);
+                Change::Skipped(Skip { subscription, from, to })
+            }
             _ => return Err(Malformed("a change of an unknown kind")),
         })
     }
@@ -430,6 +531,8 @@ mod tests {
         draft.state_delete(3, "k", "m");
         draft.reply(3, 77, flow, b"{}");
         draft.control(&control);
+        let skip = Skip { subscription: 2, from: 41, to: 1041 };
+        draft.skipped(skip);
         let mut next = 10;
         let body = draft.finish(|_| {
             next += 1;
@@ -446,6 +549,7 @@ mod tests {
                 Change::StateDelete { processor: 3, key: "k", name: "m" },
                 Change::Reply { processor: 3, cause: 77, flow, data: b"{}" },
                 Change::Control(Box::new(control)),
+                Change::Skipped(skip),
             ]
         );
     }
@@ -457,14 +561,28 @@ mod tests {
         let mark = draft.mark();
         draft.event(1, |out| out.extend_from_slice(&record()));
         draft.decided(1, 2, Uuid::nil());
+        draft.skipped(Skip { subscription: 1, from: 3, to: 5 });
         draft.rewind(mark);
+        assert!(draft.skips().is_empty());
         assert_eq!(draft.decisions(), [(1, 1)]);
         assert_eq!(Changes::new(&draft.finish(|_| 0)).count(), 1);
     }
 
     #[test]
+    fn a_draft_of_events_and_decisions_alone_is_plain() {
+        let mut draft = Draft::default();
+        draft.event(1, |out| out.extend_from_slice(&record()));
+        draft.decided(2, 40, Uuid::nil());
+        let mark = draft.mark();
+        draft.state_delete(3, "k", "m");
+        assert_eq!(draft.plain_decisions(), None);
+        draft.rewind(mark);
+        assert_eq!(draft.plain_decisions(), Some(vec![(2, 40)]));
+    }
+
+    #[test]
     fn malformed_bodies_end_the_walk() {
-        for body in [&[9_u8][..], &[DECIDED, 1], &[EVENT, 0, 0, 0, 0, 0]] {
+        for body in [&[99_u8][..], &[DECIDED, 1], &[EVENT, 0, 0, 0, 0, 0], &[SKIPPED, 0, 0, 0, 0]] {
             let mut changes = Changes::new(body);
             assert!(changes.next().unwrap().is_err());
             assert!(changes.next().is_none());

@@ -1,5 +1,7 @@
 //! A deployment: which bytes of a processor ran from when to when. Its record is the receipt.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::change::ProcessorId;
@@ -29,6 +31,9 @@ pub struct Deployment {
     pub cached: bool,
     /// What is different from the version before, a line each.
     pub changes: Vec<String>,
+    /// What the operator set for it: a print of each value by its name, never the value.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub config: BTreeMap<String, String>,
     /// How long each lane handled nothing during the switch, in microseconds.
     #[serde(default)]
     pub pauses_us: Vec<u64>,
@@ -52,13 +57,25 @@ pub fn differences(old: Option<&Descriptor>, new: &Descriptor) -> Vec<String> {
     lines
 }
 
+/// Says in lines for people which settings differ, given prints of their values.
+pub fn config_differences(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> Vec<String> {
+    let gone = old.keys().filter(|name| !new.contains_key(*name)).map(|name| format!("config: - {name}"));
+    let come = new.iter().filter_map(|(name, print)| match old.get(name) {
+        None => Some(format!("config: + {name}")),
+        Some(before) if before != print => Some(format!("config: {name} changed")),
+        Some(_) => None,
+    });
+    gone.chain(come).collect()
+}
+
 fn names<T: ToString>(items: &[T]) -> Vec<String> {
     items.iter().map(T::to_string).collect()
 }
 
 fn subscriptions(descriptor: &Descriptor) -> Vec<String> {
     let describe = |ask: &super::descriptor::SubscriptionAsk| {
-        format!("{} (key {})", ask.channel, String::from(ask.key.clone()))
+        let filter = ask.filter.as_ref().map_or(String::new(), |filter| format!(", filter {filter}"));
+        format!("{} (key {}{filter})", ask.channel, String::from(ask.key.clone()))
     };
     descriptor.subscriptions.iter().map(describe).collect()
 }
@@ -70,7 +87,7 @@ fn set_differences(what: &str, old: Vec<String>, new: Vec<String>) -> Vec<String
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
 
@@ -83,11 +100,27 @@ mod tests {
     }
 
     #[test]
+    fn settings_differ_by_name() {
+        let prints = |pairs: &[(&str, &str)]| {
+            pairs.iter().map(|(name, print)| ((*name).to_owned(), (*print).to_owned())).collect()
+        };
+        let [old, new] = [prints(&[("a", "1"), ("b", "1")]), prints(&[("b", "2"), ("c", "1")])];
+        assert_eq!(config_differences(&old, &new), ["config: - a", "config: b changed", "config: + c"]);
+        assert!(config_differences(&old, &old).is_empty());
+    }
+
+    #[test]
     fn a_receipt_says_what_changed() {
         let old = descriptor("1", r#""b""#);
         let new = descriptor("2", r#""c""#);
         assert_eq!(differences(None, &new), ["first deployment"]);
         assert_eq!(differences(Some(&old), &new), ["version: 1 -> 2", "publishes: - b", "publishes: + c"]);
         assert!(differences(Some(&new), &new).is_empty());
+        let mut filtered = new.clone();
+        filtered.subscriptions[0].filter = serde_json::from_str(r#"{"exact":{"type":"t"}}"#).unwrap();
+        assert_eq!(
+            differences(Some(&new), &filtered),
+            ["subscribes: - a (key default)", r#"subscribes: + a (key default, filter exact(type = "t"))"#]
+        );
     }
 }

@@ -1,8 +1,14 @@
 //! What a component says of itself, and whether that makes sense.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::filter::Filter;
 use super::name::{ChannelName, ProcessorName, RESERVED};
+use super::time::{TimeError, parse_rfc3339, rfc3339};
 
 /// The custom section of the component's core module that holds the descriptor, as JSON.
 pub const SECTION: &str = "baton-descriptor";
@@ -59,6 +65,9 @@ pub struct SubscriptionAsk {
     /// Where a new subscription begins.
     #[serde(default)]
     pub start: Start,
+    /// Which events it wants; without one, all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Filter>,
 }
 
 /// How a subscription finds an event's key. Written as a text: `default`, `single`, the name of an
@@ -115,6 +124,64 @@ pub enum Start {
     Latest,
     /// With the event at this offset.
     Offset(u64),
+    /// With the first event that was recorded at or after this time.
+    Time(StartTime),
+}
+
+/// Why a text is no place in a channel.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "'{text}' is no place in a channel; say earliest, latest, an offset, or a time such as 2026-01-31T12:00:00Z"
+)]
+pub struct StartError {
+    text: String,
+}
+
+/// Reads `earliest`, `latest`, an offset or a time, as the command line has it.
+impl FromStr for Start {
+    type Err = StartError;
+
+    fn from_str(text: &str) -> Result<Self, StartError> {
+        match (text, text.parse()) {
+            ("earliest", _) => Ok(Self::Earliest),
+            ("latest", _) => Ok(Self::Latest),
+            (_, Ok(offset)) => Ok(Self::Offset(offset)),
+            _ => match parse_rfc3339(text) {
+                Ok(time_ms) => Ok(Self::Time(StartTime(time_ms))),
+                Err(_) => Err(StartError { text: text.chars().take(40).collect() }),
+            },
+        }
+    }
+}
+
+impl fmt::Display for Start {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Earliest => write!(f, "earliest"),
+            Self::Latest => write!(f, "latest"),
+            Self::Offset(offset) => write!(f, "{offset}"),
+            Self::Time(time) => write!(f, "{}", String::from(*time)),
+        }
+    }
+}
+
+/// A time in milliseconds since the Unix epoch, written as RFC 3339.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct StartTime(pub u64);
+
+impl TryFrom<String> for StartTime {
+    type Error = TimeError;
+
+    fn try_from(text: String) -> Result<Self, TimeError> {
+        parse_rfc3339(&text).map(Self)
+    }
+}
+
+impl From<StartTime> for String {
+    fn from(time: StartTime) -> Self {
+        rfc3339(time.0)
+    }
 }
 
 /// Whether one instance serves many calls.
@@ -157,6 +224,7 @@ pub struct DescriptorError {
 impl Descriptor {
     /// Reads a descriptor from the JSON of its section and checks it.
     pub fn from_json(json: &[u8]) -> Result<Self, DescriptorError> {
+        check_filters(json)?;
         let descriptor: Self = serde_json::from_slice(json).map_err(|error| DescriptorError {
             field: ".".to_owned(),
             why: format!("{error}; build the component with a baton-sdk of this host's version"),
@@ -211,6 +279,22 @@ impl Descriptor {
     }
 }
 
+/// Names the place of a filter's mistake: serde would tell only the line.
+fn check_filters(json: &[u8]) -> Result<(), DescriptorError> {
+    // What is no JSON at all is refused by whoever reads the rest.
+    let descriptor: Value = serde_json::from_slice(json).unwrap_or_default();
+    let asks = descriptor.get("subscriptions").and_then(Value::as_array);
+    for (index, ask) in asks.into_iter().flatten().enumerate() {
+        if let Some(filter) = ask.get("filter").filter(|filter| !filter.is_null())
+            && let Err(error) = Filter::from_value(filter)
+        {
+            let field = format!("subscriptions[{index}].{}", error.path);
+            return Err(DescriptorError { field, why: error.why });
+        }
+    }
+    Ok(())
+}
+
 impl Limits {
     fn check(&self) -> Result<(), DescriptorError> {
         let within = |field: &str, value: Option<u64>, (low, high): (u64, u64)| match value {
@@ -253,7 +337,8 @@ mod tests {
             r#"{"contract":"baton:processor@0.1.0","name":"x","version":"1","subscriptions":[
                 {"channel":"a","key":"single","start":"latest"},
                 {"channel":"b","key":"/item/sku","start":{"offset":7}},
-                {"channel":"c","key":"subject"}]}"#,
+                {"channel":"c","key":"subject","start":{"time":"2023-11-14T22:13:20.123Z"},
+                 "filter":{"exact":{"type":"t"}}}]}"#,
         )
         .unwrap();
         let keys: Vec<_> = descriptor.subscriptions.iter().map(|s| s.key.clone()).collect();
@@ -266,8 +351,19 @@ mod tests {
             ]
         );
         assert_eq!(descriptor.subscriptions[1].start, Start::Offset(7));
+        assert_eq!(descriptor.subscriptions[2].start, Start::Time(StartTime(1_700_000_000_123)));
+        let filter = descriptor.subscriptions[2].filter.as_ref().map(Filter::to_string);
+        assert_eq!(filter.as_deref(), Some(r#"exact(type = "t")"#));
         let again = serde_json::to_vec(&descriptor).unwrap();
         assert_eq!(Descriptor::from_json(&again).unwrap(), descriptor);
+    }
+
+    #[test]
+    fn a_start_is_a_word_an_offset_or_a_time() {
+        for text in ["earliest", "latest", "7", "2023-11-14T22:13:20.123Z"] {
+            assert_eq!(text.parse::<Start>().unwrap().to_string(), text);
+        }
+        assert!("soon".parse::<Start>().is_err());
     }
 
     #[test]
@@ -281,6 +377,11 @@ mod tests {
                 r#""name":"x","subscriptions":[{"channel":"a"}],"limits":{"memory_bytes_max":1}"#,
                 "limits.memory_bytes_max",
             ),
+            (
+                r#""name":"x","subscriptions":[{"channel":"a"},{"channel":"b","filter":{"all":[{"exakt":{}}]}}]"#,
+                "subscriptions[1].filter.all[0].exakt",
+            ),
+            (r#""name":"x","subscriptions":[{"channel":"a","start":{"time":"noon"}}]"#, "."),
             (r#""name":"X","subscriptions":[{"channel":"a"}]"#, "."),
             (r#""name":"baton.x","subscriptions":[{"channel":"a"}]"#, "name"),
             (

@@ -3,6 +3,7 @@
 //! Layout, little endian: a fixed head, the text fields one after the other, the extensions (name
 //! length, kind, value length, name, value), the data. A reader needs one pass over the head.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -122,30 +123,58 @@ fn head(parts: &Parts<'_>, stamp: &Stamp<'_>, texts: &[Option<&str>; TEXTS]) -> 
     head
 }
 
-/// Records an owned event; `partitionkey` may stand among its extensions.
+/// An owned event as its parts and extensions; `partitionkey` may stand among its extensions.
+pub struct Borrowed<'a> {
+    /// Its parts.
+    pub parts: Parts<'a>,
+    texts: Vec<(&'a str, ExtensionKind, Cow<'a, str>)>,
+}
+
+impl<'a> Borrowed<'a> {
+    /// The parts of an event.
+    pub fn of(event: &'a Event) -> Self {
+        let partitionkey = match event.extensions.get("partitionkey") {
+            Some(Extension::Text(text)) => Some(text.as_str()),
+            _ => None,
+        };
+        let parts = Parts {
+            id: &event.id,
+            source: &event.source,
+            ty: &event.ty,
+            subject: event.subject.as_deref(),
+            partitionkey,
+            datacontenttype: event.datacontenttype.as_deref(),
+            dataschema: event.dataschema.as_deref(),
+            time: event.time.as_deref(),
+            data: event.data.as_deref(),
+        };
+        let own = |name: &str| partitionkey.is_none() || name != "partitionkey";
+        let texts = event.extensions.iter().filter(|(name, _)| own(name));
+        let texts = texts.map(|(name, value)| (name.as_str(), ExtensionKind::of(value), text_of(value)));
+        Self { parts, texts: texts.collect() }
+    }
+
+    /// The extensions but for `partitionkey`: name, kind, text.
+    pub fn extensions(&self) -> impl Iterator<Item = (&str, ExtensionKind, &str)> {
+        self.texts.iter().map(|(name, kind, text)| (*name, *kind, text.as_ref()))
+    }
+
+    /// Records it.
+    pub fn encode(&self, out: &mut Vec<u8>, stamp: &Stamp<'_>) {
+        encode(out, &self.parts, stamp, self.extensions());
+    }
+}
+
+fn text_of(value: &Extension) -> Cow<'_, str> {
+    match value {
+        Extension::Text(text) => text.into(),
+        other => other.to_text().into(),
+    }
+}
+
+/// Records an owned event.
 pub fn encode_event(out: &mut Vec<u8>, event: &Event, stamp: &Stamp<'_>) {
-    let partitionkey = match event.extensions.get("partitionkey") {
-        Some(Extension::Text(text)) => Some(text.as_str()),
-        _ => None,
-    };
-    let parts = Parts {
-        id: &event.id,
-        source: &event.source,
-        ty: &event.ty,
-        subject: event.subject.as_deref(),
-        partitionkey,
-        datacontenttype: event.datacontenttype.as_deref(),
-        dataschema: event.dataschema.as_deref(),
-        time: event.time.as_deref(),
-        data: event.data.as_deref(),
-    };
-    let texts: Vec<_> = event
-        .extensions
-        .iter()
-        .filter(|(name, _)| partitionkey.is_none() || name.as_str() != "partitionkey")
-        .map(|(name, value)| (name.as_str(), ExtensionKind::of(value), value.to_text()))
-        .collect();
-    encode(out, &parts, stamp, texts.iter().map(|(name, kind, text)| (*name, *kind, text.as_str())));
+    Borrowed::of(event).encode(out, stamp);
 }
 
 /// Where the key that an event has by default stands in the record that `bytes` holds, read without looking at the rest:
@@ -238,6 +267,20 @@ impl<'a> Cursor<'a> {
     }
 }
 
+/// Takes the texts of these lengths. They are checked as the one text that they stand in: that they begin and end between
+/// characters is all that each has to show by itself.
+fn texts<'a>(from: &mut Cursor<'a>, lens: &[u8; TEXTS * 2]) -> Result<[Option<&'a str>; TEXTS], Malformed> {
+    let lens = lens.as_chunks().0.iter().copied().map(u16::from_le_bytes);
+    let bytes = lens.clone().filter(|len| *len != NONE).map(usize::from).sum();
+    let mut rest = from.text(bytes)?;
+    let mut texts = [None; TEXTS];
+    for (text, len) in texts.iter_mut().zip(lens).filter(|(_, len)| *len != NONE) {
+        let (head, tail) = rest.split_at_checked(len.into()).ok_or(Malformed("text is not UTF-8"))?;
+        (*text, rest) = (Some(head), tail);
+    }
+    Ok(texts)
+}
+
 /// What an index needs of a record, read without looking at the rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity<'a> {
@@ -287,13 +330,7 @@ impl<'a> Record<'a> {
         let data_len = u32::from_le_bytes(head.array()?);
         let lens: [u8; TEXTS * 2] = head.array()?;
         head.take(2)?;
-        let mut texts = [None; TEXTS];
-        for (text, len) in texts.iter_mut().zip(lens.as_chunks().0) {
-            let len = u16::from_le_bytes(*len);
-            if len != NONE {
-                *text = Some(head.text(len.into())?);
-            }
-        }
+        let texts = texts(&mut head, &lens)?;
         let has_data = data_len != NO_DATA;
         let data_len = if has_data { data_len as usize } else { 0 };
         let extensions_len =
@@ -329,7 +366,7 @@ impl<'a> Record<'a> {
     }
 
     /// The text of one attribute or extension by its CloudEvents name, the host's own included.
-    pub fn attribute(&self, name: &str) -> Option<std::borrow::Cow<'a, str>> {
+    pub fn attribute(&self, name: &str) -> Option<Cow<'a, str>> {
         Some(match name {
             "id" => self.parts.id.into(),
             "source" => self.parts.source.into(),

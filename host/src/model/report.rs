@@ -7,6 +7,8 @@ use serde_json::Value;
 use super::deployment::Deployment;
 use super::descriptor::Descriptor;
 use super::fault::Fault;
+use super::filter::Filter;
+use super::operation::{LanesFrom, Operator, Rate};
 use super::upkeep::HeldBack;
 
 /// What became of one published event.
@@ -121,7 +123,7 @@ pub struct ChannelReport {
 }
 
 /// A processor's position on a channel.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SubscriptionReport {
     /// Who reads.
     pub processor: String,
@@ -131,17 +133,76 @@ pub struct SubscriptionReport {
     pub start: u64,
     /// Everything below this offset is decided.
     pub cursor: u64,
-    /// How many events it has decided.
+    /// How many events it has decided: handled or filtered.
     pub decided: u64,
     /// How many were gone before it decided them.
     #[serde(default)]
     pub expired: u64,
+    /// How many of those its filter did not pass.
+    #[serde(default)]
+    pub filtered: u64,
+    /// How many of the decided ones stand above the cursor.
+    #[serde(default)]
+    pub ahead: u64,
     /// How many events of the channel it has not decided.
     pub lag: u64,
     /// How many of those are held because they failed.
     pub held: u64,
     /// How many of those wait behind a held event of their key.
     pub waiting: u64,
+    /// Which events it gets; without one, all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Filter>,
+}
+
+/// Subscriptions by processor and channel.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SubscriptionList {
+    /// The subscriptions.
+    pub subscriptions: Vec<SubscriptionReport>,
+}
+
+/// What a reset of a subscription did, or would do.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ResetReport {
+    /// Who reads.
+    pub processor: String,
+    /// What is read.
+    pub channel: String,
+    /// Where the cursor was.
+    pub from: u64,
+    /// The offset of the first event that comes now.
+    pub to: u64,
+    /// How many events of the channel come, up to its present end.
+    pub comes: u64,
+    /// How many of those were handled or filtered before: they come again.
+    pub again: u64,
+    /// How many events were still to be handled and are passed over.
+    pub passed_over: u64,
+    /// How many events were held and are no more.
+    pub held: u64,
+    /// What becomes of the processor's state.
+    pub state: StateFate,
+    /// Nothing was changed.
+    pub dry_run: bool,
+    /// The generation that runs from now on; none where the processor is not deployed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
+}
+
+/// What becomes of a processor's state in a reset.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StateFate {
+    /// There is none.
+    #[default]
+    None,
+    /// It stays as it is.
+    Kept,
+    /// It is deleted.
+    Cleared,
+    /// There is some, and a dry run was not told what becomes of it.
+    Undecided,
 }
 
 /// How a processor is.
@@ -158,6 +219,8 @@ pub enum ProcessorStatus {
     Undeployed,
     /// It is deployed and could not be started.
     Failed,
+    /// An operator paused it: no batch begins.
+    Paused,
 }
 
 /// A processor.
@@ -176,8 +239,16 @@ pub struct ProcessorReport {
     pub digest: String,
     /// Counts its deployments.
     pub generation: u64,
-    /// How many lanes it has.
+    /// How many lanes it has now.
     pub lanes: u32,
+    /// The bounds of its lanes.
+    pub scale: ScaleReport,
+    /// The pause that holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<PauseReport>,
+    /// The rate that holds, such as `100/s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Rate>,
     /// How many events it has handled since the host started.
     pub handled: u64,
     /// How many handlings failed since the host started.
@@ -188,6 +259,28 @@ pub struct ProcessorReport {
     pub held: Vec<HeldReport>,
     /// What the component says of itself.
     pub descriptor: Descriptor,
+}
+
+/// Bounds of a processor's lanes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ScaleReport {
+    /// It never has fewer.
+    pub min: u32,
+    /// It never has more.
+    pub max: u32,
+    /// Who says so: `command`, `config` or `descriptor`.
+    pub from: LanesFrom,
+}
+
+/// A pause of a processor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PauseReport {
+    /// Why.
+    pub reason: String,
+    /// Who said so: `cli`, `http` or `library`.
+    pub by: Operator,
+    /// Since when.
+    pub since: String,
 }
 
 /// An event that failed and holds its key.
@@ -387,6 +480,19 @@ pub struct StatusReport {
     /// Who holds events back that are due to expire.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub held_back: Vec<HeldBack>,
+}
+
+/// What came of reading the configuration again.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ReloadReport {
+    /// The keys that are not what they were.
+    pub changed: Vec<String>,
+    /// The receipts of the processors that read something else now.
+    pub deployments: Vec<Deployment>,
+    /// The keys that are in force after the next start only.
+    pub restart: Vec<String>,
+    /// Processors that go on as before, and why.
+    pub failures: Vec<String>,
 }
 
 /// The answer to a deploy.

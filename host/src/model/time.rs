@@ -24,6 +24,24 @@ fn signed_duration(text: &str) -> Result<SignedDuration, jiff::Error> {
     text.parse::<Span>()?.to_duration(SpanRelativeTo::days_are_24_hours())
 }
 
+/// Why a text is not a time.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'{text}' is not a time: {why}; write it like 2026-01-31T12:00:00Z")]
+pub struct TimeError {
+    text: String,
+    why: String,
+}
+
+/// Reads an RFC 3339 time as milliseconds since the Unix epoch. What is finer is rounded up: nothing that was before the
+/// time is at or after the result.
+pub fn parse_rfc3339(text: &str) -> Result<u64, TimeError> {
+    let refuse = |why: String| TimeError { text: text.chars().take(40).collect(), why };
+    let time: Timestamp = text.parse().map_err(|error: jiff::Error| refuse(error.to_string()))?;
+    let above = time.subsec_nanosecond().rem_euclid(1_000_000) > 0;
+    u64::try_from(time.as_nanosecond().div_euclid(1_000_000) + i128::from(above))
+        .map_err(|_| refuse("it is before 1970".to_owned()))
+}
+
 /// Writes a time in milliseconds since the Unix epoch as RFC 3339 UTC.
 pub fn rfc3339(time_ms: u64) -> String {
     let known = i64::try_from(time_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
@@ -71,6 +89,21 @@ mod tests {
         }
         for text in ["", "5", "-5s", "soon", "1mo", "1y"] {
             assert!(parse_duration(text).unwrap_err().to_string().contains("like 5s"), "{text}");
+        }
+    }
+
+    #[test]
+    fn times_are_read_in_any_zone_and_rounded_up() {
+        for (text, ms) in [
+            ("1970-01-01T00:00:00Z", 0),
+            ("2023-11-14T22:13:20.123Z", 1_700_000_000_123),
+            ("2023-11-14T23:13:20.123+01:00", 1_700_000_000_123),
+            ("2023-11-14T22:13:20.1230001Z", 1_700_000_000_124),
+        ] {
+            assert_eq!(parse_rfc3339(text), Ok(ms), "{text}");
+        }
+        for text in ["", "yesterday", "2026-01-31", "2026-01-31T12:00:00", "1969-12-31T23:59:59Z"] {
+            assert!(parse_rfc3339(text).unwrap_err().to_string().contains("like 2026"), "{text}");
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::channel::{Domain, Item};
-use crate::config::Durability;
+use crate::config::{Config, Durability};
 use crate::dispatch::Processor;
 use crate::flows::Lanes;
 use crate::journal::Position;
@@ -21,6 +21,7 @@ use crate::view::recorded::recorded;
 use crate::view::reports::{channel_reports, is_read, state_entries, subscription_report};
 use crate::view::world::{self, World};
 
+use super::operate::{pause_report, scale_report};
 use super::{LogFilter, Node, ReadError};
 
 /// The most bytes of events in one page.
@@ -125,7 +126,7 @@ impl Node {
 
     fn processor_report(&self, id: ProcessorId) -> Option<ProcessorReport> {
         let lane_side = self.0.dispatcher.look(id, LaneSide::of);
-        self.0.domain.look(|world| lane_side.report(world, id))
+        self.0.domain.look(|world| lane_side.report(world, id, &self.0.config))
     }
 
     pub(super) fn lanes(&self, id: ProcessorId) -> Lanes {
@@ -176,7 +177,7 @@ impl Node {
             durable_position: domain.durable().current().0,
             channels: domain.look(|world| world.channels().len() as u64),
             processors: self.processors(),
-            problems: self.problems(),
+            problems: self.problems().into_iter().chain(self.config_problems()).collect(),
             held_back: domain.held_back(),
         }
     }
@@ -187,6 +188,7 @@ struct LaneSide {
     running: bool,
     failure: Option<String>,
     blocked: bool,
+    lanes: u32,
     waiting: Waiting,
     handled: u64,
     failed: u64,
@@ -198,19 +200,21 @@ impl LaneSide {
             running: running.is_some(),
             failure: running.and_then(Processor::failure),
             blocked: running.is_some_and(Processor::is_blocked),
+            lanes: running.map_or(0, Processor::lanes),
             waiting: running.map_or_else(Vec::new, Processor::waiting),
             handled: running.map_or(0, |running| running.stats.handled.load(Ordering::Relaxed)),
             failed: running.map_or(0, |running| running.stats.failed.load(Ordering::Relaxed)),
         }
     }
 
-    fn report(&self, world: &World, id: ProcessorId) -> Option<ProcessorReport> {
+    fn report(&self, world: &World, id: ProcessorId, config: &Config) -> Option<ProcessorReport> {
         let processor = world.processors().get(id as usize)?;
         let deployment = processor.deployment.as_ref()?;
         if !processor.deployed && processor.subscriptions.is_empty() {
             return None;
         }
         let (status, reason) = self.status(processor);
+        let scale = scale_report(config, processor, deployment);
         let waits = |s: SubscriptionId| self.waiting.iter().filter(|(_, of, _)| *of == s).count() as u64;
         let subscriptions =
             processor.subscriptions.iter().filter(|s| !processor.deployed || is_read(world, **s));
@@ -221,7 +225,10 @@ impl LaneSide {
             version: deployment.descriptor.version.clone(),
             digest: deployment.digest.clone(),
             generation: deployment.generation,
-            lanes: deployment.descriptor.concurrency,
+            lanes: self.lanes,
+            scale,
+            paused: processor.operation.paused.as_ref().map(pause_report),
+            rate: processor.operation.rate,
             handled: self.handled,
             failed: self.failed,
             subscriptions: subscriptions.filter_map(|s| subscription_report(world, *s, waits(*s))).collect(),
@@ -247,6 +254,10 @@ impl LaneSide {
                 ProcessorStatus::Failed,
                 Some("it is deployed and was not started; see the problems".to_owned()),
             );
+        }
+        if let Some(paused) = &processor.operation.paused {
+            let reason = format!("{} (by {})", paused.reason, paused.by.as_str());
+            return (ProcessorStatus::Paused, Some(reason));
         }
         match (self.blocked, held) {
             (true, _) => {

@@ -8,7 +8,7 @@ use crate::dispatch::{DispatchError, Dispatcher, Version};
 use crate::journal::Position;
 use crate::model::deployment::Deployment;
 use crate::model::name::ProcessorName;
-use crate::model::report::{DeployReport, ProcessorReport};
+use crate::model::report::DeployReport;
 use crate::registry::{Answer, FileFault, PutError, Wanted};
 use crate::runtime;
 
@@ -103,15 +103,7 @@ impl Node {
         self.durable().await
     }
 
-    /// Tries everything again that a processor holds.
-    pub async fn resume(&self, name: &ProcessorName) -> Result<ProcessorReport, DeployError> {
-        let (dispatcher, processor) = (self.0.dispatcher.clone(), name.clone());
-        self.blocking(move || dispatcher.retry_held(&processor)).await?;
-        self.durable().await?;
-        self.processor(name).ok_or_else(|| DeployError::UnknownProcessor { name: name.to_string() })
-    }
-
-    async fn blocking(
+    pub(super) async fn blocking(
         &self,
         work: impl FnOnce() -> Result<(), DispatchError> + Send + 'static,
     ) -> Result<(), DeployError> {
@@ -123,7 +115,7 @@ impl Node {
         }
     }
 
-    async fn durable(&self) -> Result<(), DeployError> {
+    pub(super) async fn durable(&self) -> Result<(), DeployError> {
         let next = self.0.domain.journal().next();
         let durable = self.0.domain.durable().wait(Position(next.0)).await;
         durable.map_err(|error| DeployError::Failed {

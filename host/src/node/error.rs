@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::channel::TrimError;
 use crate::dispatch::DispatchError;
+use crate::model::operation::OperationError;
 
 use super::BackupError;
 
@@ -38,6 +39,12 @@ pub enum StartError {
     /// The folder of processors cannot be watched.
     #[error(transparent)]
     Registry(#[from] crate::registry::Error),
+    /// Traces were asked for, and cannot be exported.
+    #[error("{why}")]
+    Traces {
+        /// Why, and what to do.
+        why: String,
+    },
     /// Flows cannot be followed.
     #[error("the flows that baton.toml names cannot be followed: {0}")]
     Flows(#[from] crate::flows::FollowError),
@@ -56,6 +63,7 @@ impl StartError {
             Self::Domain(_) => "domain-not-opened",
             Self::Engine(error) => error.code(),
             Self::Registry(_) => "registry-not-started",
+            Self::Traces { .. } => "traces-not-exported",
             Self::Flows(_) => "flows-not-followed",
             Self::Thread(_) => "thread-not-started",
         }
@@ -116,6 +124,9 @@ pub enum DeployError {
         /// The name in the descriptor.
         found: String,
     },
+    /// What the operator said makes no sense.
+    #[error(transparent)]
+    Operation(#[from] OperationError),
     /// It was tried and did not work.
     #[error("{message}")]
     Failed {
@@ -133,6 +144,7 @@ impl DeployError {
             Self::Invalid { code, .. } | Self::Failed { code, .. } => code,
             Self::UnknownProcessor { .. } => "unknown-processor",
             Self::NameMismatch { .. } => "name-mismatch",
+            Self::Operation(error) => error.code(),
         }
     }
 }

@@ -6,9 +6,14 @@ mod backup;
 mod deploy;
 mod error;
 mod flows;
+mod operate;
 mod publish;
+mod reload;
 mod scrape;
+mod secret;
 mod start;
+mod subscriptions;
+mod traces;
 mod upkeep;
 
 use std::sync::Arc;
@@ -22,6 +27,9 @@ use crate::config::Config;
 use crate::dispatch::Dispatcher;
 use crate::flows::{Flows, Following};
 use crate::registry::Registry;
+use crate::spans;
+
+use reload::{Accepted, ConfigWatch};
 
 pub use crate::channel::{PublishError, ReadError};
 pub use crate::dispatch::LogFilter;
@@ -31,7 +39,9 @@ pub use answers::ReadFrom;
 pub use backup::BackupError;
 pub use error::{DeployError, StartError, UpkeepError};
 pub use flows::is_settled;
+pub use operate::Resume;
 pub use publish::{Answer, Awaited};
+pub use subscriptions::{ResetError, ResetWish};
 
 /// A running host. A cheap handle.
 #[derive(Clone)]
@@ -44,14 +54,21 @@ struct Inner {
     domain: Domain,
     dispatcher: Dispatcher,
     registry: Registry,
+    /// The configuration as it was accepted last.
+    accepted: Accepted,
+    /// The key of the prints of what operators set.
+    secret: [u8; 32],
     flows: Flows,
     /// What ends with the node, taken out when it stops.
     ending: Mutex<Option<Ending>>,
 }
 
 struct Ending {
+    config: Option<ConfigWatch>,
     reconciler: JoinHandle<()>,
     keeper: Keeper,
+    /// Exports what was done as traces, if somebody wants them.
+    traces: Option<spans::Follower>,
     following: Option<Following>,
 }
 
@@ -74,7 +91,10 @@ impl Node {
 
 impl Inner {
     fn stop(&self) {
-        let Some(ending) = self.ending.lock().take() else { return };
+        let Some(mut ending) = self.ending.lock().take() else { return };
+        if let Some(mut watch) = ending.config.take() {
+            watch.stop();
+        }
         self.registry.stop();
         if ending.reconciler.join().is_err() {
             tracing::error!("the thread that deploys processors panicked");
@@ -84,6 +104,9 @@ impl Inner {
         ending.keeper.stop();
         if let Err(error) = self.domain.journal().close() {
             tracing::error!(%error, "the journal did not close cleanly; the next start recovers");
+        }
+        if let Some(traces) = ending.traces {
+            traces.stop();
         }
     }
 }

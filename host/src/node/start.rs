@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use crate::channel::{Domain, Limits, Parts, Window};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Durability, Settings};
-use crate::dispatch::{DispatchConfig, Dispatcher, PoolLimits, Version};
+use crate::dispatch::{DispatchConfig, Dispatcher, GuestConfig, PoolLimits, Version};
 use crate::flows::{Flows, Follower, Following};
 use crate::journal::storage::Files;
 use crate::journal::{self, Journal, SegmentJournal};
@@ -20,6 +20,9 @@ use crate::runtime::{Engine, EngineConfig};
 
 use super::backup;
 use super::deploy::reconcile;
+use super::reload::{Accepted, ConfigWatch};
+use super::secret::secret;
+use super::traces::trace;
 use super::{Ending, Inner, Node, StartError};
 
 /// How many bytes of the latest frames stay in memory.
@@ -52,7 +55,9 @@ fn start(config: Config) -> Result<Node, StartError> {
     })?;
     let flows = Flows::new(&domain, settings.flow_rules());
     let follower = Follower::new(&flows)?;
-    let dispatcher = Dispatcher::start(&domain, dispatch_config(&config))?;
+    let unusable = |source| StartError::Folder { folder: config.data_dir.clone(), source };
+    let secret = secret(&config.data_dir).map_err(unusable)?;
+    let dispatcher = Dispatcher::start(&domain, dispatch_config(&config, &secret))?;
     let components_dir = config.data_dir.join("components");
     let running = resume_deployed(&domain, &dispatcher, &engine, &components_dir);
     let registry_config = RegistryConfig::new(config.processors_dir(), components_dir);
@@ -61,10 +66,19 @@ fn start(config: Config) -> Result<Node, StartError> {
     let reconciler = std::thread::Builder::new()
         .name("baton-reconciler".to_owned())
         .spawn(move || reconcile(&wanted, &deploying))?;
-    let following = follower.map(Following::start).transpose()?;
-    let ending = Mutex::new(Some(Ending { reconciler, keeper, following }));
+    let traces = trace(&domain, &config.settings.telemetry)?;
     let started_ms = clock.now_ms();
-    Ok(Node(Arc::new(Inner { config, clock, started_ms, domain, dispatcher, registry, flows, ending })))
+    let accepted = Accepted::new(config.clone());
+    let following = follower.map(Following::start).transpose()?;
+    let ending = Mutex::new(Some(Ending { config: None, reconciler, keeper, following, traces }));
+    let inner =
+        Inner { config, clock, started_ms, domain, dispatcher, registry, accepted, secret, flows, ending };
+    let inner = Arc::new(inner);
+    let watch = ConfigWatch::start(&inner)?;
+    if let Some(ending) = inner.ending.lock().as_mut() {
+        ending.config = Some(watch);
+    }
+    Ok(Node(inner))
 }
 
 fn open_journal(config: &Config) -> Result<Arc<dyn Journal>, StartError> {
@@ -106,15 +120,17 @@ fn domain_limits(settings: &Settings) -> Limits {
     }
 }
 
-fn dispatch_config(config: &Config) -> DispatchConfig {
+fn dispatch_config(config: &Config, secret: &[u8; 32]) -> DispatchConfig {
     let limits = &config.settings.limits;
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let workers = limits.workers.unwrap_or(cores).max(1);
     let configs = config.settings.processor.iter();
+    let lanes = configs.clone().filter_map(|(name, settings)| Some((name.clone(), settings.lanes?)));
     DispatchConfig {
         pool: PoolLimits { workers, threads_max: limits.threads_max.max(workers) },
         drain: Duration::from_millis(limits.drain_ms_max),
-        configs: configs.map(|(name, settings)| (name.clone(), Arc::new(settings.config.clone()))).collect(),
+        configs: configs.map(|(name, own)| (name.clone(), GuestConfig::new(&own.config, secret))).collect(),
+        lanes: lanes.collect(),
     }
 }
 
@@ -139,7 +155,20 @@ fn resume_deployed(
             }
         }
     };
-    deployed.iter().map(resume).collect()
+    on_all_cores(&deployed, resume)
+}
+
+/// A host with many processors is back sooner when they are loaded side by side.
+fn on_all_cores<T: Sync, R: Send>(all: &[T], each: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let share = all.len().div_ceil(cores).max(1);
+    let each = &each;
+    std::thread::scope(|scope| {
+        let run = |share: &'_ [T]| share.iter().map(each).collect::<Vec<R>>();
+        let threads: Vec<_> = all.chunks(share).map(|share| scope.spawn(move || run(share))).collect();
+        let results = threads.into_iter().map(|thread| thread.join());
+        results.flat_map(|result| result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+    })
 }
 
 /// No bytes run: its file is a new version if it is there, and a removal if it is not; the bytes that ran stay kept.

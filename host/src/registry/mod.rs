@@ -46,6 +46,7 @@ use worker::{Message, Worker};
 pub use error::{Error, PutError};
 pub use kept::kept;
 pub use wanted::{Candidate, FileFault, Removal, Running, Wanted};
+pub use watcher::{Reach, Watcher};
 
 /// How many puts and removals may wait, each with its bytes.
 pub const REQUESTS_MAX: usize = 16;

@@ -5,28 +5,42 @@ use std::path::Path;
 use notify::event::{AccessKind, AccessMode};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
+/// How far a watch goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// What is directly in the folder.
+    Folder,
+    /// Everything below it.
+    Tree,
+}
+
 /// Calls back after a change, from a thread of its own, until it is dropped.
-pub(super) struct Watcher {
+pub struct Watcher {
+    reach: Reach,
     notify: Option<RecommendedWatcher>,
     watches: bool,
 }
 
 impl Watcher {
     /// Without the system's help there is still the rescan.
-    pub fn new(hint: impl Fn() + Send + 'static) -> Self {
+    pub fn new(reach: Reach, hint: impl Fn() + Send + 'static) -> Self {
         let told = move |event: notify::Result<notify::Event>| {
             if event.map_or(true, |event| is_change(event.kind)) {
                 hint();
             }
         };
         let notify = notify::recommended_watcher(told).inspect_err(|error| without(&error.to_string())).ok();
-        Self { notify, watches: false }
+        Self { reach, notify, watches: false }
     }
 
     /// Watches the folder, if it does not already.
     pub fn watch(&mut self, dir: &Path) {
         let Some(notify) = self.notify.as_mut().filter(|_| !self.watches) else { return };
-        match notify.watch(dir, RecursiveMode::Recursive) {
+        let mode = match self.reach {
+            Reach::Folder => RecursiveMode::NonRecursive,
+            Reach::Tree => RecursiveMode::Recursive,
+        };
+        match notify.watch(dir, mode) {
             Ok(()) => self.watches = true,
             Err(error) => without(&error.to_string()),
         }
@@ -51,5 +65,5 @@ fn is_change(kind: EventKind) -> bool {
 }
 
 fn without(error: &str) {
-    tracing::warn!(error, "the folder of processors is not watched; changes are found by the next rescan");
+    tracing::warn!(error, "a folder is not watched; changes are found by the next look at it");
 }

@@ -18,7 +18,7 @@ use super::memory::Memory;
 use super::problems::Problems;
 use super::requests::Requests;
 use super::wanted::{FileFault, Running, Wanted};
-use super::watcher::Watcher;
+use super::watcher::{Reach, Watcher};
 use super::{Answer, Error, PutError, RegistryConfig};
 use crate::model::deployment::Deployment;
 use crate::model::name::ProcessorName;
@@ -164,7 +164,7 @@ impl Worker {
                 drop(post.send(Message::Hint));
             }
         };
-        self.watcher = Some(Watcher::new(hint));
+        self.watcher = Some(Watcher::new(Reach::Tree, hint));
     }
 
     fn list(&mut self, now: Duration) {

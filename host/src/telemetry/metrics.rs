@@ -275,6 +275,9 @@ fn subscriptions(subscriptions: &[SubscriptionScrape]) -> Vec<Family> {
         family("baton_subscription_decided_events", None, "Events decided.", &|s| {
             Value::Counter(s.report.decided)
         }),
+        family("baton_subscription_filtered_events", None, "Events that the filter did not pass.", &|s| {
+            Value::Counter(s.report.filtered)
+        }),
     ]
 }
 

@@ -4,7 +4,11 @@
 mod exposition;
 mod log;
 mod metrics;
+#[cfg(feature = "otel")]
+mod otlp;
 
 pub use exposition::CONTENT_TYPE;
 pub use log::{LOG_VARIABLE, start_log};
 pub use metrics::{JournalScrape, ProcessorScrape, SERIES_MAX, Scrape, SubscriptionScrape, render_metrics};
+#[cfg(feature = "otel")]
+pub use otlp::Otlp;

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 
 /// The most offsets that may be decided above an undecided one.
 pub const AHEAD_MAX: u64 = 65_536;
+/// The same for a subscription with a filter, which may read far to find little: half a megabyte of bits.
+pub const AHEAD_FILTERED_MAX: u64 = 64 * AHEAD_MAX;
 
 /// A set of offsets in which everything below `cursor` is contained.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -63,14 +65,51 @@ impl Decided {
 
     /// Adds everything below `to`. Says how many offsets were new.
     pub fn advance_to(&mut self, to: u64) -> u64 {
-        let Some(ahead) = to.checked_sub(self.cursor).filter(|ahead| *ahead > 0) else { return 0 };
-        let above: Vec<u64> = self.ahead_offsets().collect();
-        let known = above.partition_point(|offset| *offset < to) as u64;
-        *self = Self::from(to);
-        for offset in above.into_iter().filter(|offset| *offset >= to) {
-            self.insert(offset);
+        self.insert_run(0, to)
+    }
+
+    /// Adds the offsets from `from` to before `to`, 64 at a time. Says how many were new.
+    pub fn insert_run(&mut self, from: u64, to: u64) -> u64 {
+        let from = from.max(self.cursor);
+        if from >= to {
+            return 0;
         }
-        ahead - known
+        if from == self.cursor && self.window.is_empty() {
+            self.cursor = to;
+            self.base = to & !63;
+            return to - from;
+        }
+        let new = self.set_run(from, to);
+        self.ahead += new;
+        if from == self.cursor {
+            // What is counted as ahead begins above the cursor, and that is decided now.
+            self.ahead -= 1;
+            self.advance();
+        }
+        new
+    }
+
+    /// Whether one of the offsets from `from` to before `to` is decided, 64 at a time.
+    pub fn contains_any(&self, from: u64, to: u64) -> bool {
+        from < to
+            && (from < self.cursor
+                || words(from - self.base, to - self.base)
+                    .any(|(word, bits)| self.window.get(word).is_some_and(|set| set & bits != 0)))
+    }
+
+    fn set_run(&mut self, from: u64, to: u64) -> u64 {
+        let len = (to - self.base).div_ceil(64) as usize;
+        if self.window.len() < len {
+            self.window.resize(len, 0);
+        }
+        let mut new = 0;
+        for (word, bits) in words(from - self.base, to - self.base) {
+            if let Some(set) = self.window.get_mut(word) {
+                new += u64::from((bits & !*set).count_ones());
+                *set |= bits;
+            }
+        }
+        new
     }
 
     fn set(&mut self, offset: u64) {
@@ -87,8 +126,9 @@ impl Decided {
     fn advance(&mut self) {
         self.cursor += 1;
         while self.ahead > 0 && self.bit(self.cursor) {
-            self.cursor += 1;
-            self.ahead -= 1;
+            let run = self.run_at_cursor().min(self.ahead);
+            self.cursor += run;
+            self.ahead -= run;
         }
         while self.cursor - self.base >= 64 {
             self.window.pop_front();
@@ -97,6 +137,13 @@ impl Decided {
         if self.ahead == 0 {
             self.window.clear();
         }
+    }
+
+    /// How many bits of the cursor's word are set from the cursor on.
+    fn run_at_cursor(&self) -> u64 {
+        let n = self.cursor - self.base;
+        let word = self.window.get((n / 64) as usize).copied().unwrap_or_default();
+        u64::from((word >> (n % 64)).trailing_ones())
     }
 
     /// The offsets above the cursor that are decided, lowest first.
@@ -109,7 +156,17 @@ impl Decided {
     }
 }
 
+/// The bits from `from` to before `to`, by word.
+fn words(from: u64, to: u64) -> impl Iterator<Item = (usize, u64)> {
+    (from / 64..to.div_ceil(64)).map(move |word| {
+        let low = from.saturating_sub(word * 64);
+        let high = (to - word * 64).min(64);
+        ((word as usize), (u64::MAX >> (64 - (high - low))) << low)
+    })
+}
+
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)]
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
@@ -145,6 +202,32 @@ mod tests {
         assert_eq!((decided.cursor(), decided.ahead()), (42, 1));
         assert_eq!(decided.advance_to(300), 257);
         assert_eq!(decided, Decided::from(300));
+    }
+
+    #[test]
+    fn runs_are_the_same_as_their_offsets_one_by_one() {
+        let mut seed = 7_u64;
+        let mut below = |end: u64| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (seed >> 33) % end
+        };
+        for start in [0, 5, 64, 1000] {
+            let (mut decided, mut plain) = (Decided::from(start), BTreeSet::new());
+            for _ in 0..600 {
+                let from = start + below(3000);
+                let to = from + [1, 2, 63, 64, 65, 200][below(6) as usize];
+                assert_eq!(decided.contains_any(from, to), (from..to).any(|o| plain.contains(&o)));
+                let new = (from..to).filter(|o| plain.insert(*o)).count() as u64;
+                assert_eq!(decided.insert_run(from, to), new);
+                assert_eq!(Some(decided.cursor()), (start..).find(|o| !plain.contains(o)));
+                let ahead: Vec<u64> = plain.iter().copied().filter(|o| *o > decided.cursor()).collect();
+                assert_eq!(decided.ahead_offsets().collect::<Vec<_>>(), ahead);
+                assert_eq!(decided.ahead(), ahead.len() as u64);
+            }
+        }
+        let mut decided = Decided::from(3);
+        assert_eq!((decided.insert_run(0, 1_000_000), decided.insert_run(5, 5)), (999_997, 0));
+        assert_eq!((decided.cursor(), decided.window.len()), (1_000_000, 0));
     }
 
     #[test]

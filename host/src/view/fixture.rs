@@ -48,6 +48,7 @@ pub fn deployment(processor: ProcessorId, generation: u64, asks: &[&str], publis
         load_us: 3,
         cached: false,
         changes: vec!["first deployment".into()],
+        config: Default::default(),
         pauses_us: Vec::new(),
     }
 }

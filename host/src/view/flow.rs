@@ -14,7 +14,8 @@ use crate::model::time::rfc3339;
 
 use super::recorded::recorded;
 use super::reports::is_read;
-use super::world::World;
+use super::wanted::is_filtered;
+use super::world::{Subscription, World};
 
 /// The most events of a flow that a report shows.
 pub const FLOW_EVENTS_SHOWN_MAX: usize = 1000;
@@ -153,7 +154,7 @@ impl<'a> Seen<'a> {
                 Control::Held { flow, .. } => flow,
                 _ => return Ok(false),
             },
-            Change::StateSet { .. } | Change::StateDelete { .. } => return Ok(false),
+            Change::StateSet { .. } | Change::StateDelete { .. } | Change::Skipped(_) => return Ok(false),
         };
         if of != self.flow {
             return Ok(false);
@@ -183,7 +184,7 @@ struct Judge<'a, W> {
 }
 
 impl<W: Fn(SubscriptionId, u64) -> bool> Judge<'_, W> {
-    /// Of those who read the channel now, and of those who handled the event and read it no more.
+    /// Of those who read the channel now and whose filter passes the event, and of those who handled it and read no more.
     fn handlings(&self, event: &SeenEvent<'_>) -> Vec<Handling> {
         let reads = |id: &SubscriptionId| {
             self.world.subscriptions().get(*id as usize).is_some_and(|s| s.channel == event.channel)
@@ -201,11 +202,17 @@ impl<W: Fn(SubscriptionId, u64) -> bool> Judge<'_, W> {
         let subscription = self.world.subscriptions().get(id as usize)?;
         let processor = self.world.processors().get(subscription.processor as usize)?;
         let decided_ms = self.seen.decided.get(&(event.offset, id)).copied();
+        let decided_ms = decided_ms.filter(|_| !self.comes_again(id, event.offset));
         let held = processor.held.get(&(id, event.offset));
         let status = match decided_ms {
             Some(_) => HandlingStatus::Handled,
             None if event.offset < subscription.start || !is_read(self.world, id) => return None,
             None if held.is_some() => HandlingStatus::Held,
+            None if Record::parse(event.record)
+                .is_ok_and(|record| is_filtered(self.world, id, event.offset, &record)) =>
+            {
+                return None;
+            }
             // The frame that decided it is past the cut. Without a cut it is younger than the frames: what it brought is not
             // among them either, so nobody may conclude that the flow is done.
             None if self.cut && subscription.decided.contains(event.offset) => HandlingStatus::Handled,
@@ -223,6 +230,12 @@ impl<W: Fn(SubscriptionId, u64) -> bool> Judge<'_, W> {
             reply: reply.and_then(|data| serde_json::from_slice::<Value>(data).ok()),
             fault,
         })
+    }
+
+    /// Whether a reset of the subscription took it back before the event.
+    fn comes_again(&self, id: SubscriptionId, offset: u64) -> bool {
+        let open = |s: &Subscription| offset >= s.start && !s.decided.contains(offset);
+        self.world.subscriptions().get(id as usize).is_some_and(open) && is_read(self.world, id)
     }
 
     /// What ran at a time: of the deployments that were made by then, the last.

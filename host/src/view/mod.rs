@@ -8,6 +8,7 @@ pub mod recorded;
 pub mod reports;
 pub mod state;
 pub mod store;
+pub mod wanted;
 pub mod world;
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use crate::model::report::{ChannelReport, StateEntry, SubscriptionReport};
 use crate::model::time::rfc3339;
 
 use super::state::StateValue;
+use super::wanted::filter_of;
 use super::world::{Channel, Processor, World};
 
 /// All channels in the order of their numbers; `waiting` says how many events of a subscription wait behind held ones.
@@ -57,9 +58,12 @@ pub fn subscription_report(world: &World, id: SubscriptionId, waiting: u64) -> O
         cursor,
         decided: (cursor - subscription.start + ahead).saturating_sub(subscription.expired),
         expired: subscription.expired,
+        filtered: subscription.filtered,
+        ahead,
         lag: channel.next.saturating_sub(cursor).saturating_sub(ahead),
         held: processor.held.range((id, 0)..=(id, u64::MAX)).count() as u64,
         waiting,
+        filter: filter_of(world, id).cloned(),
     })
 }
 
@@ -98,7 +102,7 @@ fn state_entry(key: &str, name: &str, value: &StateValue) -> StateEntry {
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
-    use crate::model::change::{Change, Control};
+    use crate::model::change::{Change, Control, Skip};
     use crate::view::fixture::{channel_created, control, deployment, fault, processor_named};
     use serde_json::json;
     use uuid::Uuid;
@@ -122,7 +126,8 @@ mod tests {
     #[test]
     fn a_subscription_says_what_it_did_and_what_is_left() {
         let mut world = world();
-        for offset in [2, 3, 6, 8] {
+        world.fold(&Change::Skipped(Skip { subscription: 0, from: 6, to: 7 }));
+        for offset in [2, 3, 8] {
             world.fold(&Change::Decided { subscription: 0, offset, flow: Uuid::nil() });
         }
         let (key, flow) = ("k".to_owned(), Uuid::nil());
@@ -137,9 +142,12 @@ mod tests {
             cursor: 4,
             decided: 4,
             expired: 0,
+            filtered: 1,
+            ahead: 2,
             lag: 4,
             held: 1,
             waiting: 3,
+            filter: None,
         };
         assert_eq!(subscription_report(&world, 0, 3), Some(expected.clone()));
         assert_eq!(subscription_report(&world, 1, 0), None);

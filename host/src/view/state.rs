@@ -108,6 +108,12 @@ impl ProcessorState {
         expired.map(|(_, key, name)| (key.clone(), name.clone())).collect()
     }
 
+    /// Whether nothing is kept, expired values not counted out.
+    pub fn is_empty(&self) -> bool {
+        let inner = self.0.lock();
+        !inner.keys.values().any(|names| names.values().any(|slot| slot.value.is_some()))
+    }
+
     /// How many bytes its values have.
     pub fn bytes(&self) -> u64 {
         self.0.lock().bytes

@@ -7,10 +7,12 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use uuid::Uuid;
 
-use crate::model::change::{Change, ChannelId, Control, ProcessorId, SubscriptionId};
+use crate::model::change::{Change, ChannelId, Control, ProcessorId, Skip, SubscriptionId};
 use crate::model::deployment::Deployment;
 use crate::model::fault::Fault;
 use crate::model::name::{ChannelName, ProcessorName};
+use crate::model::operation::Operation;
+use crate::model::runs::Runs;
 
 use super::decided::Decided;
 use super::state::{ProcessorState, StateRow, StateValue};
@@ -52,6 +54,8 @@ pub struct Processor {
     pub held: BTreeMap<(SubscriptionId, u64), Held>,
     /// The events that failed, are tried again and are not decided yet, with the number of attempts so far.
     pub released: BTreeMap<(SubscriptionId, u64), u32>,
+    /// What an operator said of it: paused and why, a rate, bounds for its lanes.
+    pub operation: Operation,
     /// Its keyed state.
     pub state: Arc<ProcessorState>,
 }
@@ -97,6 +101,11 @@ pub struct Subscription {
     pub decided: Decided,
     /// How many of the events from `start` on were expired before it decided them.
     pub expired: u64,
+    /// How many events it is done with because its filter did not pass them.
+    pub filtered: u64,
+    /// How often the events of the channel may have been handled before for the same processor: counts resets, and what was
+    /// forgotten. It keeps the ids apart that they cause.
+    pub replays: u32,
     /// Its processor was undeployed for good: it keeps its number, and nobody reads by it.
     pub forgotten: bool,
 }
@@ -106,7 +115,7 @@ impl Subscription {
     pub fn new(processor: ProcessorId, channel: ChannelId, start: u64, first: u64) -> Self {
         let mut decided = Decided::from(start);
         let expired = decided.advance_to(first);
-        Self { processor, channel, start, decided, expired, forgotten: false }
+        Self { processor, channel, start, decided, expired, filtered: 0, replays: 0, forgotten: false }
     }
 }
 
@@ -150,12 +159,7 @@ impl World {
     /// Takes one change in.
     pub fn fold(&mut self, change: &Change<'_>) {
         match change {
-            Change::Event { channel, offset, .. } => {
-                if let Some(channel) = self.channels.get_mut(*channel as usize) {
-                    channel.next = offset + 1;
-                }
-                self.dirty.channels.insert(*channel);
-            }
+            Change::Event { channel, offset, .. } => self.appended(*channel, offset + 1),
             Change::Decided { subscription, offset, .. } => self.decide(*subscription, *offset),
             Change::StateSet { processor, key, name, expires_ms, value } => {
                 let value = StateValue { bytes: (*value).into(), expires_ms: *expires_ms };
@@ -163,8 +167,22 @@ impl World {
             }
             Change::StateDelete { processor, key, name } => self.set_state(*processor, key, name, None),
             Change::Reply { .. } => {}
+            Change::Skipped(skip) => self.skip(skip),
             Change::Control(control) => self.control(control),
         }
+    }
+
+    /// Takes in a frame of these events and decisions alone: the same as its changes one after the other.
+    pub fn fold_plain(&mut self, runs: &Runs, decisions: &[(SubscriptionId, u64)]) {
+        runs.iter().for_each(|run| self.appended(run.channel, run.end()));
+        decisions.iter().for_each(|(subscription, offset)| self.decide(*subscription, *offset));
+    }
+
+    fn appended(&mut self, id: ChannelId, next: u64) {
+        if let Some(channel) = self.channels.get_mut(id as usize) {
+            channel.next = next;
+        }
+        self.dirty.channels.insert(id);
     }
 
     fn decide(&mut self, id: SubscriptionId, offset: u64) {
@@ -178,6 +196,13 @@ impl World {
             state.held.remove(&(id, offset));
             state.released.remove(&(id, offset));
             self.dirty.processors.insert(processor);
+        }
+    }
+
+    fn skip(&mut self, skip: &Skip) {
+        if let Some(subscription) = self.subscriptions.get_mut(skip.subscription as usize) {
+            subscription.filtered += subscription.decided.insert_run(skip.from, skip.to);
+            self.dirty.subscriptions.insert(skip.subscription);
         }
     }
 
@@ -201,6 +226,7 @@ impl World {
                     subscriptions: Vec::new(),
                     held: BTreeMap::new(),
                     released: BTreeMap::new(),
+                    operation: Operation::default(),
                     state: Arc::default(),
                 };
                 self.load_processor(*processor, named);
@@ -208,7 +234,9 @@ impl World {
             }
             Control::SubscriptionCreated { subscription, processor, channel, start } => {
                 let first = self.channels.get(*channel as usize).map_or(0, |channel| channel.first);
-                let created = Subscription::new(*processor, *channel, *start, first);
+                let replays = self.replays_before(*processor, *channel);
+                let created =
+                    Subscription { replays, ..Subscription::new(*processor, *channel, *start, first) };
                 self.load_subscription(*subscription, created);
                 self.dirty.subscriptions.insert(*subscription);
                 self.dirty.processors.insert(*processor);
@@ -224,8 +252,20 @@ impl World {
                 let held = Held { position: *position, flow: *flow, key, fault, attempts: 1 };
                 self.held(*subscription, *offset, held);
             }
+            Control::SubscriptionReset { subscription, to, clear_state } => {
+                self.reset(*subscription, *to, *clear_state);
+            }
             Control::Released { processor } => self.with_processor(*processor, Processor::release),
             Control::Expired { channel, to, until_ms } => self.expired(*channel, *to, *until_ms),
+            Control::Paused { processor, paused } => {
+                self.operate(*processor, |operation| operation.paused = Some(paused.clone()));
+            }
+            Control::Resumed { processor, rate, .. } => self.operate(*processor, |operation| {
+                (operation.paused, operation.rate) = (None, *rate);
+            }),
+            Control::Scaled { processor, lanes, .. } => {
+                self.operate(*processor, |operation| operation.lanes = *lanes);
+            }
         }
     }
 
@@ -234,6 +274,10 @@ impl World {
             change(processor);
             self.dirty.processors.insert(id);
         }
+    }
+
+    fn operate(&mut self, id: ProcessorId, change: impl FnOnce(&mut Operation)) {
+        self.with_processor(id, |processor| change(&mut processor.operation));
     }
 
     fn deployed(&mut self, deployment: &Deployment) {
@@ -267,6 +311,7 @@ impl World {
             processor.release();
             if forget {
                 processor.released.clear();
+                processor.operation = Operation::default();
                 forgotten = std::mem::take(&mut processor.subscriptions);
                 processor.state.clear();
             }
@@ -281,6 +326,30 @@ impl World {
         if let Some(channel) = self.channels.get_mut(subscription.channel as usize) {
             channel.subscriptions.retain(|other| *other != id);
         }
+    }
+
+    fn replays_before(&self, processor: ProcessorId, channel: ChannelId) -> u32 {
+        let same = |s: &&Subscription| (s.processor, s.channel) == (processor, channel);
+        self.subscriptions.iter().filter(same).map(|s| s.replays + 1).max().unwrap_or(0)
+    }
+
+    fn reset(&mut self, id: SubscriptionId, to: u64, clear_state: bool) {
+        let Some(subscription) = self.subscriptions.get_mut(id as usize) else { return };
+        let first = self.channels.get(subscription.channel as usize).map_or(0, |channel| channel.first);
+        subscription.start = to;
+        subscription.decided = Decided::from(to);
+        subscription.expired = subscription.decided.advance_to(first);
+        subscription.filtered = 0;
+        subscription.replays += 1;
+        self.dirty.subscriptions.insert(id);
+        let processor = subscription.processor;
+        self.with_processor(processor, |processor| {
+            processor.held.retain(|(of, _), _| *of != id);
+            processor.released.retain(|(of, _), _| *of != id);
+            if clear_state {
+                processor.state.clear();
+            }
+        });
     }
 
     fn held(&mut self, subscription: SubscriptionId, offset: u64, held: Held) {
@@ -398,6 +467,44 @@ impl World {
             subscriptions: pick(&self.subscriptions, dirty.subscriptions),
             deployments: deployments.filter_map(|i| Some((i, self.deployments.get(i)?.clone()))).collect(),
             state: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::change::{Changes, Draft};
+    use crate::model::event::Event;
+    use crate::model::record::{Stamp, encode_event};
+
+    #[test]
+    fn a_plain_frame_folds_as_its_changes_do() {
+        let mut worlds = [World::default(), World::default()];
+        let controls = [
+            json!({"control": "channel-created", "channel": 0, "name": "orders"}),
+            json!({"control": "processor-named", "processor": 0, "name": "mail"}),
+            json!({"control": "subscription-created", "subscription": 0, "processor": 0, "channel": 0, "start": 0}),
+        ];
+        for control in controls {
+            let change = Change::Control(serde_json::from_value(control).unwrap());
+            worlds.iter_mut().for_each(|world| world.fold(&change));
+        }
+        let stamp = Stamp { flow: Uuid::nil(), cause: None, causationid: None, hops: 0 };
+        let mut draft = Draft::default();
+        for offset in [0, 2, 1] {
+            draft.event(0, |out| encode_event(out, &Event::default(), &stamp));
+            draft.decided(0, offset, Uuid::nil());
+        }
+        let (decisions, mut runs) = (draft.plain_decisions().unwrap(), Runs::default());
+        let body = draft.finish(|channel| runs.next(channel, || 7));
+        Changes::new(&body).for_each(|change| worlds[0].fold(&change.unwrap()));
+        worlds[1].fold_plain(&runs, &decisions);
+        for world in worlds {
+            assert_eq!((world.channels()[0].next, world.subscriptions()[0].decided.cursor()), (10, 3));
         }
     }
 }

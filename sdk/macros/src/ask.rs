@@ -6,6 +6,7 @@ use syn::punctuated::Punctuated;
 use syn::{Error, Ident, LitInt, LitStr, Result, Token, parenthesized};
 
 use crate::check::{self, key, name, one_of, within};
+use crate::filter::Filter;
 
 /// What a processor says of itself.
 #[derive(Default)]
@@ -26,12 +27,14 @@ pub struct Subscription {
     pub channel: String,
     pub key: Option<String>,
     pub start: Option<Start>,
+    pub filter: Option<Filter>,
 }
 
 /// Where a subscription begins, when it says so.
 pub enum Start {
     Named(String),
     Offset(u64),
+    Time(String),
 }
 
 impl Parse for Ask {
@@ -81,9 +84,13 @@ impl Ask {
             let why = format!("a processor subscribes to {} channels at most", check::SUBSCRIPTIONS_MAX);
             return Err(Error::new(literal.span(), why));
         }
-        let mut subscription = Subscription { channel, key: None, start: None };
+        let mut subscription = Subscription { channel, key: None, start: None, filter: None };
         comma(&content)?;
-        items(&content, |word, input| subscription.take(word, input))?;
+        let mut seen = Vec::new();
+        items(&content, |word, input| {
+            once(&mut seen, word)?;
+            subscription.take(word, input)
+        })?;
         self.subscriptions.push(subscription);
         Ok(())
     }
@@ -127,7 +134,8 @@ impl Subscription {
         match word.to_string().as_str() {
             "key" => self.key = Some(key(&value(input)?)?),
             "start" => self.start = Some(value(input)?),
-            _ => return Err(unknown(word, "key or start")),
+            "filter" => self.filter = Some(value(input)?),
+            _ => return Err(unknown(word, "key, start or filter")),
         }
         Ok(())
     }
@@ -138,7 +146,14 @@ impl Parse for Start {
         if input.peek(LitInt) {
             return Ok(Self::Offset(input.parse::<LitInt>()?.base10_parse()?));
         }
-        one_of(&input.parse()?, &["earliest", "latest"]).map(Self::Named)
+        let literal = match input.parse::<Option<Ident>>()? {
+            Some(word) => LitStr::new(&word.to_string(), word.span()),
+            None => input.parse()?,
+        };
+        match literal.value() {
+            time if time.starts_with(|c: char| c.is_ascii_digit()) => check::time(&literal).map(Self::Time),
+            _ => one_of(&literal, &["earliest", "latest"]).map(Self::Named),
+        }
     }
 }
 

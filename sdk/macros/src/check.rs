@@ -46,6 +46,21 @@ pub fn one_of(literal: &LitStr, known: &[&str]) -> Result<String> {
     Err(Error::new(literal.span(), format!("'{text}' is not known here; use one of {known:?}")))
 }
 
+/// A time as RFC 3339 has it; whether there is such a day is left to the host.
+pub fn time(literal: &LitStr) -> Result<String> {
+    let text = literal.value();
+    let shape: String = text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+    let zone = shape.strip_prefix("0000-00-00T00:00:00").map(|rest| match rest.strip_prefix('.') {
+        Some(fraction) if fraction.starts_with('0') => fraction.trim_start_matches('0'),
+        _ => rest,
+    });
+    if matches!(zone, Some("Z" | "+00:00" | "-00:00")) {
+        return Ok(text);
+    }
+    let why = format!("'{text}' is not a time; write it like 2026-01-31T12:00:00Z");
+    Err(Error::new(literal.span(), why))
+}
+
 /// A number between bounds, both included.
 pub fn within(literal: &LitInt, (low, high): (u64, u64)) -> Result<u64> {
     match literal.base10_parse()? {

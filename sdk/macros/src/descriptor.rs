@@ -32,8 +32,12 @@ fn subscription(subscription: &Subscription) -> Value {
         let start = match start {
             Start::Named(name) => json!(name),
             Start::Offset(offset) => json!({ "offset": offset }),
+            Start::Time(time) => json!({ "time": time }),
         };
         fields.insert("start".to_owned(), start);
+    }
+    if let Some(filter) = &subscription.filter {
+        fields.insert("filter".to_owned(), filter.0.clone());
     }
     Value::Object(fields)
 }

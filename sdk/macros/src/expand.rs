@@ -147,6 +147,24 @@ mod tests {
             (quote!(name = "a", name = "b", subscribe("a")), "'name' is there twice"),
             (quote!(name = "a", subscribe("a", key = "No")), "'No' is not a key"),
             (quote!(name = "a", subscribe("a", start = "now")), "'now' is not known here"),
+            (quote!(name = "a", subscribe("a", start = now)), "'now' is not known here"),
+            (quote!(name = "a", subscribe("a", start = "2026-01-31")), "like 2026-01-31T12:00:00Z"),
+            (
+                quote!(name = "a", subscribe("a", start = "2026-01-31T12:00:00.Z")),
+                "like 2026-01-31T12:00:00Z",
+            ),
+            (quote!(name = "a", subscribe("a", start = 1, start = 2)), "'start' is there twice"),
+            (quote!(name = "a", subscribe("a", filter = sql("a"))), "'sql' is not known here; use exact"),
+            (quote!(name = "a", subscribe("a", filter = all())), "all takes one filter or more"),
+            (
+                quote!(name = "a", subscribe("a", filter = not(exact(id = "1"), exact(id = "2")))),
+                "not takes one",
+            ),
+            (quote!(name = "a", subscribe("a", filter = exact())), "compares an attribute with a text"),
+            (quote!(name = "a", subscribe("a", filter = exact(Type = "a"))), "'Type' is no attribute"),
+            (quote!(name = "a", subscribe("a", filter = exact(data = "a"))), "'data' does not"),
+            (quote!(name = "a", subscribe("a", filter = exact(id = ""))), "give it 1 to 4096"),
+            (quote!(name = "a", subscribe("a", filter = exact(id = "1", id = "2"))), "'id' is there twice"),
             (quote!(name = "a", subscribe("a"), instance = "cold"), "'cold' is not known here"),
             (quote!(name = "a", subscribe("a"), colour = 1), "'colour' is not known here"),
             (quote!(name = "a", subscribe("a"), concurrency = 65), "65 is out of bounds; choose 1 to 64"),
@@ -157,6 +175,22 @@ mod tests {
             let text = arguments.to_string();
             let refusal = refusal(arguments, TokenStream::new());
             assert!(refusal.contains(part), "{text}: {refusal}");
+        }
+    }
+
+    #[test]
+    fn filters_are_bounded_as_the_host_bounds_them() {
+        let nested = |depth: usize| (1..depth).fold(quote!(exact(id = "1")), |inner, _| quote!(not(#inner)));
+        let many = |rules: usize| {
+            let filters = (1..rules).map(|_| quote!(exact(id = "1")));
+            quote!(any(#(#filters),*))
+        };
+        for (good, bad, part) in
+            [(nested(8), nested(9), "at most 8 deep"), (many(64), many(65), "at most 64 rules")]
+        {
+            assert!(syn::parse2::<Ask>(quote!(name = "a", subscribe("a", filter = #good))).is_ok());
+            let refusal = refusal(quote!(name = "a", subscribe("a", filter = #bad)), TokenStream::new());
+            assert!(refusal.contains(part), "{refusal}");
         }
     }
 

@@ -6,6 +6,7 @@ mod body;
 mod check;
 mod descriptor;
 mod expand;
+mod filter;
 
 use proc_macro::TokenStream;
 
@@ -16,7 +17,9 @@ use proc_macro::TokenStream;
 ///     name = "order-placement",                          // lower-case letters, digits, '-', '_', '.'
 ///     description = "Takes orders.",                     // optional
 ///     subscribe("place-order"),                          // one or more
-///     subscribe("x", key = "single", start = "latest"),  // start: "earliest" (default), "latest", or an offset
+///     subscribe("x", key = "single", start = latest),    // start: earliest (default), latest, an offset, or a time
+///     subscribe("y", start = "2026-01-31T12:00:00Z",     // the first event that was recorded then or later
+///         filter = any(exact(type = "a"), prefix(subject = "order-", tenant = "t"))),
 ///     publishes("order-created"),                        // all channels that it publishes on
 ///     key = "/sku",                                      // for each subscription that names none of its own
 ///     concurrency = 2,                                   // lanes; default 1
@@ -26,7 +29,8 @@ use proc_macro::TokenStream;
 /// ```
 ///
 /// A key is `default` (the attribute `partitionkey`, else `subject`, else `id`), `single` (all events
-/// in one order), the name of an attribute, or a JSON pointer into the data. The version is that of the crate.
+/// in one order), the name of an attribute, or a JSON pointer into the data. A filter compares attributes with texts by `exact`,
+/// `prefix` and `suffix`, and joins filters by `all`, `any` and `not`; what it does not pass never meets the handler. The version is that of the crate.
 ///
 /// A function `f` gets a sibling `f_processor()`, a type `T` gets `T::processor()`: the definition that the
 /// test kit takes. In a wasm build the component's export and its descriptor are made as well, so a crate has one

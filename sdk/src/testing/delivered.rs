@@ -11,8 +11,9 @@ use crate::host::Level;
 use crate::wire::{EmitRow, OutcomeRow, Output, Span, Verdict};
 
 /// What the processor did with one event.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Delivered {
+    filtered: bool,
     emitted: Vec<Emitted>,
     writes: Vec<Write>,
     reply: Option<Vec<u8>>,
@@ -36,6 +37,16 @@ pub(super) struct Write {
 }
 
 impl Delivered {
+    /// An event that the subscription's filter does not pass.
+    pub(super) fn not_passed() -> Self {
+        Self { filtered: true, ..Self::default() }
+    }
+
+    /// Whether the subscription's filter did not pass the event, so that the handler never met it.
+    pub fn filtered(&self) -> bool {
+        self.filtered
+    }
+
     /// The events that were published on a channel, in order.
     pub fn published(&self, channel: &str) -> Vec<&Emitted> {
         self.expect_handled();
@@ -79,6 +90,7 @@ impl Delivered {
         if let Some(fault) = &self.fault {
             panic!("the event was not handled; {fault}");
         }
+        assert!(!self.filtered, "the event was not handled; the subscription's filter does not pass it");
     }
 }
 
@@ -140,6 +152,7 @@ pub(super) fn read(inbox: &Inbox, output: &Output, lines: Lines) -> Vec<Delivere
             emits.enumerate().map(|(index, row)| emitted(cause, index, row, output)).collect();
         let writes = writes.by_ref().take(outcome.writes_count as usize);
         delivered.push(Delivered {
+            filtered: false,
             writes: writes.map(|row| write(output, row.name, row.value, row.expires_ms)).collect(),
             reply: outcome.reply.bytes(&output.arena).map(<[u8]>::to_vec),
             fault: fault(output, outcome),

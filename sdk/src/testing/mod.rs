@@ -6,6 +6,7 @@
 
 mod delivered;
 mod event;
+mod filter;
 mod key;
 mod memory;
 
@@ -47,7 +48,8 @@ impl TestKit {
         self
     }
 
-    /// Delivers one event and commits what the handler did, unless it ends in a fault.
+    /// Delivers one event and commits what the handler did, unless it ends in a fault. An event that the subscription's
+    /// filter does not pass does not reach the handler: see [`Delivered::filtered`].
     pub fn deliver(&mut self, event: TestEvent) -> Delivered {
         match self.deliver_batch([event]).pop() {
             Some(delivered) => delivered,
@@ -57,15 +59,30 @@ impl TestKit {
 
     /// Delivers several events in one call, as a host does; no two may have the same key.
     pub fn deliver_batch(&mut self, events: impl IntoIterator<Item = TestEvent>) -> Vec<Delivered> {
-        let mut inbox = Inbox::default();
+        let (mut inbox, mut passed) = (Inbox::default(), Vec::new());
         for event in events {
-            inbox.add(self.definition.descriptor, event, self.delivered);
+            passed.push(filter::passes(self.definition.descriptor, &event));
+            if passed.last() == Some(&true) {
+                inbox.add(self.definition.descriptor, event, self.delivered);
+            }
             self.delivered += 1;
+        }
+        let mut handled = self.handle(&inbox).into_iter();
+        let each = passed.into_iter().filter_map(|passed| match passed {
+            true => handled.next(),
+            false => Some(Delivered::not_passed()),
+        });
+        each.collect()
+    }
+
+    fn handle(&mut self, inbox: &Inbox) -> Vec<Delivered> {
+        if inbox.keys.is_empty() {
+            return Vec::new();
         }
         assert_distinct(&inbox.keys);
         self.memory.begin(&inbox.keys);
         run(&self.definition, inbox.batch(), &self.memory, &mut self.output);
-        let delivered = delivered::read(&inbox, &self.output, self.memory.take_logs());
+        let delivered = delivered::read(inbox, &self.output, self.memory.take_logs());
         self.output.trim();
         for (key, delivered) in inbox.keys.iter().zip(&delivered) {
             self.memory.commit(key, delivered.writes());

@@ -3,12 +3,16 @@
 
 mod bookshop;
 mod command_line;
+mod config;
 mod crash;
+mod dev;
 mod faults;
 mod files;
+mod filters;
 mod flows;
 mod http_api;
 mod layout;
+mod operate;
 mod retention;
 mod swap;
 

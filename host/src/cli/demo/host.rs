@@ -30,10 +30,16 @@ pub struct Host {
 impl Host {
     /// Serves a folder until somebody stops it.
     pub fn start(folder: &Path, listen: Option<SocketAddr>) -> Result<Self, Failure> {
+        let config = Config::load(folder).map_err(|error| Failure::config(&error))?;
+        Self::start_with(config, listen)
+    }
+
+    /// Serves what a configuration says; a usual address that is taken gives way to a free one.
+    pub fn start_with(config: Config, listen: Option<SocketAddr>) -> Result<Self, Failure> {
         let runtime =
             Runtime::new().map_err(|error| Failure::failed(format!("cannot start threads: {error}")))?;
         let (stop, _) = watch::channel(false);
-        let served = runtime.block_on(serve(folder, listen, stop.clone()));
+        let served = runtime.block_on(serve(config, listen, stop.clone()));
         let (server, node, served) = served?;
         Ok(Self { runtime, node, server, stop, served })
     }
@@ -41,6 +47,21 @@ impl Host {
     /// Its URL.
     pub fn server(&self) -> &str {
         &self.server
+    }
+
+    /// The host itself.
+    pub fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// The threads that it runs on.
+    pub fn threads(&self) -> &tokio::runtime::Handle {
+        self.runtime.handle()
+    }
+
+    /// True from the moment that it is to end.
+    pub fn stopping(&self) -> watch::Receiver<bool> {
+        self.stop.subscribe()
     }
 
     /// Whether somebody asked it to stop.
@@ -64,11 +85,10 @@ impl Host {
 }
 
 async fn serve(
-    folder: &Path,
+    mut config: Config,
     listen: Option<SocketAddr>,
     stop: watch::Sender<bool>,
 ) -> Result<(String, Node, JoinHandle<()>), Failure> {
-    let mut config = Config::load(folder).map_err(|error| Failure::failed(error.to_string()))?;
     let listener = bind(listen, config.listen).await?;
     config.listen = listener.local_addr().map_err(|error| cannot_listen(config.listen, &error))?;
     let server = format!("http://{}", config.listen);

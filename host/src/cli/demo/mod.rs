@@ -4,7 +4,7 @@
 mod act;
 mod facts;
 mod folder;
-mod host;
+pub(super) mod host;
 mod orders;
 mod relay;
 mod shop;

@@ -107,13 +107,14 @@ impl StorageFile for MemoryFile {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let mut stored = self.0.write();
         let start = index(offset)?;
-        let end = start.saturating_add(bytes.len());
-        if stored.len() < end {
-            stored.resize(end, 0);
+        if stored.len() < start {
+            stored.resize(start, 0);
         }
-        if let Some(place) = stored.get_mut(start..end) {
-            place.copy_from_slice(bytes);
+        let (over, behind) = bytes.split_at(bytes.len().min(stored.len() - start));
+        if let Some(place) = stored.get_mut(start..start + over.len()) {
+            place.copy_from_slice(over);
         }
+        stored.extend_from_slice(behind);
         Ok(())
     }
 

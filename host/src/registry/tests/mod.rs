@@ -50,6 +50,7 @@ fn receipt(program: &Program, file: &str) -> Deployment {
         load_us: 0,
         cached: false,
         changes: Vec::new(),
+        config: Default::default(),
         pauses_us: Vec::new(),
     }
 }

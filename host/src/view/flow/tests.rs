@@ -1,7 +1,7 @@
 //! A small relay: `payment` reads `orders` and publishes on `payments`, which `mail` reads.
 
 use super::*;
-use crate::model::change::Draft;
+use crate::model::change::{Draft, Skip};
 use crate::model::event::Event;
 use crate::model::record::{Stamp, encode_event};
 use crate::view::fixture::{channel_created, control, deployment, fault, processor_named};
@@ -210,6 +210,54 @@ fn a_long_flow_is_cut_and_its_status_is_not() {
     let report = relay.report();
     assert_eq!((report.events.len(), report.truncated), (FLOW_EVENTS_SHOWN_MAX, true));
     assert_eq!(report.status, FlowStatus::Open);
+}
+
+#[test]
+fn a_filtered_event_is_nobodys_to_do_before_its_run_is_recorded_and_after() {
+    let mut relay = Relay::new();
+    relay.frame(|draft| (0..3).for_each(|_| event(draft, ORDERS, FLOW, None)));
+    let filtering = |relay: &mut Relay, generation, filter: &str| {
+        let mut deployment = deployment(0, generation, &["orders"], &[]);
+        deployment.descriptor.subscriptions[0].filter = serde_json::from_str(filter).unwrap();
+        control(&mut relay.world, Control::Deployed { deployment: Box::new(deployment) });
+    };
+    filtering(&mut relay, 2, r#"{"exact":{"type":"other"}}"#);
+    assert_eq!((relay.report().status, statuses(&relay.report())), (FlowStatus::Done, vec![vec![]; 3]));
+    relay.frame(|draft| draft.skipped(Skip { subscription: PAYMENT, from: 0, to: 2 }));
+    assert_eq!(relay.report().status, FlowStatus::Done);
+    filtering(&mut relay, 3, r#"{"exact":{"type":"t"}}"#);
+    let report = relay.report();
+    assert_eq!(report.status, FlowStatus::Open);
+    assert_eq!(statuses(&report), [vec![], vec![], vec![HandlingStatus::Pending]]);
+    relay.frame(|draft| {
+        draft.control(&Control::Held {
+            subscription: PAYMENT,
+            offset: 2,
+            position: 2,
+            flow: FLOW,
+            key: "k".into(),
+            fault: fault(),
+        })
+    });
+    filtering(&mut relay, 4, r#"{"exact":{"type":"other"}}"#);
+    assert_eq!(relay.report().status, FlowStatus::Stuck);
+    control(&mut relay.world, Control::Released { processor: 0 });
+    assert_eq!(relay.report().status, FlowStatus::Open);
+}
+
+#[test]
+fn what_a_reset_brings_again_is_still_to_come() {
+    let mut relay = Relay::new();
+    relay.frame(|draft| (0..2).for_each(|_| event(draft, ORDERS, FLOW, None)));
+    relay.frame(|draft| (0..2).for_each(|offset| draft.decided(PAYMENT, offset, FLOW)));
+    assert_eq!(relay.report().status, FlowStatus::Done);
+    let reset = |to| Control::SubscriptionReset { subscription: PAYMENT, to, clear_state: false };
+    relay.frame(|draft| draft.control(&reset(1)));
+    let report = relay.report();
+    assert_eq!(report.status, FlowStatus::Open);
+    assert_eq!(statuses(&report), [[HandlingStatus::Handled], [HandlingStatus::Pending]]);
+    relay.frame(|draft| draft.decided(PAYMENT, 1, FLOW));
+    assert_eq!(relay.report().status, FlowStatus::Done);
 }
 
 #[test]

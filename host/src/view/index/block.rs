@@ -8,12 +8,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use hashbrown::HashSet;
-use uuid::Uuid;
 
-use crate::model::change::{Change, ChannelId, Control};
-use crate::model::record::Identity;
+use crate::model::change::ChannelId;
+use crate::model::runs::{self, Runs as FrameRuns};
 
-use super::hash;
+use super::notes::Notes;
 
 /// The high and the low half of a hash, then the frame's distance.
 pub type Pair = [u32; 3];
@@ -63,33 +62,17 @@ impl Block {
         Self { first, ..Self::default() }
     }
 
-    /// Notes one change of the frame at this distance.
-    pub fn note(&mut self, frame: u32, change: &Change<'_>) {
-        match change {
-            Change::Event { channel, offset, record } => {
-                let Ok(identity) = Identity::of(record) else { return };
-                self.runs(*channel).note(*offset, frame);
-                self.flows.note(hash::of_flow(identity.flow), frame);
-                self.ids.note(hash::of_identity(*channel, identity.source, identity.id), frame);
-            }
-            Change::Decided { flow, .. } | Change::Reply { flow, .. } => self.note_flow(*flow, frame),
-            Change::Control(control) => {
-                if let Control::Held { flow, .. } = **control {
-                    self.note_flow(flow, frame);
-                }
-            }
-            Change::StateSet { .. } | Change::StateDelete { .. } => {}
-        }
+    /// Notes the frame at this distance.
+    pub fn note(&mut self, frame: u32, runs: &FrameRuns, notes: &Notes) {
+        runs.iter().for_each(|run| self.runs(run.channel).note(run, frame));
+        self.flows.note(&notes.flows, frame);
+        self.ids.note(&notes.ids, frame);
     }
 
     /// Which offsets of which channels it holds.
     pub fn offsets(&self) -> Vec<(ChannelId, Range<u64>)> {
         let used = (0..).zip(&self.channels).filter(|(_, runs)| !runs.entries.is_empty());
         used.map(|(channel, runs)| (channel, runs.first..runs.end)).collect()
-    }
-
-    fn note_flow(&mut self, flow: Uuid, frame: u32) {
-        self.flows.note(hash::of_flow(flow), frame);
     }
 
     fn runs(&mut self, channel: ChannelId) -> &mut Runs {
@@ -115,28 +98,27 @@ impl Block {
 }
 
 impl Runs {
-    fn note(&mut self, offset: u64, frame: u32) {
+    fn note(&mut self, run: &runs::Run, frame: u32) {
         if self.entries.is_empty() {
-            self.first = offset;
+            self.first = run.first;
         }
-        self.end = offset + 1;
-        if self.entries.last().is_none_or(|[_, last]| *last != frame) {
-            self.entries.push([(offset - self.first) as u32, frame]);
-        }
+        self.end = run.end();
+        self.entries.push([(run.first - self.first) as u32, frame]);
     }
 }
 
 impl Log {
-    fn note(&mut self, hash: u64, frame: u32) {
-        let entry = pair(hash, frame);
-        if self.tail.last() == Some(&entry) {
-            return;
+    fn note(&mut self, mut hashes: &[u64], frame: u32) {
+        while !hashes.is_empty() {
+            if self.tail.len() == CHUNK_ENTRIES {
+                let full = std::mem::replace(&mut self.tail, Vec::with_capacity(CHUNK_ENTRIES));
+                self.full.push(Arc::new(full));
+            }
+            let room = CHUNK_ENTRIES - self.tail.len();
+            let (now, later) = hashes.split_at(room.min(hashes.len()));
+            self.tail.extend(now.iter().map(|hash| pair(*hash, frame)));
+            hashes = later;
         }
-        if self.tail.len() == CHUNK_ENTRIES {
-            let full = std::mem::replace(&mut self.tail, Vec::with_capacity(CHUNK_ENTRIES));
-            self.full.push(Arc::new(full));
-        }
-        self.tail.push(entry);
     }
 
     fn entries(&self) -> impl Iterator<Item = &Pair> {
@@ -183,12 +165,10 @@ mod tests {
         let mut log = Log::default();
         let frames = 3 * CHUNK_ENTRIES as u32;
         for frame in 0..frames {
-            log.note(1, frame);
-            log.note(u64::from(frame) << 32 | 5, frame);
-            log.note(1, frame);
+            log.note(&[1, u64::from(frame) << 32 | 5, 1], frame);
         }
         let before = log.clone();
-        log.note(1, frames);
+        log.note(&[1], frames);
         let all: Vec<u64> = (100..100 + u64::from(frames)).collect();
         assert_eq!(before.find(100, 1), all);
         assert_eq!(log.find(100, 1).len(), all.len() + 1);
@@ -202,8 +182,10 @@ mod tests {
     #[test]
     fn frames_of_many_channels_cost_one_run_per_channel() {
         let mut block = Block::starting_at(50);
-        for offset in 0..10 {
-            block.runs(offset as u32 % 2).note(7 + offset / 2, if offset < 6 { 0 } else { 6 });
+        for (frame, first, count) in [(0, 7, 3), (6, 10, 2)] {
+            let runs = |channel| runs::Run { channel, first, count };
+            block.runs(0).note(&runs(0), frame);
+            block.runs(1).note(&runs(1), frame);
         }
         assert_eq!(block.channels[1].entries, [[0, 0], [3, 6]]);
         let found: Vec<_> = (6..13).map(|offset| block.locate(1, offset)).collect();

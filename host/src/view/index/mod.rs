@@ -1,7 +1,7 @@
 //! Where things are: which frame holds an offset of a channel, which frames belong to a flow, which may hold an event id. It
 //! answers with positions and never with events; a row in a database per event would cost more than the event itself.
 //!
-//! `block` is what is noted while frames come, one block per journal segment; a `closed` block goes to the disk as a `file`, made of
+//! `notes` is what a frame will leave in it, `block` is what is noted while frames come, one block per journal segment; a `closed` block goes to the disk as a `file`, made of
 //! `table`s; `folder` decides which files count at a start; `hash` is what they are sorted by.
 
 mod block;
@@ -9,6 +9,7 @@ mod closed;
 mod file;
 mod folder;
 mod hash;
+mod notes;
 mod table;
 
 #[cfg(test)]
@@ -21,14 +22,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hashbrown::HashSet;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use uuid::Uuid;
 
-use crate::model::change::{Change, ChannelId};
+use crate::model::change::ChannelId;
+use crate::model::runs::Runs;
 
 use block::Block;
 use closed::Closed;
 use file::BlockFile;
+
+pub use notes::Notes;
 
 /// The most frames that are named for one event id, the newest ones.
 pub const CANDIDATES_MAX: usize = 64;
@@ -88,22 +92,6 @@ struct State {
     trimmed: u64,
 }
 
-/// Takes the changes of one frame; holds the index's lock.
-pub struct FrameNote<'a> {
-    state: MutexGuard<'a, State>,
-    /// The frame's distance from the block's start; none when a file holds the frame already.
-    frame: Option<u32>,
-}
-
-impl FrameNote<'_> {
-    /// Notes one change.
-    pub fn fold(&mut self, change: &Change<'_>) {
-        if let Some(frame) = self.frame {
-            self.state.active.note(frame, change);
-        }
-    }
-}
-
 impl Index {
     /// Opens the index of a journal that holds these positions; without a folder it is in memory alone. Files that are damaged,
     /// or do not belong to this journal, are removed: see [`Index::covered_until`].
@@ -126,17 +114,15 @@ impl Index {
         in_files.map_or_else(|| state.first(), Closed::end)
     }
 
-    /// Begins the note of a frame; its changes follow.
-    pub fn frame(&self, position: u64, time_ms: u64) -> FrameNote<'_> {
+    /// Notes a frame; one that a file holds already is left out.
+    pub fn note(&self, position: u64, time_ms: u64, runs: &Runs, notes: &Notes) {
         let mut state = self.state.lock();
         if position.saturating_sub(state.active.first) > u64::from(u32::MAX) {
             state.start_block(position);
         }
-        let frame = position.checked_sub(state.active.first).map(|frame| frame as u32);
-        if frame.is_some() {
-            state.active.time_max_ms = state.active.time_max_ms.max(time_ms);
-        }
-        FrameNote { state, frame }
+        let Some(frame) = position.checked_sub(state.active.first) else { return };
+        state.active.time_max_ms = state.active.time_max_ms.max(time_ms);
+        state.active.note(frame as u32, runs, notes);
     }
 
     /// A journal segment starts at this position: the block so far is closed.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use super::*;
-use crate::model::change::{Changes, Draft};
+use crate::model::change::{Change, Changes, Draft};
 use crate::model::event::Event;
 use crate::model::record::{Stamp, encode_event};
 use crate::view::fixture::Random;
@@ -33,6 +33,10 @@ struct Plain {
 
 fn flow(number: u64, began_ms: u64) -> Uuid {
     Uuid::from_u128(u128::from(began_ms) << 80 | 7 << 76 | 2 << 62 | u128::from(number))
+}
+
+fn note(index: &Index, position: u64, time_ms: u64, body: &[u8]) {
+    index.note(position, time_ms, &Runs::of(body), &Notes::of(body));
 }
 
 impl Plain {
@@ -98,8 +102,7 @@ impl Plain {
             if self.starts.contains(&frame.position) {
                 index.start_block(frame.position);
             }
-            let mut note = index.frame(frame.position, frame.time_ms);
-            Changes::new(&frame.body).for_each(|change| note.fold(&change.unwrap()));
+            note(index, frame.position, frame.time_ms, &frame.body);
         }
     }
 
@@ -272,8 +275,7 @@ fn the_newest_candidates_of_an_id_are_kept() {
         let mut draft = Draft::default();
         draft.event(0, |out| encode_event(out, &event, &stamp));
         let body = draft.finish(|_| position);
-        let mut note = index.frame(position, 5);
-        Changes::new(&body).for_each(|change| note.fold(&change.unwrap()));
+        note(&index, position, 5, &body);
     }
     let newest: Vec<u64> = positions.rev().take(CANDIDATES_MAX).collect();
     assert_eq!(index.event_id(0, "/", "1", 0).unwrap(), newest);

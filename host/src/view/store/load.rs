@@ -32,7 +32,7 @@ pub(super) fn world(from: &Connection) -> Result<(World, u64), Fault> {
     each(from, "SELECT id, name, deployed, held FROM processor ORDER BY id", |row| {
         processor(&mut world, row)
     })?;
-    let subscriptions = "SELECT id, processor, channel, start, cursor, forgotten, ahead, expired FROM subscription ORDER BY id";
+    let subscriptions = "SELECT id, processor, channel, start, cursor, forgotten, ahead, filtered, replays, expired FROM subscription ORDER BY id";
     each(from, subscriptions, |row| subscription(&mut world, row))?;
     each(from, "SELECT place, receipt FROM deployment ORDER BY place", |row| deployment(&mut world, row))?;
     each(from, "SELECT processor, key, name, expires_ms, value FROM state", |row| state(&world, row))?;
@@ -81,6 +81,7 @@ fn processor(world: &mut World, row: &Row<'_>) -> Result<(), Fault> {
         subscriptions: Vec::new(),
         held: failed.held.into_iter().map(held).collect(),
         released: failed.released.into_iter().map(|(s, offset, attempts)| ((s, offset), attempts)).collect(),
+        operation: failed.operation,
         state: Default::default(),
     };
     world.load_processor(id, processor);
@@ -104,7 +105,9 @@ fn subscription(world: &mut World, row: &Row<'_>) -> Result<(), Fault> {
         start: unsigned(row, 3)?,
         decided,
         forgotten: row.get(5)?,
-        expired: unsigned(row, 7)?,
+        filtered: unsigned(row, 7)?,
+        replays: row.get(8)?,
+        expired: unsigned(row, 9)?,
     };
     world.load_subscription(id, subscription);
     Ok(())

@@ -19,13 +19,8 @@ use super::world::{Rows, World};
 
 /// What the file says of itself (`PRAGMA application_id`): "batn".
 const APPLICATION: i32 = i32::from_be_bytes(*b"batn");
-/// What was added to the schema since its first version, a step each; a checkpoint of any age must still open, so a step is never
-/// changed. The version of a store (`PRAGMA user_version`) is 1 and the number of steps that it has.
-const STEPS: &[&str] = &["ALTER TABLE channel ADD COLUMN first INTEGER NOT NULL DEFAULT 0;
-     ALTER TABLE channel ADD COLUMN expired_until_ms INTEGER NOT NULL DEFAULT 0;
-     ALTER TABLE subscription ADD COLUMN expired INTEGER NOT NULL DEFAULT 0;"];
-/// The schema that this build writes and reads.
-const VERSION: i32 = 1 + STEPS.len() as i32;
+/// The schema that this build writes and reads (`PRAGMA user_version`).
+const VERSION: i32 = 1 + MIGRATIONS.len() as i32;
 /// A write-ahead log larger than this is cut back to it.
 const LOG_BYTES_MAX: i64 = 64 << 20;
 
@@ -41,6 +36,17 @@ const SCHEMA: &str = "
     CREATE TABLE state (
         processor INTEGER NOT NULL, key TEXT NOT NULL, name TEXT NOT NULL, expires_ms INTEGER NOT NULL,
         value BLOB NOT NULL, PRIMARY KEY (processor, key, name)) STRICT, WITHOUT ROWID;";
+
+/// What makes a store of version 1 one of version 2, and so on. A line stays as it is once it was released.
+const MIGRATIONS: &[&str] = &[
+    "
+    ALTER TABLE subscription ADD COLUMN filtered INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE subscription ADD COLUMN replays INTEGER NOT NULL DEFAULT 0",
+    "
+    ALTER TABLE channel ADD COLUMN first INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE channel ADD COLUMN expired_until_ms INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE subscription ADD COLUMN expired INTEGER NOT NULL DEFAULT 0",
+];
 
 /// Why the store cannot be used. What an earlier host left in it is never the reason: see [`Store::open`].
 #[derive(Debug, thiserror::Error)]
@@ -180,11 +186,8 @@ fn prepare(connection: &Connection) -> Result<(), Fault> {
     let number = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0));
     let tables: u32 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     match (tables, number("application_id")?, number("user_version")?) {
-        (0, ..) => {
-            create(connection)?;
-            Ok(add_steps(connection, 1)?)
-        }
-        (_, APPLICATION, version @ 1..=VERSION) => Ok(add_steps(connection, version)?),
+        (0, ..) => Ok(create(connection)?),
+        (_, APPLICATION, version @ 1..=VERSION) => Ok(migrate(connection, version)?),
         (_, APPLICATION, other) => {
             Err(Fault::Broken(format!("version {other}, and this host has {VERSION}")))
         }
@@ -196,13 +199,14 @@ fn create(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(&format!(
         "BEGIN; {SCHEMA} INSERT INTO position VALUES (1, 0);
          PRAGMA application_id = {APPLICATION}; PRAGMA user_version = 1; COMMIT;"
-    ))
+    ))?;
+    migrate(connection, 1)
 }
 
-/// Brings a store of an earlier version to this one, a step at a time.
-fn add_steps(connection: &Connection, version: i32) -> rusqlite::Result<()> {
-    for (step, next) in STEPS.iter().zip(2..).skip(version as usize - 1) {
-        connection.execute_batch(&format!("BEGIN; {step} PRAGMA user_version = {next}; COMMIT;"))?;
+fn migrate(connection: &Connection, from: i32) -> rusqlite::Result<()> {
+    for (version, step) in (1..).zip(MIGRATIONS).filter(|(version, _)| *version >= from) {
+        let next = version + 1;
+        connection.execute_batch(&format!("BEGIN; {step}; PRAGMA user_version = {next}; COMMIT;"))?;
     }
     Ok(())
 }

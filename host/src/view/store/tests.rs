@@ -3,7 +3,8 @@
 use uuid::Uuid;
 
 use super::*;
-use crate::model::change::{Change, Control};
+use crate::model::change::{Change, Control, Skip};
+use crate::model::operation::{Operation, Operator, Paused};
 use crate::view::fixture::{Random, channel_created, control, deployment, fault, processor_named};
 
 fn held(random: &mut Random, subscription: u32, offset: u64) -> Control {
@@ -37,7 +38,7 @@ fn step(world: &mut World, random: &mut Random) {
     let offset = cursor + random.below(200);
     let (key, name) = (format!("k{}", random.below(20)), format!("n{}", random.below(3)));
     let generation = world.deployments().len() as u64;
-    match random.below(40) {
+    match random.below(44) {
         0 => control(
             world,
             Control::Deployed { deployment: Box::new(deployment(processor, generation, &["c0"], &[])) },
@@ -61,7 +62,12 @@ fn step(world: &mut World, random: &mut Random) {
             );
         }
         3 => control(world, Control::Released { processor }),
-        4..8 => {
+        4 => {
+            let clear_state = random.below(2) == 0;
+            control(world, Control::SubscriptionReset { subscription, to: offset, clear_state });
+        }
+        40..44 => operate(world, random, processor),
+        5..8 => {
             let held = held(random, subscription, offset);
             control(world, held);
         }
@@ -75,9 +81,25 @@ fn step(world: &mut World, random: &mut Random) {
             let expires_ms = [0, 5, u64::MAX][random.below(3) as usize];
             world.fold(&Change::StateSet { processor, key: &key, name: &name, expires_ms, value: &value });
         }
-        30..35 => world.fold(&Change::Decided { subscription, offset: cursor, flow: Uuid::nil() }),
+        30 => {
+            world.fold(&Change::Skipped(Skip { subscription, from: offset, to: offset + random.below(150) }))
+        }
+        31..35 => world.fold(&Change::Decided { subscription, offset: cursor, flow: Uuid::nil() }),
         _ => world.fold(&Change::Decided { subscription, offset, flow: Uuid::nil() }),
     }
+}
+
+fn operate(world: &mut World, random: &mut Random, processor: u32) {
+    let by = Operator::Cli;
+    let change = match random.below(3) {
+        0 => {
+            let paused = Paused { reason: "r".into(), by, time_ms: random.below(1 << 60) };
+            Control::Paused { processor, paused }
+        }
+        1 => Control::Resumed { processor, rate: "5/m".parse().ok().filter(|_| random.below(2) == 0), by },
+        _ => Control::Scaled { processor, lanes: "1..4".parse().ok().filter(|_| random.below(2) == 0), by },
+    };
+    control(world, change);
 }
 
 /// Everything that changed, state included.
@@ -92,13 +114,16 @@ fn rows(world: &mut World) -> Rows {
 fn told(world: &World) -> String {
     let processors = world.processors().iter().map(|p| {
         let rows = p.state.rows(None, 0, usize::MAX);
-        let told = (&p.name, p.deployed, &p.deployment, &p.subscriptions, &p.held, &p.released);
+        let told = (&p.name, p.deployed, &p.deployment, &p.subscriptions, &p.held, &p.released, &p.operation);
         format!("{told:?} {rows:?} {}\n", p.state.bytes())
     });
     let subscriptions = world.subscriptions().iter().map(|s| {
         let ahead: Vec<u64> = s.decided.ahead_offsets().collect();
         let decided = (s.decided.cursor(), s.decided.ahead(), ahead);
-        format!("{:?}\n", (s.processor, s.channel, s.start, s.forgotten, s.expired, decided))
+        format!(
+            "{:?}\n",
+            (s.processor, s.channel, s.start, s.forgotten, s.filtered, s.replays, s.expired, decided)
+        )
     });
     let found: Vec<_> =
         (0..3).map(|id| (world.channel_id(&format!("c{id}")), world.processor_id("p1"))).collect();
@@ -145,19 +170,37 @@ fn a_forgotten_subscription_stays_forgotten_and_keeps_its_number() {
 }
 
 #[test]
-fn a_store_of_the_first_version_is_brought_up_to_date() {
+fn a_store_of_an_earlier_version_gets_what_it_lacks() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("views.db");
-    let first = Connection::open(&path).unwrap();
-    create(&first).unwrap();
-    first.execute_batch("INSERT INTO channel VALUES (0, 'orders', 5); UPDATE position SET next = 9").unwrap();
-    drop(first);
-    let (mut store, mut world, next) = Store::open(&path).unwrap();
-    assert_eq!((next, world.channels()[0].first, world.channels()[0].next), (9, 0, 5));
-    control(&mut world, Control::Expired { channel: 0, to: 3, until_ms: 7 });
-    store.write(&rows(&mut world), 10).unwrap();
-    let channel = &Store::open(&path).unwrap().1.channels()[0].clone();
-    assert_eq!((channel.first, channel.next, channel.expired_until_ms), (3, 5, 7));
+    let connection = Connection::open(&path).unwrap();
+    let version_1 = format!(
+        "{SCHEMA} INSERT INTO position VALUES (1, 7); INSERT INTO channel VALUES (0, 'c', 9);
+         INSERT INTO processor VALUES (0, 'p', 1, '{{\"held\":[],\"released\":[]}}');
+         INSERT INTO subscription VALUES (0, 0, 0, 2, 5, x'', 0);
+         PRAGMA application_id = {APPLICATION}; PRAGMA user_version = 1;"
+    );
+    connection.execute_batch(&version_1).unwrap();
+    drop(connection);
+    for _ in 0..2 {
+        let (_, world, next) = Store::open(&path).unwrap();
+        let subscription = &world.subscriptions()[0];
+        assert_eq!((next, subscription.decided.cursor(), subscription.filtered), (7, 5, 0));
+    }
+}
+
+#[test]
+fn a_store_of_the_first_release_opens_with_nobody_paused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("views.db");
+    let (mut store, ..) = Store::open(&path).unwrap();
+    store.write(&rows(&mut founded()), 1).unwrap();
+    drop(store);
+    let old = "UPDATE processor SET held = '{\"held\":[],\"released\":[[0,3,1]]}'";
+    Connection::open(&path).unwrap().execute_batch(old).unwrap();
+    let (_, world, next) = Store::open(&path).unwrap();
+    assert_eq!((next, &world.processors()[0].operation), (1, &Operation::default()));
+    assert_eq!(world.processors()[0].released[&(0, 3)], 1);
 }
 
 #[test]
@@ -168,7 +211,7 @@ fn what_is_broken_or_foreign_is_set_aside() {
     let harms: [fn(&Path); 5] = [
         |path| fs::write(path, "no database, and long enough to be read as one".repeat(100)).unwrap(),
         |path| sql(path, "PRAGMA application_id = 5"),
-        |path| sql(path, "PRAGMA user_version = 99"),
+        |path| sql(path, "PRAGMA user_version = 1000"),
         |path| sql(path, "DROP TABLE state"),
         |path| sql(path, "DELETE FROM channel WHERE id = 0"),
     ];

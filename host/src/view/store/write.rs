@@ -9,16 +9,20 @@ use uuid::Uuid;
 use crate::model::change::{ProcessorId, SubscriptionId};
 use crate::model::deployment::Deployment;
 use crate::model::fault::Fault;
+use crate::model::operation::Operation;
 use crate::view::decided::Decided;
 use crate::view::state::StateRow;
 use crate::view::world::{Channel, Held, Processor, Rows, Subscription};
 
-/// The events of a processor that failed.
+/// The events of a processor that failed, and what an operator said of it.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Failed {
     pub held: Vec<HeldRow>,
     /// Subscription, offset, attempts.
     pub released: Vec<(SubscriptionId, u64, u32)>,
+    /// Not there in a store of the first release.
+    #[serde(default)]
+    pub operation: Operation,
 }
 
 /// A held event in the JSON of its processor.
@@ -73,6 +77,7 @@ fn processor(to: &Transaction<'_>, id: ProcessorId, row: &Processor) -> rusqlite
     let failed = Failed {
         held: row.held.iter().map(|(event, held)| held_row(*event, held)).collect(),
         released: row.released.iter().map(|((s, offset), attempts)| (*s, *offset, *attempts)).collect(),
+        operation: row.operation.clone(),
     };
     to.prepare_cached("REPLACE INTO processor VALUES (?1, ?2, ?3, ?4)")?.execute(params![
         id,
@@ -88,9 +93,9 @@ fn held_row((subscription, offset): (SubscriptionId, u64), held: &Held) -> HeldR
 }
 
 fn subscription(to: &Transaction<'_>, id: SubscriptionId, row: &Subscription) -> rusqlite::Result<usize> {
-    let replace =
-        "REPLACE INTO subscription (id, processor, channel, start, cursor, ahead, forgotten, expired)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    let replace = "REPLACE INTO subscription
+        (id, processor, channel, start, cursor, ahead, forgotten, filtered, replays, expired)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
     to.prepare_cached(replace)?.execute(params![
         id,
         row.processor,
@@ -99,6 +104,8 @@ fn subscription(to: &Transaction<'_>, id: SubscriptionId, row: &Subscription) ->
         row.decided.cursor() as i64,
         ahead_bits(&row.decided),
         row.forgotten,
+        row.filtered as i64,
+        row.replays,
         row.expired as i64
     ])
 }

@@ -28,13 +28,25 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("registry", &["runtime"]),
     ("dispatch", &["channel", "journal", "registry", "runtime", "view"]),
     ("flows", &["channel", "journal", "view"]),
+    ("spans", &["channel", "journal", "telemetry", "view"]),
     (
         "node",
-        &["channel", "config", "dispatch", "flows", "journal", "registry", "runtime", "telemetry", "view"],
+        &[
+            "channel",
+            "config",
+            "dispatch",
+            "flows",
+            "journal",
+            "registry",
+            "runtime",
+            "spans",
+            "telemetry",
+            "view",
+        ],
     ),
     ("api", &["config", "node"]),
     ("bench", &["channel", "dispatch", "journal", "runtime"]),
-    ("cli", &["api", "bench", "config", "journal", "node", "runtime", "telemetry"]),
+    ("cli", &["api", "bench", "config", "journal", "node", "registry", "runtime", "telemetry"]),
 ];
 
 /// The one place that names each foreign library: a folder, or a file.
@@ -54,7 +66,12 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("strsim", &["config"]),
     ("clap", &["cli"]),
     ("indicatif", &["cli", "bench/mod.rs"]),
-    ("ureq", &["cli"]),
+    ("ureq", &["cli", "bench/host.rs", "telemetry/otlp.rs"]),
+    ("siphasher", &["channel/print.rs"]),
+    ("opentelemetry", &["telemetry/otlp.rs"]),
+    ("opentelemetry_http", &["telemetry/otlp.rs"]),
+    ("opentelemetry_otlp", &["telemetry/otlp.rs"]),
+    ("opentelemetry_sdk", &["telemetry/otlp.rs"]),
     ("prometheus_client", &["telemetry"]),
     ("tracing_subscriber", &["telemetry/log.rs"]),
 ];
