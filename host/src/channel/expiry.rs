@@ -41,7 +41,7 @@ impl Domain {
         let mut all = Vec::new();
         for (channel, name, first, next) in channels {
             let retention = rules.of(&name);
-            let by_age = self.due_by_age(channel, retention, first..next)?;
+            let by_age = self.due_by_age(channel, retention)?;
             let by_size = match retention.bytes_max {
                 Some(bytes_max) => sizes.start_of_last(self, channel, bytes_max)?,
                 None => 0,
@@ -63,36 +63,12 @@ impl Domain {
         self.look(|world| due.into_iter().flat_map(|(channel, due)| behind(world, channel, due)).collect())
     }
 
-    /// The lowest offset whose event is young enough; events are recorded in the order of time.
-    fn due_by_age(
-        &self,
-        channel: ChannelId,
-        retention: Retention,
-        offsets: std::ops::Range<u64>,
-    ) -> Result<u64, ReadError> {
-        let Some(age_ms_max) = retention.age_ms_max else { return Ok(0) };
-        self.first_since(channel, offsets, self.now_ms().saturating_sub(age_ms_max))
-    }
-
-    /// The lowest of these offsets whose event was recorded at this time or later; their end if there is none.
-    fn first_since(
-        &self,
-        channel: ChannelId,
-        offsets: std::ops::Range<u64>,
-        since_ms: u64,
-    ) -> Result<u64, ReadError> {
-        let is_older = |offset| -> Result<bool, ReadError> {
-            Ok(self.event_at(channel, offset)?.is_some_and(|event| event.time_ms < since_ms))
-        };
-        let (mut low, mut high) = (offsets.start, offsets.end);
-        if low == high || !is_older(low)? {
-            return Ok(low);
+    /// The lowest offset whose event is young enough.
+    fn due_by_age(&self, channel: ChannelId, retention: Retention) -> Result<u64, ReadError> {
+        match retention.age_ms_max {
+            Some(age_ms_max) => self.offset_at(channel, self.now_ms().saturating_sub(age_ms_max)),
+            None => Ok(0),
         }
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if is_older(middle)? { low = middle + 1 } else { high = middle }
-        }
-        Ok(low)
     }
 
     fn hold(&self, due: Due) -> Result<Due, ReadError> {

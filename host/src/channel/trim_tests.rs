@@ -100,7 +100,14 @@ fn deploy(domain: &Domain, processor: &str, channel: &str) -> (ProcessorId, u64)
     );
     let descriptor = Descriptor::from_json(json.as_bytes()).unwrap();
     let digest = "d".repeat(64);
-    let deployable = Deployable { digest, descriptor, file: "p.wasm".into(), load_us: 1, cached: false };
+    let deployable = Deployable {
+        digest,
+        descriptor,
+        file: "p.wasm".into(),
+        load_us: 1,
+        cached: false,
+        config: Default::default(),
+    };
     let deployment = domain.deploy(&deployable).unwrap();
     (deployment.processor, deployment.generation)
 }
