@@ -60,7 +60,8 @@ impl Refusal {
         Self { retry_after_s: Some(seconds), ..self }
     }
 
-    fn to_problem(&self) -> Problem {
+    /// The refusal as it is written.
+    pub fn to_problem(&self) -> Problem {
         Problem {
             ty: format!("urn:baton:error:{}", self.code),
             title: self.status.canonical_reason().unwrap_or("Error").to_owned(),
@@ -104,6 +105,7 @@ impl From<ReadError> for Refusal {
         match error {
             ReadError::UnknownChannel { .. } => Self::not_found(code, detail),
             ReadError::Expired { .. } => Self::new(StatusCode::GONE, code, detail),
+            ReadError::AheadOfEnd { .. } => Self::bad_request(code, detail),
             ReadError::Journal { .. } => Self::internal(code, detail),
         }
     }
@@ -129,6 +131,7 @@ impl From<DeployError> for Refusal {
             DeployError::Invalid { .. } | DeployError::NameMismatch { .. } => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
             }
+            DeployError::Native { .. } => Self::new(StatusCode::CONFLICT, code, detail),
             DeployError::UnknownProcessor { .. } => Self::new(StatusCode::NOT_FOUND, code, detail),
             DeployError::Operation(_) => Self::new(StatusCode::BAD_REQUEST, code, detail),
             DeployError::Failed { .. } => Self::new(StatusCode::INTERNAL_SERVER_ERROR, code, detail),

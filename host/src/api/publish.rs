@@ -58,7 +58,7 @@ pub async fn publish(
     if events.is_empty() {
         return Ok(accepted(Vec::new()));
     }
-    let events = node.publish(&channel, events).await?;
+    let events = node.publish_all(&channel, events).await?;
     match (wish, events.first()) {
         (Some(wish), Some(event)) => {
             let answer = tokio::select! {

@@ -6,17 +6,22 @@ mod bench;
 mod build;
 mod channel;
 mod client;
+mod components;
 mod config;
 mod demo;
 mod deploy;
 mod deployment;
 mod dev;
+mod documents;
 mod failure;
 mod flow;
 mod flow_list;
+mod flow_live;
 mod inspect;
 mod journal;
+mod lint;
 mod logs;
+mod messages;
 mod new;
 mod operate;
 mod output;
@@ -28,6 +33,7 @@ mod status;
 mod subscription;
 mod table;
 mod tail;
+mod test;
 mod trim;
 mod why;
 
@@ -91,6 +97,8 @@ enum Command {
     New(new::NewArgs),
     /// Build the processors of a crate or workspace into components.
     Build(build::BuildArgs),
+    /// Play scenarios on components in memory, and compare what comes of them with what is expected.
+    Test(test::TestArgs),
     /// Show what a component says of itself, without running it.
     Inspect(inspect::InspectArgs),
     /// Put a component into the running host, and wait until it runs.
@@ -122,6 +130,12 @@ enum Command {
     /// List the receipts of all deployments.
     #[command(subcommand, visible_alias = "deployments")]
     Deployment(deployment::DeploymentCommand),
+    /// Look for what is wrong in a topology: of the running host, or of a folder of components.
+    Lint(lint::LintArgs),
+    /// Print the HTTP interface as an OpenAPI document.
+    Openapi,
+    /// Print the topology as an AsyncAPI document.
+    Asyncapi(documents::AsyncapiArgs),
     /// Check what is set, show it, or print the schema of baton.toml.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -150,6 +164,7 @@ fn run(command: Command, shared: &Shared) -> Result<(), Failure> {
         Command::Dev(args) => dev::run(args, shared),
         Command::New(args) => new::run(args, shared),
         Command::Build(args) => build::run(args, shared),
+        Command::Test(args) => test::run(args, shared),
         Command::Inspect(args) => inspect::run(args, shared),
         Command::Deploy(args) => deploy::deploy(args, shared),
         Command::Undeploy(args) => deploy::undeploy(args, shared),
@@ -163,6 +178,9 @@ fn run(command: Command, shared: &Shared) -> Result<(), Failure> {
         Command::Flow(command) => flow::run(command, shared),
         Command::Why(args) => why::run(args, shared),
         Command::Deployment(command) => deployment::run(command, shared),
+        Command::Lint(args) => lint::run(args, shared),
+        Command::Openapi => documents::openapi(),
+        Command::Asyncapi(args) => documents::asyncapi_document(args, shared),
         Command::Config(command) => config::run(command, shared),
         Command::Journal(command) => journal::run(command, shared),
         Command::Backup(args) => backup::run(args, shared),

@@ -61,6 +61,8 @@ pub struct Feeder {
     waiting: usize,
     /// Whether the bounds of what may be held, wait or be decided ahead let nothing more be read.
     blocked: bool,
+    /// Whether only what is durable is read.
+    durable_only: bool,
     /// Attempts so far of events that failed before.
     attempts: BTreeMap<(SubscriptionId, u64), u32>,
     hasher: DefaultHashBuilder,
@@ -108,12 +110,18 @@ impl Feeder {
             held: HashMap::new(),
             waiting: 0,
             blocked: false,
+            durable_only: false,
             attempts: domain.look(|world| {
                 world.processors().get(processor as usize).map(|p| p.released.clone()).unwrap_or_default()
             }),
             hasher: DefaultHashBuilder::default(),
             skipped: Skipped::default(),
         }
+    }
+
+    /// Reads from now on only what is durable.
+    pub fn read_durable_only(&mut self) {
+        self.durable_only = true;
     }
 
     /// Shares what comes among so many lanes. Between one and several it changes only while no batch is `in_flight`, and says
@@ -172,7 +180,9 @@ impl Feeder {
 
     fn feed(&mut self) -> Result<Fed, ReadError> {
         // Everything below the horizon is visible in every channel, so the lowest position there is the lowest.
-        let horizon = self.domain.visible();
+        let visible = self.domain.visible();
+        let horizon =
+            if self.durable_only { visible.min(self.domain.durable().current().0) } else { visible };
         loop {
             if self.waiting >= WAITING_MAX || self.held.len() >= HELD_MAX {
                 return Ok(Fed::Blocked);

@@ -30,11 +30,19 @@ pub struct Hands {
     pub batch: Batch,
     /// When it last finished a batch.
     pub rested: Option<Instant>,
+    /// At the edge it goes on when everything before this position is durable: its last frame.
+    pub goes_on_at: u64,
 }
 
 impl Default for Hands {
     fn default() -> Self {
-        Self { executor: None, picked: Picked::default(), batch: Batch::new(0, 0), rested: None }
+        Self {
+            executor: None,
+            picked: Picked::default(),
+            batch: Batch::new(0, 0),
+            rested: None,
+            goes_on_at: 0,
+        }
     }
 }
 

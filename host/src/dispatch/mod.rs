@@ -7,12 +7,14 @@
 
 mod bucket;
 mod calls;
+mod edge;
 mod effects;
 mod feeder;
 mod guest_config;
 mod handling;
 mod lane;
 mod logs;
+mod native;
 mod operate;
 mod pace;
 mod pool;
@@ -34,6 +36,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Mutex, RwLock};
 
 use crate::channel::{Deployable, Domain, Listener, Refused, Reset};
+use crate::journal::Position;
 use crate::model::change::ProcessorId;
 use crate::model::deployment::Deployment;
 use crate::model::name::ProcessorName;
@@ -48,6 +51,7 @@ pub use feeder::{HELD_MAX, WAITING_MAX};
 pub use guest_config::GuestConfig;
 pub use handling::Stats;
 pub use logs::{LogBook, LogFilter};
+pub use native::{Context, Emit, Handled, Native, Outcome, Received, Rejected};
 pub use pool::PoolLimits;
 pub use version::{NativeFactory, Version};
 pub use work::BATCH_EVENTS_MAX;
@@ -79,6 +83,9 @@ pub enum DispatchError {
     /// There is no such processor.
     #[error("there is no processor '{0}'")]
     Unknown(String),
+    /// A thread could not be started.
+    #[error("a thread could not be started: {0}")]
+    Thread(#[from] std::io::Error),
 }
 
 impl DispatchError {
@@ -89,6 +96,7 @@ impl DispatchError {
             Self::Refused(Refused::Unreadable(error)) => error.code(),
             Self::Refused(_) => "domain-closed",
             Self::Unknown(_) => "unknown-processor",
+            Self::Thread(_) => "thread-not-started",
         }
     }
 }
@@ -109,6 +117,10 @@ struct Shared {
     processors: RwLock<Vec<Slot>>,
     /// Held while a processor is switched: one switch at a time.
     switching: Mutex<()>,
+    /// Whether somebody wakes those who wait for durable.
+    edge_watched: Mutex<bool>,
+    /// Whether those who wait for durable are not woken, for a test.
+    held_back: RwLock<bool>,
 }
 
 #[derive(Clone, Default)]
@@ -139,6 +151,8 @@ impl Dispatcher {
             configs: RwLock::new(config.configs),
             processors: RwLock::default(),
             switching: Mutex::new(()),
+            edge_watched: Mutex::new(false),
+            held_back: RwLock::new(false),
         });
         domain.listen(shared.clone());
         Ok(Self(shared))
@@ -203,6 +217,27 @@ impl Dispatcher {
         Ok(())
     }
 
+    /// Runs a version: goes on with its deployment if nothing else was deployed since and it does not run, or else deploys it.
+    pub fn register(&self, version: &Version) -> Result<Deployment, DispatchError> {
+        let current = self.0.domain.look(|world| {
+            let id = world.processor_id(version.descriptor().name.as_str())?;
+            world.processors().get(id as usize).filter(|processor| processor.deployed)?.deployment.clone()
+        });
+        let runs = self.0.running(version.descriptor().name.as_str()).is_some();
+        match current.filter(|deployment| !runs && version.is_of(deployment)) {
+            Some(deployment) => {
+                self.resume_deployed(version, deployment.clone())?;
+                Ok(Deployment::clone(&deployment))
+            }
+            None => self.deploy(version),
+        }
+    }
+
+    /// Whether a processor runs as code of the application.
+    pub fn runs_native(&self, name: &ProcessorName) -> bool {
+        self.0.running(name.as_str()).is_some_and(|running| running.version().is_native())
+    }
+
     /// Takes a subscription of a processor to another place: waits for the batches in flight, records it, and goes on as the next
     /// generation. Gives the new deployment of a deployed processor. On an error everything goes on as it was.
     pub fn reset(&self, name: &ProcessorName, reset: Reset) -> Result<Option<Deployment>, DispatchError> {
@@ -244,6 +279,38 @@ impl Dispatcher {
         }
     }
 
+    /// Lets lanes hear of nothing new but in [`Dispatcher::run_until_quiet`]: what is published meanwhile waits. For good: a test does it.
+    pub fn hold_back(&self) {
+        self.0.domain.end_listening();
+        *self.0.held_back.write() = true;
+    }
+
+    /// Runs until nothing is left that can be handled now, and everything is durable; then lanes hear of nothing new again. Says
+    /// whether that came true in time.
+    pub fn run_until_quiet(&self, patience: Duration) -> bool {
+        let until = Instant::now() + patience;
+        // Those who wait for durable are woken here alone: a second waker could stand between its word and its deed.
+        *self.0.held_back.write() = true;
+        self.0.domain.listen(self.0.clone());
+        let mut quiet_at = None;
+        let is_quiet = loop {
+            let running: Vec<_> =
+                self.0.processors.read().iter().filter_map(|slot| slot.running.clone()).collect();
+            running.iter().for_each(Running::wake_lanes);
+            let is_idle = self.0.pool.wait_idle(until);
+            let visible = self.0.domain.visible();
+            if !is_idle || self.0.domain.durable().wait_blocking(Position(visible)).is_err() {
+                break false;
+            }
+            // Lanes that wait for durable have looked once more, and nobody found anything.
+            if quiet_at.replace(visible) == Some(visible) {
+                break true;
+            }
+        };
+        self.0.domain.end_listening();
+        is_quiet
+    }
+
     /// The lines of the processors' logs.
     pub fn logs(&self) -> &LogBook {
         &self.0.logs
@@ -261,7 +328,7 @@ impl Dispatcher {
         for running in &running {
             running.settle(until.saturating_duration_since(Instant::now()));
         }
-        self.0.pool.stop();
+        self.0.pool.stop(self.0.drain);
     }
 }
 
@@ -315,6 +382,26 @@ impl Shared {
         self.processors.read().get(id as usize)?.running.clone()
     }
 
+    /// Wakes those who wait for durable.
+    fn wake_edge(&self) {
+        let held_back = self.held_back.read();
+        if *held_back {
+            return;
+        }
+        let processors = self.processors.read();
+        let edge = processors.iter().filter_map(|slot| slot.running.as_ref()).filter(|r| r.is_at_the_edge());
+        edge.for_each(Running::wake_lanes);
+    }
+
+    fn watch_edge(self: &Arc<Self>) -> std::io::Result<()> {
+        let mut watched = self.edge_watched.lock();
+        if !*watched {
+            edge::watch(self)?;
+            *watched = true;
+        }
+        Ok(())
+    }
+
     fn calls(&self, version: &Version) -> Arc<dyn HostCalls> {
         let name = &version.descriptor().name;
         let state = self.domain.look(|world| {
@@ -338,7 +425,10 @@ impl Shared {
     }
 
     /// An instance for each lane that there always is, made while the old version still runs.
-    fn warm(&self, version: &Version) -> Result<Vec<Executor>, DispatchError> {
+    fn warm(self: &Arc<Self>, version: &Version) -> Result<Vec<Executor>, DispatchError> {
+        if version.is_at_the_edge() {
+            self.watch_edge()?;
+        }
         let descriptor = version.descriptor();
         let processor = self.domain.name_processor(&descriptor.name)?;
         let calls = self.calls(version);
@@ -348,7 +438,7 @@ impl Shared {
         Ok((0..lanes).map(|_| version.executor(calls.clone())).collect::<Result<_, _>>()?)
     }
 
-    fn switch(&self, version: &Version) -> Result<Deployment, DispatchError> {
+    fn switch(self: &Arc<Self>, version: &Version) -> Result<Deployment, DispatchError> {
         let executors = self.warm(version)?;
         let old = self.running(version.descriptor().name.as_str());
         let began = Instant::now();

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
@@ -41,6 +41,8 @@ struct Shared {
     clock: Arc<dyn Clock>,
     row: Mutex<Row>,
     changed: Condvar,
+    ended: Condvar,
+    idle: Condvar,
     tick: AtomicU64,
     monitor: Condvar,
 }
@@ -52,6 +54,16 @@ struct Row {
     idle: usize,
     stopped: bool,
     threads: Vec<Worker>,
+    /// Threads that have not ended.
+    alive: usize,
+    /// Jobs that a thread has taken and not done.
+    taken: usize,
+}
+
+impl Row {
+    fn is_idle(&self) -> bool {
+        self.jobs.is_empty() && self.taken == 0
+    }
 }
 
 /// Jobs for a time of day, each with a number that tells those of one time apart.
@@ -92,6 +104,8 @@ impl Pool {
             clock,
             row: Mutex::default(),
             changed: Condvar::new(),
+            ended: Condvar::new(),
+            idle: Condvar::new(),
             tick: AtomicU64::new(1),
             monitor: Condvar::new(),
         });
@@ -110,25 +124,74 @@ impl Pool {
         self.shared.push(job);
     }
 
+    /// Waits until there is no job, neither in the row nor with a thread. Says whether that came true in time.
+    pub fn wait_idle(&self, until: Instant) -> bool {
+        let mut row = self.shared.row.lock();
+        self.shared.take_due(&mut row);
+        while !row.is_idle() {
+            if self.shared.idle.wait_until(&mut row, until).timed_out() {
+                return row.is_idle();
+            }
+        }
+        true
+    }
+
     /// Puts a job at the end of the row when the clock shows this time, in milliseconds since the Unix epoch, or up to a
     /// tick later.
     pub fn push_at(&self, due_ms: u64, job: Arc<dyn Job>) {
         self.shared.row.lock().later.push(due_ms, job);
     }
 
-    /// Ends all threads once they have finished their present jobs. Jobs in the row are dropped.
-    pub fn stop(&self) {
-        self.shared.row.lock().stopped = true;
+    /// Ends all threads once they have finished their present jobs. Jobs in the row are dropped. A job that takes longer than
+    /// `patience` is left behind with its thread: native code may never come back.
+    pub fn stop(&self, patience: Duration) {
+        let until = Instant::now() + patience;
+        let mut row = self.shared.row.lock();
+        row.stopped = true;
         self.shared.changed.notify_all();
         self.shared.monitor.notify_all();
-        let workers = std::mem::take(&mut self.shared.row.lock().threads);
-        let handles = workers.into_iter().map(|worker| worker.handle).chain(self.monitor.lock().take());
+        while row.alive > 0 && !self.shared.ended.wait_until(&mut row, until).timed_out() {}
+        if row.alive > 0 {
+            tracing::warn!(threads = row.alive, "threads in calls that do not end are left behind");
+        }
+        let workers = std::mem::take(&mut row.threads);
+        let left_behind = row.alive > 0;
+        drop(row);
+        let ended = workers.into_iter().filter(|worker| !left_behind || worker.handle.is_finished());
+        let handles = ended.map(|worker| worker.handle).chain(self.monitor.lock().take());
         for handle in handles {
             if handle.join().is_err() {
                 tracing::error!("a worker thread panicked");
             }
         }
-        *self.shared.row.lock() = Row { stopped: true, ..Row::default() };
+        let mut row = self.shared.row.lock();
+        row.jobs.clear();
+        row.later = Later::default();
+    }
+}
+
+/// A thread that has not ended, whether it returns or panics.
+struct Alive(Arc<Shared>);
+
+impl Alive {
+    fn work(&self, since: &AtomicU64) {
+        let mut next = self.0.next(false);
+        while let Some(job) = next {
+            since.store(self.0.tick.load(Ordering::Relaxed), Ordering::Relaxed);
+            let more = job.run();
+            since.store(0, Ordering::Relaxed);
+            if more {
+                self.0.push(job);
+            }
+            next = self.0.next(true);
+        }
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.row.lock().alive -= 1;
+        self.0.ended.notify_all();
     }
 }
 
@@ -145,31 +208,27 @@ impl Shared {
     fn spawn(self: &Arc<Self>, row: &mut Row) -> std::io::Result<()> {
         let since = Arc::new(AtomicU64::new(0));
         let (shared, mine) = (self.clone(), since.clone());
-        let handle =
-            std::thread::Builder::new().name("baton-worker".to_owned()).spawn(move || shared.work(&mine))?;
+        let handle = std::thread::Builder::new()
+            .name("baton-worker".to_owned())
+            .spawn(move || Alive(shared).work(&mine))?;
+        row.alive += 1;
         row.threads.push(Worker { since, handle });
         Ok(())
     }
 
-    fn work(&self, since: &AtomicU64) {
-        while let Some(job) = self.next() {
-            since.store(self.tick.load(Ordering::Relaxed), Ordering::Relaxed);
-            let more = job.run();
-            since.store(0, Ordering::Relaxed);
-            if more {
-                self.push(job);
-            }
-        }
-    }
-
-    /// The next job; none when the pool stops, or when spare threads have made this one superfluous.
-    fn next(&self) -> Option<Arc<dyn Job>> {
+    /// The next job, after one that is `done`; none when the pool stops, or when spare threads have made this one superfluous.
+    fn next(&self, done: bool) -> Option<Arc<dyn Job>> {
         let mut row = self.row.lock();
+        row.taken -= usize::from(done);
+        if row.is_idle() {
+            self.idle.notify_all();
+        }
         loop {
             if row.stopped || row.idle >= self.limits.workers {
                 return None;
             }
             if let Some(job) = row.jobs.pop_front() {
+                row.taken += 1;
                 return Some(job);
             }
             row.idle += 1;
@@ -222,6 +281,7 @@ mod tests {
     use std::sync::atomic::AtomicBool;
     use std::sync::mpsc::{Receiver, Sender, channel};
 
+    const PATIENCE: Duration = Duration::from_secs(20);
     use crate::clock::ManualClock;
 
     fn clock() -> Arc<ManualClock> {
@@ -269,8 +329,34 @@ mod tests {
         telling.recv().unwrap();
         telling.recv().unwrap();
         releases.iter().for_each(|release| release.send(()).unwrap());
-        pool.stop();
+        pool.stop(PATIENCE);
         assert!(telling.recv().is_err(), "a job that says it is done is not run again");
+    }
+
+    #[test]
+    fn it_is_idle_when_nothing_waits_and_nothing_runs() {
+        let pool = Pool::start(PoolLimits { workers: 1, threads_max: 1 }, clock()).unwrap();
+        assert!(pool.wait_idle(Instant::now()));
+        let (began, has_begun) = channel();
+        let (release, released) = channel();
+        pool.push(Arc::new(Blocked { release: Mutex::new(released), began }));
+        has_begun.recv().unwrap();
+        assert!(!pool.wait_idle(Instant::now()));
+        release.send(()).unwrap();
+        assert!(pool.wait_idle(Instant::now() + PATIENCE));
+        pool.stop(PATIENCE);
+    }
+
+    #[test]
+    fn a_job_that_never_ends_is_left_behind() {
+        let pool = Pool::start(PoolLimits { workers: 1, threads_max: 1 }, clock()).unwrap();
+        let (began, has_begun) = channel();
+        let (release, released) = channel();
+        pool.push(Arc::new(Blocked { release: Mutex::new(released), began }));
+        has_begun.recv().unwrap();
+        pool.stop(Duration::from_millis(1));
+        assert_eq!(pool.shared.row.lock().alive, 1);
+        release.send(()).unwrap();
     }
 
     #[test]
@@ -290,7 +376,7 @@ mod tests {
         assert_eq!(pool.shared.row.lock().jobs.len(), 1);
         releases.iter().for_each(|release| release.send(()).unwrap());
         has_begun.recv().unwrap();
-        pool.stop();
+        pool.stop(PATIENCE);
     }
 
     #[test]
@@ -309,7 +395,7 @@ mod tests {
         assert!(is_late.try_recv().is_err());
         clock.advance(400);
         is_late.recv().unwrap();
-        pool.stop();
+        pool.stop(PATIENCE);
         let mut later = Later::default();
         later.push(1500, tell().0);
         assert_eq!((later.due(1400).len(), later.due(1300).len(), later.due(2000).len()), (0, 1, 0));

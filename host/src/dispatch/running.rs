@@ -60,6 +60,8 @@ pub struct Running {
     pub(super) lanes: LaneSet,
     /// What `baton.toml` says.
     pub(super) lanes_set: Option<Lanes>,
+    /// Whether it acts outside of a sandbox: it reads what is durable, and handles one event at a time.
+    at_the_edge: bool,
 }
 
 /// What is changed when a batch begins and when it ends.
@@ -103,7 +105,11 @@ impl Running {
             };
             descriptor.publishes.iter().filter_map(id).collect()
         });
-        let feeder = Feeder::new(&domain, deployment.processor, descriptor);
+        let at_the_edge = version.is_at_the_edge();
+        let mut feeder = Feeder::new(&domain, deployment.processor, descriptor);
+        if at_the_edge {
+            feeder.read_durable_only();
+        }
         let source =
             |source: &super::feeder::Source| (source.subscription, source.replays, source.channel.clone());
         let sources = feeder.sources.iter().map(source).collect();
@@ -124,6 +130,7 @@ impl Running {
             sources,
             lanes,
             lanes_set,
+            at_the_edge,
         })
     }
 
@@ -138,14 +145,29 @@ impl Running {
         }
     }
 
+    /// What every lane waits for may have come.
+    pub fn wake_lanes(self: &Arc<Self>) {
+        self.wakes.fetch_add(1, Ordering::SeqCst);
+        if self.paused.load(Ordering::SeqCst) {
+            return;
+        }
+        for lane in (0..self.lanes.now()).filter(|lane| self.lanes.schedule(*lane)) {
+            self.pool.push(Arc::new(LaneJob { running: self.clone(), lane }));
+        }
+    }
+
     /// Runs one batch of a lane. Says whether there may be more.
     fn run_lane(self: &Arc<Self>, index: usize) -> bool {
         let Some(lane) = self.lanes.get(index) else { return false };
         let seen = self.wakes.load(Ordering::SeqCst);
         let mut hands = lane.hands.lock();
-        if self.pick(index, &mut hands.picked) {
+        let goes_on = !self.at_the_edge || self.handling.domain.durable().current().0 >= hands.goes_on_at;
+        if goes_on && self.pick(index, &mut hands.picked) {
             let held = self.handle(&mut hands);
             hands.rested = Some(Instant::now());
+            if self.at_the_edge {
+                hands.goes_on_at = self.handling.domain.visible();
+            }
             self.finish(index, &hands.picked.works, &held);
             return true;
         }
@@ -180,6 +202,7 @@ impl Running {
             self.look_when_there_is_room(pace);
             return false;
         }
+        let room = if self.at_the_edge { 1 } else { room };
         if let Err(error) = feeder.next_batch(picked, room) {
             self.fail(&mut feeding, error.to_string());
             return false;
@@ -296,6 +319,11 @@ impl Running {
     pub fn look<T>(&self, look: impl FnOnce(&Feeder, Option<&str>) -> T) -> T {
         let feeding = self.feeding.lock();
         look(&feeding.feeder, feeding.failure.as_deref())
+    }
+
+    /// Whether it acts outside of a sandbox, and so waits for durable.
+    pub fn is_at_the_edge(&self) -> bool {
+        self.at_the_edge
     }
 
     /// The receipt of what runs.

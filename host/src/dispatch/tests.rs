@@ -1,5 +1,6 @@
 //! Processors on channels, with native handlers and a journal in memory.
 
+mod edge;
 mod filters;
 
 use std::collections::BTreeMap;
@@ -12,7 +13,7 @@ use parking_lot::Mutex;
 use super::*;
 use crate::channel::{Keeper, Limits, Parts, Reader, Window};
 use crate::clock::ManualClock;
-use crate::journal::storage::Memory;
+use crate::journal::storage::{Memory, Storage};
 use crate::journal::{Options, Position, SegmentJournal};
 use crate::model::descriptor::Descriptor;
 use crate::model::event::{Event, Extension};
@@ -43,7 +44,11 @@ fn limits() -> Limits {
 }
 
 fn open(storage: &Arc<Memory>) -> Host {
-    let journal = Arc::new(SegmentJournal::open(storage.clone(), Options::default()).unwrap());
+    open_on(storage.clone())
+}
+
+fn open_on(storage: Arc<dyn Storage>) -> Host {
+    let journal = Arc::new(SegmentJournal::open(storage, Options::default()).unwrap());
     let clock = Arc::new(ManualClock::at(1_000_000));
     let parts = Parts { journal, views: None, clock: clock.clone(), limits: limits() };
     let (domain, keeper) = Domain::open(parts).unwrap();

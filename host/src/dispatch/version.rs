@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::channel::Deployable;
+use crate::model::deployment::{Deployment, NATIVE_FILE};
 use crate::model::descriptor::{Descriptor, InstanceReuse};
 use crate::runtime::{Executor, HostCalls, NativeHandler, Program};
 
@@ -20,7 +21,7 @@ pub struct Version {
 #[derive(Clone)]
 enum Code {
     Wasm(Program),
-    Native(NativeFactory),
+    Native { factory: NativeFactory, at_the_edge: bool },
 }
 
 impl Version {
@@ -37,17 +38,35 @@ impl Version {
         Self { deployable: Arc::new(deployable), code: Code::Wasm(program) }
     }
 
-    /// Native code under the same contract. `digest` tells its versions apart.
+    /// Native code under the same contract, which acts on nothing but what it returns. `digest` tells its versions apart.
     pub fn native(descriptor: Descriptor, digest: &str, factory: NativeFactory) -> Self {
         let deployable = Deployable {
             digest: digest.to_owned(),
             descriptor,
-            file: "native".to_owned(),
+            file: NATIVE_FILE.to_owned(),
             load_us: 0,
             cached: false,
             config: BTreeMap::new(),
         };
-        Self { deployable: Arc::new(deployable), code: Code::Native(factory) }
+        Self { deployable: Arc::new(deployable), code: Code::Native { factory, at_the_edge: false } }
+    }
+
+    /// The same native code, which acts outside: it waits for durable.
+    pub fn at_the_edge(mut self) -> Self {
+        if let Code::Native { at_the_edge, .. } = &mut self.code {
+            *at_the_edge = true;
+        }
+        self
+    }
+
+    /// Whether it acts outside of a sandbox, and so waits for durable.
+    pub fn is_at_the_edge(&self) -> bool {
+        matches!(self.code, Code::Native { at_the_edge: true, .. })
+    }
+
+    /// Whether it is code of the application.
+    pub fn is_native(&self) -> bool {
+        matches!(self.code, Code::Native { .. })
     }
 
     /// The same code once more: nothing has to be loaded for it.
@@ -59,6 +78,12 @@ impl Version {
     /// What a deployment of it records.
     pub fn deployable(&self) -> &Deployable {
         &self.deployable
+    }
+
+    /// Whether a deployment is of this very version.
+    pub fn is_of(&self, deployment: &Deployment) -> bool {
+        let Deployable { digest, descriptor, file, .. } = &*self.deployable;
+        deployment.digest == *digest && deployment.descriptor == *descriptor && deployment.file == *file
     }
 
     /// What it says of itself.
@@ -75,7 +100,7 @@ impl Version {
     pub fn executor(&self, calls: Arc<dyn HostCalls>) -> Result<Executor, crate::runtime::Error> {
         match &self.code {
             Code::Wasm(program) => program.instantiate(calls).map(Executor::Wasm),
-            Code::Native(factory) => Ok(Executor::native(factory(), calls)),
+            Code::Native { factory, .. } => Ok(Executor::native(factory(), calls)),
         }
     }
 }

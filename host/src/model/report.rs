@@ -1,6 +1,7 @@
 //! What the host answers when it is asked: the JSON of HTTP, of `--json`, and what the client reads.
 //! Times are RFC 3339 UTC, durations are microseconds where a field ends in `_us`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -12,7 +13,7 @@ use super::operation::{LanesFrom, Operator, Rate};
 use super::upkeep::HeldBack;
 
 /// What became of one published event.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Accepted {
     /// The event's id.
     pub id: String,
@@ -31,7 +32,7 @@ pub struct Accepted {
 }
 
 /// An event as it stands in a channel.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Recorded {
     /// Its place in the channel.
     pub offset: u64,
@@ -43,22 +44,47 @@ pub struct Recorded {
     pub event: Value,
 }
 
+/// Events that a reader who follows a channel does not get: it goes on behind them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Gap {
+    /// The channel.
+    pub channel: String,
+    /// The first offset that is left out.
+    pub from: u64,
+    /// The last offset that is left out.
+    pub to: u64,
+    /// How many offsets these are.
+    pub count: u64,
+    /// Why.
+    pub reason: GapReason,
+}
+
+/// Why a reader does not get events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum GapReason {
+    /// They are no longer there.
+    Expired,
+    /// The reader is further behind than it wants to be.
+    Behind,
+}
+
 /// The answer to a publish.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Publication {
     /// What became of the events, in their order.
     pub events: Vec<Accepted>,
 }
 
 /// All channels.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ChannelList {
     /// By name.
     pub channels: Vec<ChannelReport>,
 }
 
 /// All processors.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProcessorList {
     /// By name.
     pub processors: Vec<ProcessorReport>,
@@ -67,14 +93,14 @@ pub struct ProcessorList {
 }
 
 /// All deployments.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DeploymentList {
     /// Oldest first.
     pub deployments: Vec<Deployment>,
 }
 
 /// What a processor keeps.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StateList {
     /// The processor.
     pub processor: String,
@@ -83,7 +109,7 @@ pub struct StateList {
 }
 
 /// What a processor wrote.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LogPage {
     /// The lines, oldest first.
     pub lines: Vec<LogLine>,
@@ -92,7 +118,7 @@ pub struct LogPage {
 }
 
 /// A page of a channel.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EventPage {
     /// The channel.
     pub channel: String,
@@ -106,7 +132,7 @@ pub struct EventPage {
 }
 
 /// A channel.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ChannelReport {
     /// Its name.
     pub name: String,
@@ -123,7 +149,7 @@ pub struct ChannelReport {
 }
 
 /// A processor's position on a channel.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SubscriptionReport {
     /// Who reads.
     pub processor: String,
@@ -152,18 +178,19 @@ pub struct SubscriptionReport {
     pub waiting: u64,
     /// Which events it gets; without one, all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Value>")]
     pub filter: Option<Filter>,
 }
 
 /// Subscriptions by processor and channel.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SubscriptionList {
     /// The subscriptions.
     pub subscriptions: Vec<SubscriptionReport>,
 }
 
 /// What a reset of a subscription did, or would do.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ResetReport {
     /// Who reads.
     pub processor: String,
@@ -191,7 +218,7 @@ pub struct ResetReport {
 }
 
 /// What becomes of a processor's state in a reset.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum StateFate {
     /// There is none.
@@ -206,7 +233,7 @@ pub enum StateFate {
 }
 
 /// How a processor is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProcessorStatus {
     /// It handles what comes.
@@ -224,7 +251,7 @@ pub enum ProcessorStatus {
 }
 
 /// A processor.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProcessorReport {
     /// Its name.
     pub name: String,
@@ -262,7 +289,7 @@ pub struct ProcessorReport {
 }
 
 /// Bounds of a processor's lanes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ScaleReport {
     /// It never has fewer.
     pub min: u32,
@@ -273,7 +300,7 @@ pub struct ScaleReport {
 }
 
 /// A pause of a processor.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PauseReport {
     /// Why.
     pub reason: String,
@@ -284,7 +311,7 @@ pub struct PauseReport {
 }
 
 /// An event that failed and holds its key.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct HeldReport {
     /// The channel of the event.
     pub channel: String,
@@ -303,7 +330,7 @@ pub struct HeldReport {
 }
 
 /// A file in `processors/` that is not running, and what to do.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FileProblem {
     /// The file's name.
     pub file: String,
@@ -316,7 +343,7 @@ pub struct FileProblem {
 }
 
 /// Names and values of the state of one processor.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StateEntry {
     /// The key that the value belongs to.
     pub key: String,
@@ -334,7 +361,7 @@ pub struct StateEntry {
 }
 
 /// A flow: everything that one initiating event caused.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FlowReport {
     /// Its id, the `correlationid` of its events.
     pub flow: String,
@@ -363,7 +390,7 @@ pub struct FlowReport {
 }
 
 /// How far a flow is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum FlowStatus {
     /// Something of it is still to be handled.
@@ -377,7 +404,7 @@ pub enum FlowStatus {
 }
 
 /// One event of a flow.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FlowEvent {
     /// Its place in the journal.
     pub position: u64,
@@ -397,7 +424,7 @@ pub struct FlowEvent {
 }
 
 /// What one processor did with one event.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Handling {
     /// Which processor.
     pub processor: String,
@@ -417,8 +444,48 @@ pub struct Handling {
     pub fault: Option<Fault>,
 }
 
+/// What is new in a flow, while it is read as it goes on.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FlowNews {
+    /// An event that was not told yet, with its handlings so far.
+    Event(Box<FlowEvent>),
+    /// A handling that was not told yet, or went on.
+    Handling(Box<FlowHandling>),
+    /// Nothing of it is left to do, or it is stuck.
+    End(FlowEnd),
+}
+
+/// What a processor did with an event that was told before.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct FlowHandling {
+    /// The event's place in the journal.
+    pub position: u64,
+    /// Its channel.
+    pub channel: String,
+    /// Its place there.
+    pub offset: u64,
+    /// Who, and how far.
+    #[serde(flatten)]
+    pub handling: Handling,
+}
+
+/// How a flow ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct FlowEnd {
+    /// Its id.
+    pub flow: String,
+    /// How it is.
+    pub status: FlowStatus,
+    /// When its first event was recorded.
+    pub started: String,
+    /// When the latest thing of it was recorded.
+    pub latest: String,
+    /// It has more events than were told.
+    pub truncated: bool,
+}
+
 /// How far one handling is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum HandlingStatus {
     /// It is done.
@@ -434,7 +501,7 @@ pub enum HandlingStatus {
 }
 
 /// A line that a processor wrote, or that the host wrote about it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LogLine {
     /// Counts the lines of the host since it started.
     pub number: u64,
@@ -452,7 +519,7 @@ pub struct LogLine {
 }
 
 /// One screen: what is wrong now.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StatusReport {
     /// The host's version.
     pub version: String,
@@ -483,7 +550,7 @@ pub struct StatusReport {
 }
 
 /// What came of reading the configuration again.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ReloadReport {
     /// The keys that are not what they were.
     pub changed: Vec<String>,
@@ -496,7 +563,7 @@ pub struct ReloadReport {
 }
 
 /// The answer to a deploy.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DeployReport {
     /// The receipt of what runs now.
     pub deployment: Deployment,
@@ -505,7 +572,7 @@ pub struct DeployReport {
 }
 
 /// An error over HTTP (RFC 9457, `application/problem+json`).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
     /// `urn:baton:error:` and the code.
     #[serde(rename = "type")]

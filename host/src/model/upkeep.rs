@@ -1,9 +1,10 @@
 //! What the host answers about its own files: the journal, what a trim takes or would take, a backup. Times are RFC 3339 UTC.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The journal as it is.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct JournalReport {
     /// The oldest position that is kept.
     pub first_position: u64,
@@ -20,7 +21,7 @@ pub struct JournalReport {
 }
 
 /// One segment of the journal.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SegmentSummary {
     /// The position of its first frame.
     pub from: u64,
@@ -37,7 +38,7 @@ pub struct SegmentSummary {
 }
 
 /// One checkpoint.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CheckpointSummary {
     /// It stands for all frames before this position.
     pub position: u64,
@@ -46,7 +47,7 @@ pub struct CheckpointSummary {
 }
 
 /// What a trim took, or would take.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TrimReport {
     /// Nothing was changed: it says what would be.
     pub dry_run: bool,
@@ -59,7 +60,7 @@ pub struct TrimReport {
 }
 
 /// What expires of one channel.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ExpiryReport {
     /// Which channel.
     pub channel: String,
@@ -83,7 +84,7 @@ pub struct ExpiryReport {
 }
 
 /// A subscription that has not decided what would expire.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct HeldBack {
     /// Whose it is.
     pub processor: String,
@@ -96,7 +97,7 @@ pub struct HeldBack {
 }
 
 /// What becomes of one segment.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SegmentFate {
     /// The position of its first frame.
     pub from: u64,
@@ -111,7 +112,7 @@ pub struct SegmentFate {
 }
 
 /// A finished backup.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BackupReport {
     /// Its folder.
     pub dir: String,

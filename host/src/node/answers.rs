@@ -17,6 +17,7 @@ use crate::model::report::{
     StateEntry, StatusReport,
 };
 use crate::model::time::rfc3339;
+use crate::registry::Registry;
 use crate::view::recorded::recorded;
 use crate::view::reports::{channel_reports, is_read, state_entries, subscription_report};
 use crate::view::world::{self, World};
@@ -116,7 +117,7 @@ impl Node {
 
     /// Files in the folder that do not run, and what to do.
     pub fn problems(&self) -> Vec<FileProblem> {
-        self.0.registry.problems()
+        self.0.registry.as_ref().map_or_else(Vec::new, Registry::problems)
     }
 
     /// One processor.
@@ -249,6 +250,10 @@ impl LaneSide {
         if let Some(failure) = &self.failure {
             return (ProcessorStatus::Failed, Some(failure.clone()));
         }
+        if !self.running && processor.deployment.as_ref().is_some_and(|deployment| deployment.is_native()) {
+            let reason = "not running: native, the application has not registered it; its positions are kept";
+            return (ProcessorStatus::Failed, Some(reason.to_owned()));
+        }
         if !self.running {
             return (
                 ProcessorStatus::Failed,
@@ -294,7 +299,18 @@ impl LaneSide {
 }
 
 fn page(domain: &Domain, channel: ChannelId, from: u64, limit: usize) -> Result<Vec<Recorded>, ReadError> {
-    let items = domain.durable_events(channel, from, limit, PAGE_BYTES_MAX)?;
+    bounded_page(domain, channel, from, limit, PAGE_BYTES_MAX)
+}
+
+/// Durable events of a channel from an offset on, at most `limit` and about `bytes_max`.
+pub(super) fn bounded_page(
+    domain: &Domain,
+    channel: ChannelId,
+    from: u64,
+    limit: usize,
+    bytes_max: usize,
+) -> Result<Vec<Recorded>, ReadError> {
+    let items = domain.durable_events(channel, from, limit, bytes_max)?;
     items.iter().map(outward).collect()
 }
 

@@ -4,20 +4,25 @@ use std::sync::mpsc::Receiver;
 
 use bytes::Bytes;
 
-use crate::dispatch::{DispatchError, Dispatcher, Version};
+use crate::dispatch::{DispatchError, Dispatcher, Native, Version};
 use crate::journal::Position;
 use crate::model::deployment::Deployment;
 use crate::model::name::ProcessorName;
 use crate::model::report::DeployReport;
 use crate::registry::{Answer, FileFault, PutError, Wanted};
-use crate::runtime;
+use crate::runtime::{self, Program};
 
-use super::{DeployError, Node};
+use super::{DeployError, Node, StartError};
 
 /// Carries out what the registry wants, one at a time, until the registry stops.
 pub(super) fn reconcile(wanted: &Receiver<Wanted>, dispatcher: &Dispatcher) {
     for wanted in wanted {
         match wanted {
+            Wanted::Deploy(candidate) if dispatcher.runs_native(&candidate.program.descriptor().name) => {
+                let error = DeployError::Native { name: candidate.program.descriptor().name.to_string() };
+                let fault = FileFault { code: error.code().to_owned(), message: error.to_string() };
+                candidate.done(Err(fault));
+            }
             Wanted::Deploy(candidate) => {
                 let load_us = candidate.load.as_micros() as u64;
                 let version = Version::wasm(candidate.program.clone(), &candidate.file, load_us);
@@ -49,10 +54,38 @@ fn fault(error: DispatchError) -> FileFault {
     FileFault { code: error.code().to_owned(), message: error.to_string() }
 }
 
+/// Runs a processor of the application's own code.
+pub(super) fn register(dispatcher: &Dispatcher, native: Native) -> Result<Deployment, StartError> {
+    let registered = || Ok(dispatcher.register(&native.version()?)?);
+    registered().map_err(StartError::Native)
+}
+
 impl Node {
-    /// Writes a component into the folder and waits for what comes of it; the receipt is durable.
+    /// Runs a processor of the application's own code from now on. It goes on where it was if it ran before, and another version takes over
+    /// between two events. The receipt is durable.
+    pub async fn native(&self, native: Native) -> Result<Deployment, DeployError> {
+        let (dispatcher, version) = (self.0.dispatcher.clone(), native.version()?);
+        let deployment = blocking(move || dispatcher.register(&version)).await?;
+        self.durable().await?;
+        Ok(deployment)
+    }
+
+    /// Deploys a component under its own name.
+    pub async fn deploy_component(&self, component: impl Into<Bytes>) -> Result<DeployReport, DeployError> {
+        let component = component.into();
+        let inspected = runtime::inspect(&component).map_err(invalid)?;
+        self.deploy(&inspected.descriptor.name, component).await
+    }
+
+    /// Writes a component into the folder, if there is one, and waits for what comes of it; the receipt is durable.
     pub async fn deploy(&self, name: &ProcessorName, component: Bytes) -> Result<DeployReport, DeployError> {
-        let answer = self.0.registry.put(name, component).await.map_err(DeployError::from)?;
+        if self.0.dispatcher.runs_native(name) {
+            return Err(DeployError::Native { name: name.to_string() });
+        }
+        let answer = match &self.0.registry {
+            Some(registry) => registry.put(name, component).await.map_err(DeployError::from)?,
+            None => self.deploy_here(name, component).await?,
+        };
         let report = match answer {
             Answer::Deployed(deployment) => DeployReport { deployment, unchanged: false },
             Answer::Unchanged(digest) => {
@@ -63,12 +96,22 @@ impl Node {
         Ok(report)
     }
 
+    /// Without a folder a component lives as long as the host.
+    async fn deploy_here(&self, name: &ProcessorName, component: Bytes) -> Result<Answer, DeployError> {
+        self.check_component(name, &component)?;
+        let (engine, node) = (self.0.engine.clone(), self.clone());
+        let deploy = move || node.deploy_program(engine.load(&component)?);
+        blocking(deploy).await.map(Answer::Deployed)
+    }
+
+    /// Deploys what is compiled already.
+    pub(crate) fn deploy_program(&self, program: Program) -> Result<Deployment, DispatchError> {
+        let (file, load) = (format!("{}.wasm", program.descriptor().name), program.compile_time());
+        self.0.dispatcher.deploy(&Version::wasm(program, &file, load.as_micros() as u64))
+    }
+
     /// Says whether a component could be deployed under a name, without running or compiling it.
     pub fn check_component(&self, name: &ProcessorName, component: &[u8]) -> Result<(), DeployError> {
-        let invalid = |error: runtime::Error| DeployError::Invalid {
-            code: error.code().to_owned(),
-            message: error.to_string(),
-        };
         let inspected = runtime::inspect(component).map_err(invalid)?;
         inspected.check_imports().map_err(invalid)?;
         match inspected.descriptor.name {
@@ -91,14 +134,16 @@ impl Node {
         if self.processor(name).is_none() {
             return Err(DeployError::UnknownProcessor { name: name.to_string() });
         }
-        self.0.registry.remove(name).await.map_err(DeployError::from)?;
+        if let Some(registry) = &self.0.registry {
+            registry.remove(name).await.map_err(DeployError::from)?;
+        }
         let still_deployed = self.0.domain.look(|world| {
             let id = world.processor_id(name.as_str());
             id.and_then(|id| world.processors().get(id as usize)).is_some_and(|processor| processor.deployed)
         });
         if forget || still_deployed {
             let (dispatcher, name) = (self.0.dispatcher.clone(), name.clone());
-            self.blocking(move || dispatcher.undeploy(&name, forget)).await?;
+            blocking(move || dispatcher.undeploy(&name, forget)).await?;
         }
         self.durable().await
     }
@@ -107,12 +152,7 @@ impl Node {
         &self,
         work: impl FnOnce() -> Result<(), DispatchError> + Send + 'static,
     ) -> Result<(), DeployError> {
-        match tokio::task::spawn_blocking(work).await {
-            Ok(done) => Ok(done?),
-            Err(error) => {
-                Err(DeployError::Failed { code: "host-failed".to_owned(), message: error.to_string() })
-            }
-        }
+        blocking(work).await
     }
 
     pub(super) async fn durable(&self) -> Result<(), DeployError> {
@@ -123,6 +163,19 @@ impl Node {
             message: error.to_string(),
         })
     }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, DispatchError> + Send + 'static,
+) -> Result<T, DeployError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => Ok(done?),
+        Err(error) => Err(DeployError::Failed { code: "host-failed".to_owned(), message: error.to_string() }),
+    }
+}
+
+fn invalid(error: runtime::Error) -> DeployError {
+    DeployError::Invalid { code: error.code().to_owned(), message: error.to_string() }
 }
 
 impl From<PutError> for DeployError {

@@ -19,6 +19,12 @@ pub enum StartError {
         /// Why.
         source: std::io::Error,
     },
+    /// `baton.toml` cannot be used.
+    #[error(transparent)]
+    Config(#[from] crate::config::ConfigError),
+    /// A processor of the application's own code does not run.
+    #[error("the native processor does not run: {0}")]
+    Native(#[source] DeployError),
     /// The journal could not be opened.
     #[error("the journal in {} cannot be opened: {source}", folder.display())]
     Journal {
@@ -58,6 +64,8 @@ impl StartError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Folder { .. } => "folder-unusable",
+            Self::Config(_) => "config-invalid",
+            Self::Native(_) => "native-not-deployed",
             Self::Journal { source, .. } => source.code(),
             Self::Backup(error) => error.code(),
             Self::Domain(_) => "domain-not-opened",
@@ -124,6 +132,12 @@ pub enum DeployError {
         /// The name in the descriptor.
         found: String,
     },
+    /// The name is taken by the application's own code.
+    #[error("'{name}' is a processor in the application's own code; undeploy it first, or take another name")]
+    Native {
+        /// Its name.
+        name: String,
+    },
     /// What the operator said makes no sense.
     #[error(transparent)]
     Operation(#[from] OperationError),
@@ -144,8 +158,15 @@ impl DeployError {
             Self::Invalid { code, .. } | Self::Failed { code, .. } => code,
             Self::UnknownProcessor { .. } => "unknown-processor",
             Self::NameMismatch { .. } => "name-mismatch",
+            Self::Native { .. } => "processor-native",
             Self::Operation(error) => error.code(),
         }
+    }
+}
+
+impl From<crate::model::descriptor::DescriptorError> for DeployError {
+    fn from(error: crate::model::descriptor::DescriptorError) -> Self {
+        Self::Invalid { code: "descriptor-invalid".to_owned(), message: error.to_string() }
     }
 }
 

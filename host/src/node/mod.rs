@@ -3,9 +3,13 @@
 
 mod answers;
 mod backup;
+mod builder;
 mod deploy;
 mod error;
 mod flows;
+mod follow;
+mod follow_flow;
+mod live;
 mod operate;
 mod publish;
 mod reload;
@@ -13,11 +17,17 @@ mod scrape;
 mod secret;
 mod start;
 mod subscriptions;
+mod topology;
 mod traces;
 mod upkeep;
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+mod tests;
+
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -27,6 +37,7 @@ use crate::config::Config;
 use crate::dispatch::Dispatcher;
 use crate::flows::{Flows, Following};
 use crate::registry::Registry;
+use crate::runtime::Engine;
 use crate::spans;
 
 use reload::{Accepted, ConfigWatch};
@@ -37,8 +48,11 @@ pub use crate::flows::{After, EventAsk, FindError, Wanted as FlowsWanted, WhyErr
 pub use crate::telemetry::CONTENT_TYPE as METRICS_TYPE;
 pub use answers::ReadFrom;
 pub use backup::BackupError;
+pub use builder::NodeBuilder;
 pub use error::{DeployError, StartError, UpkeepError};
 pub use flows::is_settled;
+pub use follow::{Followed, Follower};
+pub use follow_flow::FlowFollower;
 pub use operate::Resume;
 pub use publish::{Answer, Awaited};
 pub use subscriptions::{ResetError, ResetWish};
@@ -53,7 +67,10 @@ struct Inner {
     started_ms: u64,
     domain: Domain,
     dispatcher: Dispatcher,
-    registry: Registry,
+    live: live::Live,
+    engine: Engine,
+    /// Absent in a host without a folder.
+    registry: Option<Registry>,
     /// The configuration as it was accepted last.
     accepted: Accepted,
     /// The key of the prints of what operators set.
@@ -65,7 +82,7 @@ struct Inner {
 
 struct Ending {
     config: Option<ConfigWatch>,
-    reconciler: JoinHandle<()>,
+    reconciler: Option<JoinHandle<()>>,
     keeper: Keeper,
     /// Exports what was done as traces, if somebody wants them.
     traces: Option<spans::Follower>,
@@ -76,6 +93,16 @@ impl Node {
     /// The configuration that it runs with.
     pub fn config(&self) -> &Config {
         &self.0.config
+    }
+
+    /// Lets processors hear of nothing new until [`Node::run_until_quiet`].
+    pub(crate) fn hold_back(&self) {
+        self.0.dispatcher.hold_back();
+    }
+
+    /// Runs until nothing is left that can be handled now. Says whether that came true in time.
+    pub(crate) fn run_until_quiet(&self, patience: Duration) -> bool {
+        self.0.dispatcher.run_until_quiet(patience)
     }
 
     /// Ends the host in order: no new files, no new batches, what is sequenced becomes durable, views are written. A second call
@@ -95,18 +122,27 @@ impl Inner {
         if let Some(mut watch) = ending.config.take() {
             watch.stop();
         }
-        self.registry.stop();
-        if ending.reconciler.join().is_err() {
+        self.registry.iter().for_each(Registry::stop);
+        if ending.reconciler.is_some_and(|reconciler| reconciler.join().is_err()) {
             tracing::error!("the thread that deploys processors panicked");
         }
         self.dispatcher.stop();
         ending.following.into_iter().for_each(Following::stop);
         ending.keeper.stop();
-        if let Err(error) = self.domain.journal().close() {
-            tracing::error!(%error, "the journal did not close cleanly; the next start recovers");
-        }
-        if let Some(traces) = ending.traces {
-            traces.stop();
-        }
+        close_journal(&self.domain);
+        ending.traces.into_iter().for_each(spans::Follower::stop);
+    }
+}
+
+/// A host that nobody holds any more ends in order; that blocks for up to the drain deadline.
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn close_journal(domain: &Domain) {
+    if let Err(error) = domain.journal().close() {
+        tracing::error!(%error, "the journal did not close cleanly; the next start recovers");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
@@ -9,7 +10,7 @@ use uuid::Uuid;
 use crate::channel::{Admitted, Domain, Item, Signal};
 use crate::journal::Position;
 use crate::model::change::{Change, Changes, ChannelId};
-use crate::model::event::Event;
+use crate::model::event::{Event, EventError};
 use crate::model::name::ChannelName;
 use crate::model::record::Record;
 use crate::model::report::{Accepted, Recorded};
@@ -39,8 +40,36 @@ pub enum Answer {
 }
 
 impl Node {
+    /// Publishes an event on a channel, and answers when it is durable.
+    pub async fn publish(&self, channel: &str, event: Event) -> Result<Accepted, PublishError> {
+        let name = ChannelName::new(channel).map_err(|error| bad_event("channel", error.to_string()))?;
+        let accepted = self.publish_all(&name, vec![event]).await?.pop();
+        accepted.ok_or_else(|| PublishError::Closed { reason: "an event is missing".to_owned() })
+    }
+
+    /// Publishes JSON on a channel as an event with a new id, the channel's name as its type and `subject` as what it is about; answers
+    /// when it is durable.
+    pub async fn publish_json(
+        &self,
+        channel: &str,
+        subject: &str,
+        data: &impl Serialize,
+    ) -> Result<Accepted, PublishError> {
+        let data = serde_json::to_vec(data).map_err(|error| bad_event("data", error.to_string()))?;
+        let event = Event {
+            id: Uuid::now_v7().to_string(),
+            source: "/application".to_owned(),
+            ty: channel.to_owned(),
+            subject: Some(subject.to_owned()),
+            datacontenttype: Some("application/json".to_owned()),
+            data: Some(data.into()),
+            ..Event::default()
+        };
+        self.publish(channel, event).await
+    }
+
     /// Publishes events on a channel as one frame, and answers when they are durable.
-    pub async fn publish(
+    pub async fn publish_all(
         &self,
         channel: &ChannelName,
         events: Vec<Event>,
@@ -111,6 +140,10 @@ impl Node {
         let found = tokio::task::spawn_blocking(move || search(&domain, flow, signal)).await;
         found.map_err(|error| ReadError::Journal { why: error.to_string() })?
     }
+}
+
+fn bad_event(attribute: &str, why: String) -> PublishError {
+    PublishError::BadEvent { index: 0, error: EventError { attribute: attribute.to_owned(), why } }
 }
 
 fn accepted(

@@ -66,7 +66,9 @@ impl ConfigWatch {
 
     pub fn stop(&mut self) {
         self.watcher = None;
-        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+        // The thread itself may have held the node's last handle; it ends by itself then.
+        let is_other = |thread: &JoinHandle<()>| thread.thread().id() != std::thread::current().id();
+        if self.thread.take().filter(is_other).is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the thread that follows the configuration panicked");
         }
     }

@@ -8,6 +8,13 @@ use std::path::Path;
 
 const FILE: &str = "config.key";
 
+/// A key that nobody knows.
+pub(super) fn fresh() -> io::Result<[u8; 32]> {
+    let mut key = [0; 32];
+    File::open("/dev/urandom")?.read_exact(&mut key)?;
+    Ok(key)
+}
+
 /// Reads the key in `data_dir`, or makes one. One host at a time has the folder.
 pub(super) fn secret(data_dir: &Path) -> io::Result<[u8; 32]> {
     let path = data_dir.join(FILE);
@@ -16,8 +23,7 @@ pub(super) fn secret(data_dir: &Path) -> io::Result<[u8; 32]> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut key = [0; 32];
-    File::open("/dev/urandom")?.read_exact(&mut key)?;
+    let key = fresh()?;
     let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&path)?;
     file.write_all(&key)?;
     file.sync_all()?;

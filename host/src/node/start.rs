@@ -3,82 +3,192 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::channel::{Domain, Limits, Parts, Window};
-use crate::clock::{Clock, SystemClock};
+use crate::channel::{Domain, Keeper, Limits, Parts, Window};
+use crate::clock::Clock;
 use crate::config::{Config, Durability, Settings};
-use crate::dispatch::{DispatchConfig, Dispatcher, GuestConfig, PoolLimits, Version};
+use crate::dispatch::{DispatchConfig, Dispatcher, GuestConfig, Native, PoolLimits, Version};
 use crate::flows::{Flows, Follower, Following};
-use crate::journal::storage::Files;
+use crate::journal::storage::{Files, Memory};
 use crate::journal::{self, Journal, SegmentJournal};
 use crate::model::deployment::Deployment;
 use crate::registry::{self, Registry, RegistryConfig, Running};
 use crate::runtime::{Engine, EngineConfig};
+use crate::spans;
 
 use super::backup;
-use super::deploy::reconcile;
+use super::builder::{NodeBuilder, Source};
+use super::deploy::{reconcile, register};
+use super::live::Live;
 use super::reload::{Accepted, ConfigWatch};
-use super::secret::secret;
+use super::secret::{fresh, secret};
 use super::traces::trace;
-use super::{Ending, Inner, Node, StartError};
+use super::{Ending, Inner, Node, StartError, close_journal};
 
 /// How many bytes of the latest frames stay in memory.
 const TAIL_BYTES_MAX: usize = 32 << 20;
 
 impl Node {
-    /// Starts a host. It takes events when this returns.
+    /// Starts a host as a configuration says. It takes events when this returns.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        let started = tokio::task::spawn_blocking(move || start(config)).await;
-        started.unwrap_or_else(|error| Err(StartError::Thread(std::io::Error::other(error))))
+        Self::builder().config(config).start().await
+    }
+
+    /// Makes a host step by step. As it stands it is in memory and has no processors.
+    pub fn builder() -> NodeBuilder {
+        NodeBuilder::default()
     }
 }
 
-fn start(config: Config) -> Result<Node, StartError> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let settings = &config.settings;
-    backup::check(&config)?;
-    let journal = open_journal(&config)?;
+/// What runs before anything is deployed.
+struct Core {
+    config: Config,
+    clock: Arc<dyn Clock>,
+    domain: Domain,
+    keeper: Keeper,
+    dispatcher: Dispatcher,
+    engine: Engine,
+    flows: Flows,
+    follower: Option<Follower>,
+    secret: [u8; 32],
+    /// Whether there is a folder: without one nothing is kept and nothing is watched.
+    watches: bool,
+    /// Whether `baton.toml` is read again when it changes: not over settings of the application's own.
+    reads: bool,
+}
+
+pub(super) fn start(builder: NodeBuilder) -> Result<Node, StartError> {
+    let natives = builder.natives.clone();
+    let mut core = open(builder)?;
+    let follower = core.follower.take();
+    let begun = deploy_all(&core, natives).and_then(|watching| {
+        let following = follower.map(Following::start).transpose()?;
+        Ok((watching, (following, trace(&core.domain, &core.config.settings.telemetry)?)))
+    });
+    match begun {
+        Ok((watching, followers)) => core.node(watching, followers),
+        Err(error) => {
+            core.close();
+            Err(error)
+        }
+    }
+}
+
+fn open(builder: NodeBuilder) -> Result<Core, StartError> {
+    let watches = !matches!(builder.source, Source::Nowhere);
+    let in_memory = builder.in_memory || !watches;
+    let reads = watches && builder.settings.is_none();
+    let config = configuration(builder.source, builder.settings)?;
+    if watches {
+        backup::check(&config)?;
+    }
+    let journal = if in_memory { journal_in_memory(&config)? } else { open_journal(&config)? };
+    let clock = builder.clock;
     let parts = Parts {
         journal,
-        views: Some(config.data_dir.join("views")),
+        views: (!in_memory).then(|| config.data_dir.join("views")),
         clock: clock.clone(),
-        limits: domain_limits(settings),
+        limits: domain_limits(&config.settings),
     };
     let (domain, keeper) = Domain::open(parts)?;
-    domain.retain(settings.retention_rules());
-    let engine = Engine::new(EngineConfig {
-        cache_dir: Some(config.data_dir.join("cache")),
-        ..EngineConfig::default()
-    })?;
-    let flows = Flows::new(&domain, settings.flow_rules());
+    domain.retain(config.settings.retention_rules());
+    let engine = match builder.engine {
+        Some(engine) => engine,
+        None => Engine::new(EngineConfig {
+            cache_dir: watches.then(|| config.data_dir.join("cache")),
+            ..EngineConfig::default()
+        })?,
+    };
+    let flows = Flows::new(&domain, config.settings.flow_rules());
     let follower = Follower::new(&flows)?;
     let unusable = |source| StartError::Folder { folder: config.data_dir.clone(), source };
-    let secret = secret(&config.data_dir).map_err(unusable)?;
+    let secret = if watches { secret(&config.data_dir) } else { fresh() }.map_err(unusable)?;
     let dispatcher = Dispatcher::start(&domain, dispatch_config(&config, &secret))?;
+    Ok(Core { config, clock, domain, keeper, dispatcher, engine, secret, flows, follower, watches, reads })
+}
+
+fn configuration(source: Source, settings: Option<Settings>) -> Result<Config, StartError> {
+    Ok(match (source, settings) {
+        (Source::Nowhere, settings) => Config::from_settings(Path::new(""), settings.unwrap_or_default()),
+        (Source::Folder(dir), Some(settings)) => Config::from_settings(&dir, settings),
+        (Source::Folder(dir), None) => Config::load(&dir)?,
+        (Source::Config(config), None) => *config,
+        (Source::Config(mut config), Some(settings)) => {
+            config.settings = settings;
+            *config
+        }
+    })
+}
+
+type Followers = (Option<Following>, Option<spans::Follower>);
+type Watching = (Option<Registry>, Option<JoinHandle<()>>);
+
+/// Runs what is deployed, then what the application registers, and last looks into the folder: a name that the application holds
+/// is not a file's any more.
+fn deploy_all(core: &Core, natives: Vec<Native>) -> Result<Watching, StartError> {
+    let Core { config, clock, domain, dispatcher, engine, .. } = core;
     let components_dir = config.data_dir.join("components");
-    let running = resume_deployed(&domain, &dispatcher, &engine, &components_dir);
-    let registry_config = RegistryConfig::new(config.processors_dir(), components_dir);
-    let (registry, wanted) = Registry::start(registry_config, engine, clock.clone(), running)?;
-    let deploying = dispatcher.clone();
-    let reconciler = std::thread::Builder::new()
-        .name("baton-reconciler".to_owned())
-        .spawn(move || reconcile(&wanted, &deploying))?;
-    let traces = trace(&domain, &config.settings.telemetry)?;
-    let started_ms = clock.now_ms();
-    let accepted = Accepted::new(config.clone());
-    let following = follower.map(Following::start).transpose()?;
-    let ending = Mutex::new(Some(Ending { config: None, reconciler, keeper, following, traces }));
-    let inner =
-        Inner { config, clock, started_ms, domain, dispatcher, registry, accepted, secret, flows, ending };
-    let inner = Arc::new(inner);
-    let watch = ConfigWatch::start(&inner)?;
-    if let Some(ending) = inner.ending.lock().as_mut() {
-        ending.config = Some(watch);
+    let mut running = resume_deployed(domain, dispatcher, engine, &components_dir);
+    for native in natives {
+        let deployed = register(dispatcher, native)?;
+        running.retain(|running| running.name != deployed.descriptor.name);
     }
-    Ok(Node(inner))
+    if !core.watches {
+        return Ok((None, None));
+    }
+    let registry_config = RegistryConfig::new(config.processors_dir(), components_dir);
+    let (registry, wanted) = Registry::start(registry_config, engine.clone(), clock.clone(), running)?;
+    let deploying = dispatcher.clone();
+    let reconciler = std::thread::Builder::new().name("baton-reconciler".to_owned());
+    let reconciler = reconciler.spawn(move || reconcile(&wanted, &deploying))?;
+    Ok((Some(registry), Some(reconciler)))
+}
+
+impl Core {
+    fn node(self, (registry, reconciler): Watching, followers: Followers) -> Result<Node, StartError> {
+        let (following, traces) = followers;
+        let Self { config, clock, domain, keeper, dispatcher, engine, secret, flows, reads, .. } = self;
+        let ending = Mutex::new(Some(Ending { config: None, reconciler, keeper, following, traces }));
+        let started_ms = clock.now_ms();
+        let accepted = Accepted::new(config.clone());
+        let inner = Arc::new(Inner {
+            config,
+            clock,
+            started_ms,
+            domain,
+            dispatcher,
+            engine,
+            registry,
+            live: Live::default(),
+            accepted,
+            secret,
+            flows,
+            ending,
+        });
+        // Without it the node goes with its last handle, here and now.
+        let watch = if reads { Some(ConfigWatch::start(&inner)?) } else { None };
+        if let Some(ending) = inner.ending.lock().as_mut() {
+            ending.config = watch;
+        }
+        Ok(Node(inner))
+    }
+
+    /// Ends what was begun, so that the folder is free again.
+    fn close(self) {
+        self.dispatcher.stop();
+        self.keeper.stop();
+        close_journal(&self.domain);
+    }
+}
+
+fn journal_in_memory(config: &Config) -> Result<Arc<dyn Journal>, StartError> {
+    let options = journal_options(config);
+    let journal = SegmentJournal::open(Arc::new(Memory::new()), options);
+    Ok(Arc::new(journal.map_err(|source| StartError::Journal { folder: "memory".into(), source })?))
 }
 
 fn open_journal(config: &Config) -> Result<Arc<dyn Journal>, StartError> {
@@ -86,8 +196,13 @@ fn open_journal(config: &Config) -> Result<Arc<dyn Journal>, StartError> {
     create(&config.data_dir)?;
     let files =
         Files::open(&folder).map_err(|source| StartError::Folder { folder: folder.clone(), source })?;
+    let journal = SegmentJournal::open(Arc::new(files), journal_options(config));
+    Ok(Arc::new(journal.map_err(|source| StartError::Journal { folder, source })?))
+}
+
+fn journal_options(config: &Config) -> journal::Options {
     let settings = &config.settings.journal;
-    let options = journal::Options {
+    journal::Options {
         sync: match settings.durability {
             Durability::Fsync => journal::Sync::Fsync,
             Durability::Os => journal::Sync::Os,
@@ -97,9 +212,7 @@ fn open_journal(config: &Config) -> Result<Arc<dyn Journal>, StartError> {
             // Control frames still find room when publishers are sent away, and so does one frame of any size.
             undurable_bytes_max: settings.undurable_bytes_max.bytes() + 2 * journal::FRAME_BYTES_MAX as u64,
         },
-    };
-    let journal = SegmentJournal::open(Arc::new(files), options);
-    Ok(Arc::new(journal.map_err(|source| StartError::Journal { folder, source })?))
+    }
 }
 
 fn create(folder: &Path) -> Result<(), StartError> {
@@ -134,7 +247,8 @@ fn dispatch_config(config: &Config, secret: &[u8; 32]) -> DispatchConfig {
     }
 }
 
-/// Starts what the journal says is deployed from the bytes that were kept, before anybody looks into the folder.
+/// Starts what the journal says is deployed from the bytes that were kept, before anybody looks into the folder. The application's own
+/// code starts when the application registers it.
 fn resume_deployed(
     domain: &Domain,
     dispatcher: &Dispatcher,
@@ -143,7 +257,8 @@ fn resume_deployed(
 ) -> Vec<Running> {
     let deployed: Vec<Arc<Deployment>> = domain.look(|world| {
         let running = world.processors().iter().filter(|processor| processor.deployed);
-        running.filter_map(|processor| processor.deployment.clone()).collect()
+        let deployments = running.filter_map(|processor| processor.deployment.clone());
+        deployments.filter(|deployment| !deployment.is_native()).collect()
     });
     let resume = |deployment: &Arc<Deployment>| {
         let name = &deployment.descriptor.name;
