@@ -54,6 +54,11 @@ impl Http {
         Self { agent: config.build().into(), url }
     }
 
+    /// What asks.
+    pub(crate) fn agent(&self) -> &Agent {
+        &self.agent
+    }
+
     /// Any request; what breaks on the way is an error.
     pub fn ask(
         &self,

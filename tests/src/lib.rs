@@ -7,4 +7,5 @@
 pub mod guests;
 pub mod host;
 pub mod http;
+pub mod live;
 pub mod wait;

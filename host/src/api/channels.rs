@@ -4,14 +4,18 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::sse::Event;
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Deserializer};
 
-use super::Stopping;
+use super::Api;
 use super::params::{Named, NoParams, Params, at_most, duration};
 use super::problem::Refusal;
+use super::streams::{self, Place, Source, message};
 use crate::model::name::ChannelName;
 use crate::model::report::{ChannelList, ChannelReport, EventPage};
-use crate::node::{Node, ReadError, ReadFrom};
+use crate::node::{Followed, Follower, Node, ReadError, ReadFrom};
 
 /// How many events a page has unless the reader says.
 const PAGE_EVENTS_DEFAULT: usize = 100;
@@ -39,7 +43,7 @@ pub async fn show(
     Ok(Json(channel))
 }
 
-/// The query of a page.
+/// The query of a page or of a live read.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PageParams {
@@ -48,6 +52,7 @@ pub struct PageParams {
     limit: Option<usize>,
     #[serde(default, deserialize_with = "duration")]
     wait: Option<Duration>,
+    behind_max: Option<u64>,
 }
 
 fn earliest() -> ReadFrom {
@@ -65,19 +70,60 @@ fn read_from<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ReadFrom, D::
     }
 }
 
-/// `GET /v1/channels/{name}/events`
+/// `GET /v1/channels/{name}/events`: a page, or with `Accept: text/event-stream` what is there and what comes.
 pub async fn events(
-    State(node): State<Node>,
-    State(mut stopping): State<Stopping>,
+    State(api): State<Api>,
     Named(name): Named<ChannelName>,
     Params(params): Params<PageParams>,
-) -> Result<Json<EventPage>, Refusal> {
+    headers: HeaderMap,
+    place: Place,
+) -> Result<Response, Refusal> {
+    match streams::is_wanted(&headers) {
+        true => live(&api, &name, &params, &headers, place),
+        false => Ok(page(api, &name, &params).await?.into_response()),
+    }
+}
+
+async fn page(mut api: Api, name: &ChannelName, params: &PageParams) -> Result<Json<EventPage>, Refusal> {
+    if params.behind_max.is_some() {
+        return Err(Refusal::bad_request("bad-query", "behind_max is for Accept: text/event-stream"));
+    }
     let limit = at_most("limit", params.limit.unwrap_or(PAGE_EVENTS_DEFAULT), PAGE_EVENTS_MAX)?;
     let wait = at_most("wait", params.wait.unwrap_or_default(), PAGE_WAIT_MAX)?;
     tokio::select! {
-        page = node.events(&name, params.from, limit, wait) => Ok(Json(page?)),
-        () = stopping.ended() => {
+        page = api.node.events(name, params.from, limit, wait) => Ok(Json(page?)),
+        () = api.stopping.ended() => {
             Err(Refusal::unavailable("stopping", "the host stops; ask again when it is back").retry_after(1))
         }
+    }
+}
+
+/// Where a reader got to before counts for more than where it wanted to begin.
+fn live(
+    api: &Api,
+    name: &ChannelName,
+    params: &PageParams,
+    headers: &HeaderMap,
+    place: Place,
+) -> Result<Response, Refusal> {
+    if params.limit.is_some() || params.wait.is_some() {
+        return Err(Refusal::bad_request("bad-query", "limit and wait are for pages; a live read goes on"));
+    }
+    let from = streams::last_event_id(headers)?.map(|last| ReadFrom::Offset(last.saturating_add(1)));
+    let follower = api.node.follow(name, from.unwrap_or(params.from), params.behind_max)?;
+    api.streams.answer(ChannelSource(follower), api.stopping.clone(), place)
+}
+
+/// A channel as a live read: an event is a message of the default kind, `id` is its offset.
+struct ChannelSource(Follower);
+
+impl Source for ChannelSource {
+    async fn next(&mut self) -> Result<Option<Event>, Refusal> {
+        Ok(Some(match self.0.next().await? {
+            Followed::Event(recorded) => {
+                Event::default().id(recorded.offset.to_string()).data(recorded.event.to_string())
+            }
+            Followed::Gap(gap) => message("gap", &gap).id(gap.to.to_string()),
+        }))
     }
 }

@@ -4,19 +4,21 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::sse::Event;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Deserializer};
 use uuid::Uuid;
 
-use super::Stopping;
+use super::Api;
 use super::params::{Named, Params, at_most, duration};
 use super::problem::Refusal;
+use super::streams::{self, Place, Source, message};
 use crate::model::flow::FlowPage;
 use crate::model::name::{ChannelName, ProcessorName};
-use crate::model::report::FlowStatus;
+use crate::model::report::{FlowNews, FlowStatus};
 use crate::model::why::WhyReport;
-use crate::node::{After, EventAsk, FlowsWanted, Node, is_settled};
+use crate::node::{After, EventAsk, FlowFollower, FlowsWanted, Node, is_settled};
 
 /// How many flows a page has unless the reader says.
 const PAGE_FLOWS_DEFAULT: usize = 50;
@@ -98,26 +100,45 @@ enum Until {
     Done,
 }
 
-/// `GET /v1/flows/{id}`; with `wait=done` 200 once it is done or stuck, 202 if it is not in time.
+/// `GET /v1/flows/{id}`; with `wait=done` 200 once it is done or stuck, 202 if it is not in time; with
+/// `Accept: text/event-stream` as it goes on, to its end.
 pub async fn show(
-    State(node): State<Node>,
-    State(mut stopping): State<Stopping>,
+    State(mut api): State<Api>,
     Named(id): Named<Uuid>,
     Params(params): Params<FlowParams>,
+    headers: HeaderMap,
+    place: Place,
 ) -> Result<Response, Refusal> {
     let unknown = || Refusal::not_found("unknown-flow", format!("there is no flow '{id}'"));
+    if params.wait.is_none() && params.timeout.is_some() {
+        return Err(Refusal::bad_request("bad-query", "timeout is for wait; give wait=done too"));
+    }
+    if streams::is_wanted(&headers) {
+        let follower = api.node.follow_flow(id).await?.ok_or_else(unknown)?;
+        return api.streams.answer(FlowSource(follower), api.stopping, place);
+    }
     if params.wait.is_none() {
-        if params.timeout.is_some() {
-            return Err(Refusal::bad_request("bad-query", "timeout is for wait; give wait=done too"));
-        }
-        return Ok(Json(node.flow(id).await?.ok_or_else(unknown)?).into_response());
+        return Ok(Json(api.node.flow(id).await?.ok_or_else(unknown)?).into_response());
     }
     let timeout = at_most("timeout", params.timeout.unwrap_or(WAIT_DEFAULT), WAIT_MAX)?;
     let report = tokio::select! {
-        report = node.settled_flow(id, timeout) => report?,
-        () = stopping.ended() => node.flow(id).await?,
+        report = api.node.settled_flow(id, timeout) => report?,
+        () = api.stopping.ended() => api.node.flow(id).await?,
     };
     let report = report.ok_or_else(unknown)?;
     let status = if is_settled(&report) { StatusCode::OK } else { StatusCode::ACCEPTED };
     Ok((status, Json(report)).into_response())
+}
+
+/// A flow as a live read. It has no ids: who reads it again gets it from its beginning.
+struct FlowSource(FlowFollower);
+
+impl Source for FlowSource {
+    async fn next(&mut self) -> Result<Option<Event>, Refusal> {
+        Ok(self.0.next().await?.map(|news| match news {
+            FlowNews::Event(event) => message("event", &event),
+            FlowNews::Handling(handling) => message("handling", &handling),
+            FlowNews::End(end) => message("end", &end),
+        }))
+    }
 }

@@ -3,8 +3,10 @@
 
 mod binding;
 mod channels;
+mod documents;
 mod flows;
 mod header_text;
+mod openapi;
 mod operate;
 mod operations;
 mod params;
@@ -12,6 +14,7 @@ mod problem;
 mod processors;
 mod publish;
 mod server;
+mod streams;
 mod subscriptions;
 #[cfg(test)]
 mod tests;
@@ -29,8 +32,10 @@ use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::node::Node;
+pub use openapi::openapi as openapi_document;
 use problem::Refusal;
 use server::{Bounds, Server};
+use streams::Streams;
 
 /// The largest body of a publish, a batch above all.
 pub const PUBLISH_BYTES_MAX: usize = 16 << 20;
@@ -41,7 +46,8 @@ pub const COMPONENT_BYTES_MAX: usize = 64 << 20;
 pub async fn serve(listener: TcpListener, node: Node, shutdown: impl Future<Output = ()> + Send) {
     let (stop, stopping) = watch::channel(false);
     let stopping = Stopping(stopping);
-    let router = router(Api { node, stopping: stopping.clone() });
+    let streams = Streams::new(node.config().settings.limits.streams_max);
+    let router = router(Api { node, stopping: stopping.clone(), streams });
     let server = Server { listener, router, stopping, bounds: Bounds::default() };
     server.run(shutdown, stop).await;
 }
@@ -51,6 +57,7 @@ pub async fn serve(listener: TcpListener, node: Node, shutdown: impl Future<Outp
 struct Api {
     node: Node,
     stopping: Stopping,
+    streams: Streams,
 }
 
 /// Tells those who wait that the host stops.
@@ -77,6 +84,12 @@ impl FromRef<Api> for Stopping {
     }
 }
 
+impl FromRef<Api> for Streams {
+    fn from_ref(api: &Api) -> Self {
+        api.streams.clone()
+    }
+}
+
 /// All routes.
 fn router(api: Api) -> Router {
     Router::new()
@@ -99,6 +112,9 @@ fn router(api: Api) -> Router {
         .route("/v1/config/reload", post(operations::reload_config))
         .route("/v1/config-schema.json", get(operations::config_schema))
         .route("/v1/status", get(operations::status))
+        .route("/v1/topology", get(documents::topology))
+        .route("/v1/openapi.json", get(documents::openapi_json))
+        .route("/v1/asyncapi.json", get(documents::asyncapi_json))
         .route("/healthz", get(operations::healthz))
         .route("/readyz", get(operations::readyz))
         .route("/metrics", get(operations::metrics))

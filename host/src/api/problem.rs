@@ -57,7 +57,8 @@ impl Refusal {
         Self { retry_after_s: Some(seconds), ..self }
     }
 
-    fn to_problem(&self) -> Problem {
+    /// The refusal as it is written.
+    pub fn to_problem(&self) -> Problem {
         Problem {
             ty: format!("urn:baton:error:{}", self.code),
             title: self.status.canonical_reason().unwrap_or("Error").to_owned(),
@@ -100,6 +101,7 @@ impl From<ReadError> for Refusal {
         let (code, detail) = (error.code(), error.to_string());
         match error {
             ReadError::UnknownChannel { .. } => Self::not_found(code, detail),
+            ReadError::AheadOfEnd { .. } => Self::bad_request(code, detail),
             ReadError::Journal { .. } => Self::internal(code, detail),
         }
     }

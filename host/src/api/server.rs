@@ -7,7 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
@@ -15,7 +18,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
 use super::Stopping;
+use super::streams::Place;
 
+/// How long a live read whose reader takes nothing may hold up a stop.
+const STREAM_END_TIME_MAX: Duration = Duration::from_millis(250);
 /// How long to wait when the system has no more files or memory for a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
@@ -95,7 +101,12 @@ impl Server {
         stream: TcpStream,
         permit: Option<OwnedSemaphorePermit>,
     ) -> impl Future<Output = ()> + Send + use<> {
-        let service = TowerToHyperService::new(self.router.clone());
+        let place = Place::default();
+        let (router, place_of_requests) = (TowerToHyperService::new(self.router.clone()), place.clone());
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(place_of_requests.clone());
+            router.call(request)
+        });
         let (mut stopping, head_time_max) = (self.stopping.clone(), self.bounds.head_time_max);
         async move {
             let _permit = permit;
@@ -108,7 +119,11 @@ impl Server {
                 ended = connection.as_mut() => ended,
                 () = stopping.ended() => {
                     connection.as_mut().graceful_shutdown();
-                    connection.await
+                    if place.is_taken() {
+                        tokio::time::timeout(STREAM_END_TIME_MAX, connection).await.unwrap_or(Ok(()))
+                    } else {
+                        connection.await
+                    }
                 }
             };
             if let Err(error) = ended {
@@ -127,8 +142,19 @@ fn of_one_connection(error: &io::Error) -> bool {
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
+    use crate::api::problem::Refusal;
+    use crate::api::streams::{Source, Streams};
+    use axum::response::sse::Event;
     use axum::routing::get;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    struct Endless;
+
+    impl Source for Endless {
+        async fn next(&mut self) -> Result<Option<Event>, Refusal> {
+            Ok(Some(Event::default().data("x".repeat(256 << 10))))
+        }
+    }
 
     async fn server(
         bounds: Bounds,
@@ -137,8 +163,11 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopping) = watch::channel(false);
-        let router = Router::new().route("/", get(|| async { "hello" }));
-        let server = Server { listener, router, stopping: Stopping(stopping), bounds };
+        let stopping = Stopping(stopping);
+        let (live_stopping, streams) = (stopping.clone(), Streams::new(8));
+        let live = |place: Place| async move { streams.answer(Endless, live_stopping, place) };
+        let router = Router::new().route("/", get(|| async { "hello" })).route("/live", get(live));
+        let server = Server { listener, router, stopping, bounds };
         (address, tokio::spawn(server.run(shutdown, stop)))
     }
 
@@ -192,5 +221,16 @@ mod tests {
         end.send(()).unwrap();
         server.await.unwrap();
         assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
+    }
+    #[tokio::test]
+    async fn a_stop_cuts_off_a_live_read_that_nobody_takes() {
+        let (end, ended) = tokio::sync::oneshot::channel::<()>();
+        let bounds = Bounds { drain_time_max: Duration::from_secs(3600), ..Bounds::default() };
+        let (address, server) = server(bounds, async { drop(ended.await) }).await;
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"GET /live HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        stream.read_exact(&mut [0; 4096]).await.unwrap();
+        end.send(()).unwrap();
+        tokio::time::timeout(Duration::from_secs(60), server).await.unwrap().unwrap();
     }
 }

@@ -23,6 +23,19 @@ pub enum ReadError {
         /// Its name.
         name: String,
     },
+    /// The place is behind the channel's end.
+    #[error(
+        "the channel '{name}' ends at offset {end}, and {offset} is ahead of that: it is a place in another journal. Begin \
+         with earliest, latest or an offset up to {end}"
+    )]
+    AheadOfEnd {
+        /// The channel.
+        name: String,
+        /// Where reading should begin.
+        offset: u64,
+        /// The offset that the next event gets.
+        end: u64,
+    },
     /// The journal or its index could not be read.
     #[error("the journal could not be read: {why}")]
     Journal {
@@ -36,6 +49,7 @@ impl ReadError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::UnknownChannel { .. } => "unknown-channel",
+            Self::AheadOfEnd { .. } => "offset-ahead",
             Self::Journal { .. } => "journal-unreadable",
         }
     }

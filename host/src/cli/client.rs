@@ -1,6 +1,7 @@
 //! Talks to a host over HTTP for the client commands. It is the only place of the command line that names the
 //! HTTP client.
 
+use std::io::{BufRead, BufReader};
 use std::time::Duration;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -8,6 +9,7 @@ use serde::de::DeserializeOwned;
 use ureq::http::{Request, header};
 
 use super::failure::{Exit, Failure};
+use super::messages::Messages;
 use crate::model::report::Problem;
 
 /// How long a connection may take.
@@ -94,15 +96,41 @@ impl Client {
         self.accept(Reply { status: response.status().as_u16(), body })
     }
 
+    /// Reads live, from behind the message with the id `last` if it is not empty. There is no end to wait for: it ends when the
+    /// host ends it.
+    pub fn live(&self, path: &str, last: &str) -> Result<Messages<impl BufRead + use<>>, Failure> {
+        let mut request = Request::builder()
+            .uri(format!("{}{path}", self.server))
+            .header(header::ACCEPT, "text/event-stream");
+        if !last.is_empty() {
+            request = request.header("last-event-id", last);
+        }
+        let request = request
+            .body(())
+            .map_err(|error| Failure::new(Exit::Usage, format!("'{}' is no URL: {error}", self.server)))?;
+        let request = self.agent.configure_request(request);
+        let request = request.timeout_recv_response(Some(ANSWER_TIME_MAX)).build();
+        let mut response = self.agent.run(request).map_err(|error| self.no_answer(&error))?;
+        if response.status().as_u16() != 200 {
+            let body = response.body_mut().read_to_vec().map_err(|error| self.no_answer(&error))?;
+            return Err(self.refusal(&Reply { status: response.status().as_u16(), body }));
+        }
+        Ok(Messages::new(BufReader::new(response.into_body().into_reader()), last.to_owned()))
+    }
+
     fn accept(&self, reply: Reply) -> Result<Reply, Failure> {
         if reply.status < 300 {
             return Ok(reply);
         }
+        Err(self.refusal(&reply))
+    }
+
+    fn refusal(&self, reply: &Reply) -> Failure {
         match serde_json::from_slice::<Problem>(&reply.body) {
-            Ok(problem) => Err(Failure::refused(problem)),
+            Ok(problem) => Failure::refused(problem),
             Err(_) => {
                 let (server, status) = (&self.server, reply.status);
-                Err(Failure::failed(format!("what answers at {server} is no Baton host: HTTP {status}")))
+                Failure::failed(format!("what answers at {server} is no Baton host: HTTP {status}"))
             }
         }
     }

@@ -12,7 +12,7 @@ use super::failure::{Exit, Failure};
 use super::output::{Style, Tone, clean, counted, fault_lines};
 use super::progress;
 use super::tail::data;
-use super::{Shared, flow_list};
+use super::{Shared, flow_list, flow_live};
 use crate::model::report::{FlowEvent, FlowReport, FlowStatus, Handling, HandlingStatus};
 use crate::model::time::{between, parse_duration, whole};
 
@@ -37,6 +37,9 @@ pub enum FlowCommand {
         /// How long to wait, such as 5s or PT5S [default: 30s].
         #[arg(long, value_parser = parse_duration, requires = "wait")]
         timeout: Option<Duration>,
+        /// Show each thing as it happens, until the flow is done or stuck.
+        #[arg(short, long, conflicts_with = "wait")]
+        follow: bool,
     },
     /// List the flows that are not done, oldest first; with --state done those that are, newest first.
     Ls(flow_list::LsArgs),
@@ -50,6 +53,7 @@ fn parse_flow(text: &str) -> Result<Uuid, &'static str> {
 pub fn run(command: FlowCommand, shared: &Shared) -> Result<(), Failure> {
     match command {
         FlowCommand::Ls(args) => flow_list::run(&args, shared),
+        FlowCommand::Show { id, follow: true, .. } => flow_live::run(id, shared),
         FlowCommand::Show { id, wait: false, .. } => {
             shared.out().show(&shared.client().get::<FlowReport>(format!("/v1/flows/{id}"))?, render_flow)
         }

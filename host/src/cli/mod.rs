@@ -5,17 +5,22 @@ mod bench;
 mod build;
 mod channel;
 mod client;
+mod components;
 mod config;
 mod demo;
 mod deploy;
 mod deployment;
 mod dev;
+mod documents;
 mod failure;
 mod flow;
 mod flow_list;
+mod flow_live;
 mod inspect;
 mod journal;
+mod lint;
 mod logs;
+mod messages;
 mod new;
 mod operate;
 mod output;
@@ -123,6 +128,12 @@ enum Command {
     /// List the receipts of all deployments.
     #[command(subcommand, visible_alias = "deployments")]
     Deployment(deployment::DeploymentCommand),
+    /// Look for what is wrong in a topology: of the running host, or of a folder of components.
+    Lint(lint::LintArgs),
+    /// Print the HTTP interface as an OpenAPI document.
+    Openapi,
+    /// Print the topology as an AsyncAPI document.
+    Asyncapi(documents::AsyncapiArgs),
     /// Check what is set, show it, or print the schema of baton.toml.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -163,6 +174,9 @@ fn run(command: Command, shared: &Shared) -> Result<(), Failure> {
         Command::Flow(command) => flow::run(command, shared),
         Command::Why(args) => why::run(args, shared),
         Command::Deployment(command) => deployment::run(command, shared),
+        Command::Lint(args) => lint::run(args, shared),
+        Command::Openapi => documents::openapi(),
+        Command::Asyncapi(args) => documents::asyncapi_document(args, shared),
         Command::Config(command) => config::run(command, shared),
         Command::Journal(command) => journal::run(command, shared),
         Command::Bench(args) => bench::run(args, shared),

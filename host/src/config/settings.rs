@@ -124,6 +124,8 @@ pub struct LimitSettings {
     pub threads_max: usize,
     /// How long a stop waits for running guests, in milliseconds.
     pub drain_ms_max: u64,
+    /// How many live reads (server-sent events) there may be at one time.
+    pub streams_max: usize,
 }
 
 impl Default for LimitSettings {
@@ -136,6 +138,7 @@ impl Default for LimitSettings {
             workers: None,
             threads_max: 64,
             drain_ms_max: 5_000,
+            streams_max: 256,
         }
     }
 }

@@ -1,7 +1,8 @@
 //! A deployment: which bytes of a processor ran from when to when. Its record is the receipt.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::change::ProcessorId;
@@ -11,7 +12,7 @@ use super::descriptor::Descriptor;
 pub const NATIVE_FILE: &str = "native";
 
 /// The receipt of one deployment.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Deployment {
     /// The processor's number.
     pub processor: ProcessorId,
@@ -64,7 +65,22 @@ pub fn differences(old: Option<&Descriptor>, new: &Descriptor) -> Vec<String> {
     differs("limits", format!("{:?}", old.limits), format!("{:?}", new.limits));
     lines.extend(set_differences("publishes", names(&old.publishes), names(&new.publishes)));
     lines.extend(set_differences("subscribes", subscriptions(old), subscriptions(new)));
+    lines.extend(schema_differences(old, new));
     lines
+}
+
+fn schema_differences(old: &Descriptor, new: &Descriptor) -> Vec<String> {
+    let channels: BTreeSet<_> = old.schemas.keys().chain(new.schemas.keys()).collect();
+    let differs = channels.into_iter().filter_map(|channel| {
+        let how = match (old.schemas.get(channel), new.schemas.get(channel)) {
+            (old, new) if old == new => return None,
+            (None, _) => "added",
+            (_, None) => "removed",
+            _ => "changed",
+        };
+        Some(format!("schema of {channel}: {how}"))
+    });
+    differs.collect()
 }
 
 /// Says in lines for people which settings differ, given prints of their values.
@@ -132,5 +148,19 @@ mod tests {
             differences(Some(&new), &filtered),
             ["subscribes: - a (key default)", r#"subscribes: + a (key default, filter exact(type = "t"))"#]
         );
+    }
+
+    #[test]
+    fn a_schema_that_differs_is_told() {
+        let bare = descriptor("1", r#""b""#);
+        let with = |schema: serde_json::Value| {
+            let mut descriptor = bare.clone();
+            descriptor.schemas.insert(descriptor.publishes[0].clone(), schema);
+            descriptor
+        };
+        let (one, two) = (with(serde_json::json!(true)), with(serde_json::json!({})));
+        assert_eq!(differences(Some(&bare), &one), ["schema of b: added"]);
+        assert_eq!(differences(Some(&one), &two), ["schema of b: changed"]);
+        assert_eq!(differences(Some(&one), &bare), ["schema of b: removed"]);
     }
 }

@@ -1,13 +1,16 @@
 //! What a component says of itself, and whether that makes sense.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::filter::Filter;
 use super::name::{ChannelName, ProcessorName, RESERVED};
+use super::schema;
 use super::time::{TimeError, parse_rfc3339, rfc3339};
 
 /// The custom section of the component's core module that holds the descriptor, as JSON.
@@ -25,7 +28,7 @@ pub const MEMORY_BYTES_RANGE: (u64, u64) = (64 << 10, 4 << 30);
 pub const EVENT_TIME_MS_RANGE: (u64, u64) = (1, 60_000);
 
 /// A processor as its author describes it. Static data inside the component.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Descriptor {
     /// The contract it was built for: [`CONTRACT`].
@@ -51,10 +54,14 @@ pub struct Descriptor {
     /// Its bounds; absent ones are the host's defaults.
     #[serde(default)]
     pub limits: Limits,
+    /// What the data of its channels looks like, as JSON Schema: what it sends on those that it publishes on, what it expects on
+    /// those that it reads.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub schemas: BTreeMap<ChannelName, Value>,
 }
 
 /// One channel that a processor wants to read.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SubscriptionAsk {
     /// The channel.
@@ -67,12 +74,13 @@ pub struct SubscriptionAsk {
     pub start: Start,
     /// Which events it wants; without one, all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Value>")]
     pub filter: Option<Filter>,
 }
 
 /// How a subscription finds an event's key. Written as a text: `default`, `single`, the name of an
 /// attribute, or a JSON pointer into the data.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(from = "String", into = "String")]
 pub enum KeyChoice {
     /// `partitionkey`, else `subject`, else `id`.
@@ -114,7 +122,7 @@ impl From<KeyChoice> for String {
 }
 
 /// Where a new subscription begins.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Start {
     /// With the oldest event that the channel has.
@@ -125,7 +133,7 @@ pub enum Start {
     /// With the event at this offset.
     Offset(u64),
     /// With the first event that was recorded at or after this time.
-    Time(StartTime),
+    Time(#[schemars(with = "String")] StartTime),
 }
 
 /// Why a text is no place in a channel.
@@ -185,7 +193,7 @@ impl From<StartTime> for String {
 }
 
 /// Whether one instance serves many calls.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum InstanceReuse {
     /// It does, until a trap or a passed limit throws it away.
@@ -196,7 +204,7 @@ pub enum InstanceReuse {
 }
 
 /// Bounds that a processor asks for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
     /// Linear memory of the whole instance, in bytes.
@@ -275,7 +283,21 @@ impl Descriptor {
                 format!("{} lanes; choose 1 to {CONCURRENCY_MAX}", self.concurrency),
             );
         }
+        self.check_schemas()?;
         self.limits.check()
+    }
+
+    fn check_schemas(&self) -> Result<(), DescriptorError> {
+        for (channel, schema) in &self.schemas {
+            let is_own = self.publishes.contains(channel)
+                || self.subscriptions.iter().any(|ask| ask.channel == *channel);
+            let foreign = (!is_own)
+                .then(|| "it neither reads the channel nor publishes on it; leave it out".to_owned());
+            if let Some(why) = foreign.or_else(|| schema::problem(schema)) {
+                return Err(DescriptorError { field: format!("schemas.{channel}"), why });
+            }
+        }
+        Ok(())
     }
 }
 
@@ -377,6 +399,8 @@ mod tests {
                 r#""name":"x","subscriptions":[{"channel":"a"}],"limits":{"memory_bytes_max":1}"#,
                 "limits.memory_bytes_max",
             ),
+            (r#""name":"x","subscriptions":[{"channel":"a"}],"schemas":{"a":7}"#, "schemas.a"),
+            (r#""name":"x","subscriptions":[{"channel":"a"}],"schemas":{"b":{}}"#, "schemas.b"),
             (
                 r#""name":"x","subscriptions":[{"channel":"a"},{"channel":"b","filter":{"all":[{"exakt":{}}]}}]"#,
                 "subscriptions[1].filter.all[0].exakt",

@@ -1,9 +1,10 @@
 //! What went wrong with one event, in terms that a user can act on.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The fault of one handling of one event.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Fault {
     /// What kind of fault it is.
     pub kind: FaultKind,
@@ -16,7 +17,7 @@ pub struct Fault {
 }
 
 /// The kinds of faults; a guest's own, the sandbox's and the host's never mix.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum FaultKind {
     /// The handler asked to try again later.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::fault::Fault;
@@ -26,7 +27,7 @@ pub type FlowRules = BTreeMap<String, FlowRule>;
 pub const TOLD: &str = "baton.flows";
 
 /// A page of flows.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FlowPage {
     /// Those that are not done, oldest first; those that are done, newest first.
     pub flows: Vec<FlowSummary>,
@@ -43,7 +44,7 @@ pub struct FlowPage {
 }
 
 /// A flow in a list.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FlowSummary {
     /// Its id.
     pub flow: String,
@@ -80,7 +81,7 @@ pub struct FlowSummary {
 }
 
 /// An event that a processor has not handled yet.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct WaitsFor {
     /// Which processor.
     pub processor: String,

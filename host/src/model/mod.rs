@@ -1,6 +1,7 @@
 //! The vocabulary of Baton and the decisions that need nothing but values: events, names, descriptors,
 //! what a frame changes. It does no IO, reads no clock and knows no async.
 
+pub mod asyncapi;
 pub mod change;
 pub mod deployment;
 pub mod descriptor;
@@ -9,11 +10,14 @@ pub mod fault;
 pub mod filter;
 pub mod flow;
 pub mod key;
+pub mod lint;
 pub mod name;
 pub mod operation;
 pub mod record;
 pub mod report;
 pub mod runs;
+pub mod schema;
 pub mod time;
+pub mod topology;
 pub mod trace;
 pub mod why;

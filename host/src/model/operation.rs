@@ -4,6 +4,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::de::{Deserializer, Error as _, Visitor};
 use serde::{Deserialize, Serialize};
 
@@ -40,7 +41,7 @@ pub struct Paused {
 }
 
 /// The way by which an operator spoke.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Operator {
     /// The command line.
@@ -189,7 +190,7 @@ impl Visitor<'_> for LanesVisitor {
 }
 
 /// Who says how many lanes a processor has. The later one is heard first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum LanesFrom {
     /// The component's `concurrency`.
@@ -211,8 +212,9 @@ pub fn bounds(command: Option<Lanes>, config: Option<Lanes>, concurrency: u32) -
 }
 
 /// So many events in a second, a minute or an hour: `100/s`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(into = "String")]
+#[schemars(with = "String")]
 pub struct Rate {
     events: u32,
     period: Period,

@@ -1,6 +1,7 @@
 //! What the host answers when it is asked: the JSON of HTTP, of `--json`, and what the client reads.
 //! Times are RFC 3339 UTC, durations are microseconds where a field ends in `_us`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -11,7 +12,7 @@ use super::filter::Filter;
 use super::operation::{LanesFrom, Operator, Rate};
 
 /// What became of one published event.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Accepted {
     /// The event's id.
     pub id: String,
@@ -30,7 +31,7 @@ pub struct Accepted {
 }
 
 /// An event as it stands in a channel.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Recorded {
     /// Its place in the channel.
     pub offset: u64,
@@ -42,22 +43,47 @@ pub struct Recorded {
     pub event: Value,
 }
 
+/// Events that a reader who follows a channel does not get: it goes on behind them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Gap {
+    /// The channel.
+    pub channel: String,
+    /// The first offset that is left out.
+    pub from: u64,
+    /// The last offset that is left out.
+    pub to: u64,
+    /// How many offsets these are.
+    pub count: u64,
+    /// Why.
+    pub reason: GapReason,
+}
+
+/// Why a reader does not get events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum GapReason {
+    /// They are no longer there.
+    Expired,
+    /// The reader is further behind than it wants to be.
+    Behind,
+}
+
 /// The answer to a publish.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Publication {
     /// What became of the events, in their order.
     pub events: Vec<Accepted>,
 }
 
 /// All channels.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ChannelList {
     /// By name.
     pub channels: Vec<ChannelReport>,
 }
 
 /// All processors.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProcessorList {
     /// By name.
     pub processors: Vec<ProcessorReport>,
@@ -66,14 +92,14 @@ pub struct ProcessorList {
 }
 
 /// All deployments.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DeploymentList {
     /// Oldest first.
     pub deployments: Vec<Deployment>,
 }
 
 /// What a processor keeps.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StateList {
     /// The processor.
     pub processor: String,
@@ -82,7 +108,7 @@ pub struct StateList {
 }
 
 /// What a processor wrote.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LogPage {
     /// The lines, oldest first.
     pub lines: Vec<LogLine>,
@@ -91,7 +117,7 @@ pub struct LogPage {
 }
 
 /// A page of a channel.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EventPage {
     /// The channel.
     pub channel: String,
@@ -102,7 +128,7 @@ pub struct EventPage {
 }
 
 /// A channel.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ChannelReport {
     /// Its name.
     pub name: String,
@@ -119,7 +145,7 @@ pub struct ChannelReport {
 }
 
 /// A processor's position on a channel.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SubscriptionReport {
     /// Who reads.
     pub processor: String,
@@ -145,18 +171,19 @@ pub struct SubscriptionReport {
     pub waiting: u64,
     /// Which events it gets; without one, all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Value>")]
     pub filter: Option<Filter>,
 }
 
 /// Subscriptions by processor and channel.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SubscriptionList {
     /// The subscriptions.
     pub subscriptions: Vec<SubscriptionReport>,
 }
 
 /// What a reset of a subscription did, or would do.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ResetReport {
     /// Who reads.
     pub processor: String,
@@ -184,7 +211,7 @@ pub struct ResetReport {
 }
 
 /// What becomes of a processor's state in a reset.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum StateFate {
     /// There is none.
@@ -199,7 +226,7 @@ pub enum StateFate {
 }
 
 /// How a processor is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProcessorStatus {
     /// It handles what comes.
@@ -217,7 +244,7 @@ pub enum ProcessorStatus {
 }
 
 /// A processor.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProcessorReport {
     /// Its name.
     pub name: String,
@@ -255,7 +282,7 @@ pub struct ProcessorReport {
 }
 
 /// Bounds of a processor's lanes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ScaleReport {
     /// It never has fewer.
     pub min: u32,
@@ -266,7 +293,7 @@ pub struct ScaleReport {
 }
 
 /// A pause of a processor.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PauseReport {
     /// Why.
     pub reason: String,
@@ -277,7 +304,7 @@ pub struct PauseReport {
 }
 
 /// An event that failed and holds its key.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct HeldReport {
     /// The channel of the event.
     pub channel: String,
@@ -296,7 +323,7 @@ pub struct HeldReport {
 }
 
 /// A file in `processors/` that is not running, and what to do.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FileProblem {
     /// The file's name.
     pub file: String,
@@ -309,7 +336,7 @@ pub struct FileProblem {
 }
 
 /// Names and values of the state of one processor.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StateEntry {
     /// The key that the value belongs to.
     pub key: String,
@@ -327,7 +354,7 @@ pub struct StateEntry {
 }
 
 /// A flow: everything that one initiating event caused.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FlowReport {
     /// Its id, the `correlationid` of its events.
     pub flow: String,
@@ -353,7 +380,7 @@ pub struct FlowReport {
 }
 
 /// How far a flow is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum FlowStatus {
     /// Something of it is still to be handled.
@@ -367,7 +394,7 @@ pub enum FlowStatus {
 }
 
 /// One event of a flow.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FlowEvent {
     /// Its place in the journal.
     pub position: u64,
@@ -387,7 +414,7 @@ pub struct FlowEvent {
 }
 
 /// What one processor did with one event.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Handling {
     /// Which processor.
     pub processor: String,
@@ -407,8 +434,48 @@ pub struct Handling {
     pub fault: Option<Fault>,
 }
 
+/// What is new in a flow, while it is read as it goes on.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FlowNews {
+    /// An event that was not told yet, with its handlings so far.
+    Event(Box<FlowEvent>),
+    /// A handling that was not told yet, or went on.
+    Handling(Box<FlowHandling>),
+    /// Nothing of it is left to do, or it is stuck.
+    End(FlowEnd),
+}
+
+/// What a processor did with an event that was told before.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct FlowHandling {
+    /// The event's place in the journal.
+    pub position: u64,
+    /// Its channel.
+    pub channel: String,
+    /// Its place there.
+    pub offset: u64,
+    /// Who, and how far.
+    #[serde(flatten)]
+    pub handling: Handling,
+}
+
+/// How a flow ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct FlowEnd {
+    /// Its id.
+    pub flow: String,
+    /// How it is.
+    pub status: FlowStatus,
+    /// When its first event was recorded.
+    pub started: String,
+    /// When the latest thing of it was recorded.
+    pub latest: String,
+    /// It has more events than were told.
+    pub truncated: bool,
+}
+
 /// How far one handling is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum HandlingStatus {
     /// It is done.
@@ -422,7 +489,7 @@ pub enum HandlingStatus {
 }
 
 /// A line that a processor wrote, or that the host wrote about it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LogLine {
     /// Counts the lines of the host since it started.
     pub number: u64,
@@ -440,7 +507,7 @@ pub struct LogLine {
 }
 
 /// One screen: what is wrong now.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StatusReport {
     /// The host's version.
     pub version: String,
@@ -468,7 +535,7 @@ pub struct StatusReport {
 }
 
 /// What came of reading the configuration again.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ReloadReport {
     /// The keys that are not what they were.
     pub changed: Vec<String>,
@@ -481,7 +548,7 @@ pub struct ReloadReport {
 }
 
 /// The answer to a deploy.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DeployReport {
     /// The receipt of what runs now.
     pub deployment: Deployment,
@@ -490,7 +557,7 @@ pub struct DeployReport {
 }
 
 /// An error over HTTP (RFC 9457, `application/problem+json`).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
     /// `urn:baton:error:` and the code.
     #[serde(rename = "type")]

@@ -1,11 +1,12 @@
 //! Why a processor did or did not get an event, as it is answered.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::fault::Fault;
 
 /// The answer: one verdict, and the facts that it stands on.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct WhyReport {
     /// The event.
     pub event: WhyEvent,
@@ -50,7 +51,7 @@ pub struct WhyReport {
 }
 
 /// The event that was asked about.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct WhyEvent {
     /// Its channel.
     pub channel: String,
@@ -72,7 +73,7 @@ pub struct WhyEvent {
 }
 
 /// Where an event is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EventPlace {
     /// Its channel.
     pub channel: String,
@@ -83,7 +84,7 @@ pub struct EventPlace {
 }
 
 /// What became of an event with a processor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// It was handled.

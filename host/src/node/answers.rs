@@ -293,7 +293,18 @@ impl LaneSide {
 }
 
 fn page(domain: &Domain, channel: ChannelId, from: u64, limit: usize) -> Result<Vec<Recorded>, ReadError> {
-    let items = domain.durable_events(channel, from, limit, PAGE_BYTES_MAX)?;
+    bounded_page(domain, channel, from, limit, PAGE_BYTES_MAX)
+}
+
+/// Durable events of a channel from an offset on, at most `limit` and about `bytes_max`.
+pub(super) fn bounded_page(
+    domain: &Domain,
+    channel: ChannelId,
+    from: u64,
+    limit: usize,
+    bytes_max: usize,
+) -> Result<Vec<Recorded>, ReadError> {
+    let items = domain.durable_events(channel, from, limit, bytes_max)?;
     items.iter().map(outward).collect()
 }
 

@@ -6,6 +6,9 @@ mod builder;
 mod deploy;
 mod error;
 mod flows;
+mod follow;
+mod follow_flow;
+mod live;
 mod operate;
 mod publish;
 mod reload;
@@ -13,6 +16,7 @@ mod scrape;
 mod secret;
 mod start;
 mod subscriptions;
+mod topology;
 mod traces;
 
 #[cfg(test)]
@@ -44,6 +48,8 @@ pub use answers::ReadFrom;
 pub use builder::NodeBuilder;
 pub use error::{DeployError, StartError};
 pub use flows::is_settled;
+pub use follow::{Followed, Follower};
+pub use follow_flow::FlowFollower;
 pub use operate::Resume;
 pub use publish::{Answer, Awaited};
 pub use subscriptions::{ResetError, ResetWish};
@@ -58,6 +64,7 @@ struct Inner {
     started_ms: u64,
     domain: Domain,
     dispatcher: Dispatcher,
+    live: live::Live,
     engine: Engine,
     /// Absent in a host without a folder.
     registry: Option<Registry>,

@@ -22,6 +22,7 @@ use crate::spans;
 
 use super::builder::{NodeBuilder, Source};
 use super::deploy::{reconcile, register};
+use super::live::Live;
 use super::reload::{Accepted, ConfigWatch};
 use super::secret::{fresh, secret};
 use super::traces::trace;
@@ -157,6 +158,7 @@ impl Core {
             dispatcher,
             engine,
             registry,
+            live: Live::default(),
             accepted,
             secret,
             flows,

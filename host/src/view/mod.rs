@@ -3,6 +3,7 @@
 
 pub mod decided;
 pub mod flow;
+pub mod flow_news;
 pub mod index;
 pub mod recorded;
 pub mod reports;

@@ -43,7 +43,8 @@ struct OrderFulfilled<'a> {
     name = "order-fulfillment",
     description = "Packs what has been paid.",
     subscribe("payment-applied"),
-    publishes("order-fulfilled")
+    publishes("order-fulfilled"),
+    schema("payment-applied", "schemas/payment-applied.json")
 )]
 fn pack(event: Event<PaymentApplied>, cx: &mut Context) -> Handled {
     let order = event.data();

@@ -46,7 +46,10 @@ struct Placed<'a> {
     name = "order-placement",
     description = "Takes orders.",
     subscribe("place-order", key = "id"),
-    publishes("order-created", "order-refused")
+    publishes("order-created", "order-refused"),
+    schema("place-order", "schemas/place-order.json"),
+    schema("order-created", "schemas/order-created.json"),
+    schema("order-refused", "schemas/order-refused.json")
 )]
 fn place_order(event: Event, cx: &mut Context) -> Handled {
     let order_id = format!("order-{}", event.id());

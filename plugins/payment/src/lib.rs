@@ -87,7 +87,10 @@ struct PaymentDenied<'a> {
     name = "payment",
     description = "Charges the card of an order, or says why it cannot.",
     subscribe("order-created"),
-    publishes("payment-applied", "payment-denied")
+    publishes("payment-applied", "payment-denied"),
+    schema("order-created", "schemas/order-created.json"),
+    schema("payment-applied", "schemas/payment-applied.json"),
+    schema("payment-denied", "schemas/payment-denied.json")
 )]
 fn pay(event: Event<OrderCreated>, cx: &mut Context) -> Handled {
     let order = event.data();

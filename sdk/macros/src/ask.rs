@@ -7,6 +7,7 @@ use syn::{Error, Ident, LitInt, LitStr, Result, Token, parenthesized};
 
 use crate::check::{self, key, name, one_of, within};
 use crate::filter::Filter;
+use crate::schema::Schema;
 
 /// What a processor says of itself.
 #[derive(Default)]
@@ -19,6 +20,7 @@ pub struct Ask {
     pub memory_bytes_max: Option<u64>,
     pub event_time_ms_max: Option<u64>,
     pub instance: Option<String>,
+    pub schemas: Vec<Schema>,
     key: Option<String>,
 }
 
@@ -42,7 +44,7 @@ impl Parse for Ask {
         let mut ask = Self::default();
         let mut seen = Vec::<Ident>::new();
         items(input, |word, input| {
-            if word != "subscribe" {
+            if word != "subscribe" && word != "schema" {
                 once(&mut seen, word)?;
             }
             ask.take(word, input)
@@ -62,10 +64,11 @@ impl Ask {
             "publishes" => self.publishes = channels(input)?,
             "subscribe" => self.subscribe(input)?,
             "limits" => self.limits(input)?,
+            "schema" => self.schema(input)?,
             _ => {
                 return Err(unknown(
                     word,
-                    "name, description, subscribe, publishes, key, concurrency, limits or instance",
+                    "name, description, subscribe, publishes, schema, key, concurrency, limits or instance",
                 ));
             }
         }
@@ -95,6 +98,21 @@ impl Ask {
         Ok(())
     }
 
+    fn schema(&mut self, input: ParseStream) -> Result<()> {
+        let content;
+        parenthesized!(content in input);
+        let channel: LitStr = content.parse()?;
+        content.parse::<Token![,]>()?;
+        let file: LitStr = content.parse()?;
+        comma(&content)?;
+        if self.schemas.iter().any(|other| other.channel.value() == channel.value()) {
+            let why = format!("'{}' has a schema already; keep one", channel.value());
+            return Err(Error::new(channel.span(), why));
+        }
+        self.schemas.push(Schema::read(channel, &file)?);
+        Ok(())
+    }
+
     fn limits(&mut self, input: ParseStream) -> Result<()> {
         let content;
         parenthesized!(content in input);
@@ -119,6 +137,13 @@ impl Ask {
         }
         if self.subscriptions.is_empty() {
             return refuse("say which channel's events it handles: subscribe(\"place-order\")");
+        }
+        for Schema { channel, .. } in &self.schemas {
+            let name = channel.value();
+            if !self.publishes.contains(&name) && !self.subscriptions.iter().any(|s| s.channel == name) {
+                let why = format!("'{name}' is neither in publishes(..) nor in a subscribe(..)");
+                return Err(Error::new(channel.span(), why));
+            }
         }
         for subscription in &mut self.subscriptions {
             if subscription.key.is_none() {

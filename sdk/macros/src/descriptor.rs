@@ -19,7 +19,15 @@ pub fn json(ask: &Ask, version: &str) -> String {
     put("concurrency", json!(ask.concurrency.unwrap_or(1)));
     put("instance", json!(ask.instance.as_deref().unwrap_or("warm")));
     put("limits", limits(ask));
+    if !ask.schemas.is_empty() {
+        put("schemas", schemas(ask));
+    }
     Value::Object(descriptor).to_string()
+}
+
+fn schemas(ask: &Ask) -> Value {
+    let schemas = ask.schemas.iter().map(|schema| (schema.channel.value(), schema.value.clone()));
+    Value::Object(schemas.collect())
 }
 
 fn subscription(subscription: &Subscription) -> Value {

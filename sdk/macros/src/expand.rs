@@ -36,7 +36,7 @@ fn of_function(ask: &Ask, json: &str, function: &ItemFn) -> Result<TokenStream> 
             |event, cx| #handler(::baton_sdk::Event::typed(event)?, cx)
         },
     );
-    let export = export(json, &quote!(#maker()));
+    let (export, read_again) = (export(json, &quote!(#maker())), read_again(ask));
     let doc = format!("The processor `{}`.", ask.name);
     Ok(quote! {
         #function
@@ -46,6 +46,7 @@ fn of_function(ask: &Ask, json: &str, function: &ItemFn) -> Result<TokenStream> 
         pub fn #maker() -> ::baton_sdk::Definition { #definition }
 
         #export
+        #read_again
     })
 }
 
@@ -57,7 +58,7 @@ fn of_impl(ask: &Ask, json: &str, handler: &ItemImpl) -> Result<TokenStream> {
     }
     let owner = &handler.self_ty;
     let definition = definition(ask, json, &quote!(<#owner as ::baton_sdk::Processor>::handle));
-    let export = export(json, &quote!(<#owner>::processor()));
+    let (export, read_again) = (export(json, &quote!(<#owner>::processor())), read_again(ask));
     let doc = format!("The processor `{}`.", ask.name);
     Ok(quote! {
         #handler
@@ -69,6 +70,7 @@ fn of_impl(ask: &Ask, json: &str, handler: &ItemImpl) -> Result<TokenStream> {
         }
 
         #export
+        #read_again
     })
 }
 
@@ -85,6 +87,12 @@ fn definition(ask: &Ask, json: &str, handle: &TokenStream) -> TokenStream {
         };
         ::baton_sdk::Definition { descriptor: &DESCRIPTOR, handle: #handle }
     }
+}
+
+/// Tells the compiler which files were read, so that it builds again when one changes.
+fn read_again(ask: &Ask) -> TokenStream {
+    let files = ask.schemas.iter().map(|schema| schema.file.display().to_string());
+    quote!(#(const _: &[u8] = include_bytes!(#files);)*)
 }
 
 /// The component's two functions, its type for the linker, and its descriptor for the host.
@@ -166,6 +174,21 @@ mod tests {
             (quote!(name = "a", subscribe("a", filter = exact(id = ""))), "give it 1 to 4096"),
             (quote!(name = "a", subscribe("a", filter = exact(id = "1", id = "2"))), "'id' is there twice"),
             (quote!(name = "a", subscribe("a"), instance = "cold"), "'cold' is not known here"),
+            (quote!(name = "a", subscribe("a"), schema("a", "no/such.json")), "cannot read"),
+            (quote!(name = "a", subscribe("a"), schema("a", "Cargo.toml")), "Cargo.toml is no JSON"),
+            (
+                quote!(name = "a", subscribe("a"), schema("b", "tests/text.json")),
+                "'b' is neither in publishes",
+            ),
+            (
+                quote!(
+                    name = "a",
+                    subscribe("a"),
+                    schema("a", "tests/text.json"),
+                    schema("a", "tests/text.json")
+                ),
+                "'a' has a schema already",
+            ),
             (quote!(name = "a", subscribe("a"), colour = 1), "'colour' is not known here"),
             (quote!(name = "a", subscribe("a"), concurrency = 65), "65 is out of bounds; choose 1 to 64"),
             (quote!(name = "a", subscribe("a"), limits(memory_bytes_max = 1)), "choose 65536 to 4294967296"),

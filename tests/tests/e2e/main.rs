@@ -6,6 +6,7 @@ mod command_line;
 mod config;
 mod crash;
 mod dev;
+mod documents;
 mod embed;
 mod faults;
 mod files;
@@ -13,6 +14,7 @@ mod filters;
 mod flows;
 mod http_api;
 mod layout;
+mod live;
 mod operate;
 mod swap;
 

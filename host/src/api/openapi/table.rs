@@ -1,0 +1,234 @@
+//! All operations. A new route gets a row here: its parts, parameters, bodies and answers.
+
+use serde_json::{Value, json};
+
+use super::super::binding::{BATCH, STRUCTURED};
+use super::super::streams::EVENT_STREAM;
+use super::describe::{Operation, duration, flag, get, number, operation, post, text};
+use crate::model::asyncapi::ASYNCAPI_JSON;
+use crate::model::flow::FlowPage;
+use crate::model::report::{
+    ChannelList, ChannelReport, DeployReport, DeploymentList, EventPage, FlowReport, LogPage, ProcessorList,
+    ProcessorReport, Publication, ReloadReport, ResetReport, StateList, StatusReport, SubscriptionList,
+};
+use crate::model::topology::Topology;
+use crate::model::why::WhyReport;
+
+const CHANNEL: &str = "The channel: lower-case letters, digits, '-', '_' and '.'.";
+const PROCESSOR: &str = "The processor.";
+const FLOW: &str = "The flow: the `correlationid` of its events.";
+
+/// Every route and method of the router.
+pub fn operations() -> Vec<Operation> {
+    [channels(), processors(), subscriptions(), flows(), operators(), documents(), machines()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn channels() -> Vec<Operation> {
+    vec![
+        get("/v1/channels", "All channels.").answers::<ChannelList>(200, "The channels."),
+        get("/v1/channels/{name}", "One channel.")
+            .part("name", CHANNEL)
+            .answers::<ChannelReport>(200, "The channel."),
+        get("/v1/channels/{name}/events", "Durable events of a channel: a page, or live.")
+            .part("name", CHANNEL)
+            .query("from", "Where to begin: earliest (the default), latest, or an offset.", text())
+            .query("limit", "How many events a page has at most (100).", number(Some(1000)))
+            .query("wait", "How long a page waits for its first event, at most 60s.", duration())
+            .query("behind_max", "Live: skip events of which more than so many are behind.", number(None))
+            .header(
+                "last-event-id",
+                "Live: the offset of the last event that was seen; it counts for more than `from`.",
+            )
+            .answers::<EventPage>(200, "A page; or live, an event per message with its offset as `id`.")
+            .answers_media(200, EVENT_STREAM, "", text()),
+        publish(),
+    ]
+}
+
+fn publish() -> Operation {
+    post("/v1/channels/{name}/events", "Publish events. A batch is one commit.")
+        .part("name", CHANNEL)
+        .query("wait", "Answer with the flow's first event on this channel, or with `reply`.", text())
+        .query("timeout", "How long to wait (30s, at most 300s).", duration())
+        .takes_media(STRUCTURED, event())
+        .takes_media(BATCH, json!({"type": "array", "items": event()}))
+        .takes_media(
+            "*/*",
+            json!({"description": "The data, with the attributes as ce- headers (binary mode)."}),
+        )
+        .answers::<Publication>(202, "Durable. With `wait`: the answer was not there in time.")
+        .answers_media(200, STRUCTURED, "What was waited for.", event())
+        .answers_media(200, "application/json", "", json!({"description": "The reply."}))
+}
+
+/// What a publisher has to say; all else is allowed too.
+fn event() -> Value {
+    json!({
+        "type": "object",
+        "description": "A CloudEvent 1.0.",
+        "required": ["specversion", "id", "source", "type"],
+        "properties": {
+            "specversion": {"const": "1.0"}, "id": text(), "source": text(), "type": text(),
+            "subject": text(), "time": text(), "datacontenttype": text(), "data": {},
+        },
+    })
+}
+
+fn processors() -> Vec<Operation> {
+    vec![
+        get("/v1/processors", "All processors, and files that do not run.")
+            .answers::<ProcessorList>(200, "The processors."),
+        get("/v1/processors/{name}", "One processor.")
+            .part("name", PROCESSOR)
+            .answers::<ProcessorReport>(200, "The processor."),
+        operation("put", "/v1/processors/{name}", "Deploy a component.")
+            .part("name", "The processor; the name in the component.")
+            .query("wait", "false: answer before it runs.", flag())
+            .takes_media("application/wasm", json!({"description": "The component, up to 64 MiB."}))
+            .answers::<DeployReport>(200, "It runs: the receipt.")
+            .answers_nothing(202, "It was handed over."),
+        operation("delete", "/v1/processors/{name}", "Undeploy a processor.")
+            .part("name", PROCESSOR)
+            .query("forget", "true: delete its positions and state too.", flag())
+            .answers_nothing(204, "It does not run any more."),
+        post("/v1/processors/{name}/resume", "Go on after a pause, and try again what is held.")
+            .part("name", PROCESSOR)
+            .takes_media("application/json", resume())
+            .answers::<ProcessorReport>(200, "The processor."),
+        post("/v1/processors/{name}/pause", "Begin no more batches.")
+            .part("name", PROCESSOR)
+            .takes_media("application/json", pause())
+            .answers::<ProcessorReport>(200, "The processor."),
+        operation("put", "/v1/processors/{name}/scale", "Say how many lanes it may have.")
+            .part("name", PROCESSOR)
+            .takes_media("application/json", scale())
+            .answers::<ProcessorReport>(200, "The processor."),
+        get("/v1/processors/{name}/state", "What a processor keeps.")
+            .part("name", PROCESSOR)
+            .query("key", "Of this key alone.", text())
+            .query("limit", "How many entries (1000).", number(Some(10_000)))
+            .answers::<StateList>(200, "The state, by key and name."),
+        get("/v1/processors/{name}/logs", "What a processor wrote.")
+            .part("name", PROCESSOR)
+            .query("after", "Lines after this number.", number(None))
+            .query("flow", "Of this flow alone.", text())
+            .query("limit", "How many lines (1000).", number(Some(10_000)))
+            .answers::<LogPage>(200, "The lines, oldest first."),
+    ]
+}
+
+fn resume() -> Value {
+    json!({"type": "object", "properties": {
+        "rate": {"type": "string", "examples": ["100/s", "none"]}, "held": flag(), "by": text(),
+    }})
+}
+
+fn pause() -> Value {
+    json!({"type": "object", "required": ["reason"], "properties": {"reason": text(), "by": text()}})
+}
+
+fn scale() -> Value {
+    json!({"type": "object", "properties": {
+        "lanes": {"type": "string", "examples": ["1..4"]}, "reset": flag(), "by": text(),
+    }})
+}
+
+fn subscriptions() -> Vec<Operation> {
+    vec![
+        get("/v1/subscriptions", "Where processors are on their channels.")
+            .query("processor", "Of this processor alone.", text())
+            .answers::<SubscriptionList>(200, "The subscriptions."),
+        post("/v1/processors/{name}/subscriptions/{channel}/reset", "Take a subscription to another place.")
+            .part("name", PROCESSOR)
+            .part("channel", CHANNEL)
+            .query("to", "earliest, latest, an offset or a time.", text())
+            .query("state", "keep or clear.", text())
+            .query("dry_run", "true: say what would be.", flag())
+            .answers::<ResetReport>(200, "What came of it."),
+    ]
+}
+
+fn flows() -> Vec<Operation> {
+    vec![
+        get("/v1/flows/{id}", "A flow: as it is, or live to its end.")
+            .part("id", FLOW)
+            .answers::<FlowReport>(
+                200,
+                "The flow; or live, messages `event`, `handling`, and `end` as the last.",
+            )
+            .answers_media(200, EVENT_STREAM, "", text()),
+        get("/v1/flows", "Flows that are not done, oldest first; or those in one state.")
+            .query("state", "open, stuck, overdue, or done (newest first).", text())
+            .query("older-than", "That began longer ago.", duration())
+            .query("channel", "That began on this channel.", text())
+            .query("limit", "How many a page has at most (50).", number(Some(1000)))
+            .query("after", "The `next` of the page before.", text())
+            .answers::<FlowPage>(200, "The flows."),
+        get("/v1/why", "Why a processor did or did not get an event.")
+            .query("event", "CHANNEL@OFFSET, or the event's id.", text())
+            .query("processor", PROCESSOR, text())
+            .answers::<WhyReport>(200, "One verdict with its facts."),
+    ]
+}
+
+fn operators() -> Vec<Operation> {
+    vec![
+        get("/v1/deployments", "The receipts of all deployments.")
+            .answers::<DeploymentList>(200, "The receipts, oldest first."),
+        get("/v1/status", "What is wrong now.").answers::<StatusReport>(200, "The status."),
+        post("/v1/config/reload", "Read baton.toml again; a wrong one changes nothing.")
+            .answers::<ReloadReport>(200, "What came of it."),
+        get("/v1/topology", "Who sends what to whom.").answers::<Topology>(200, "The topology."),
+    ]
+}
+
+fn documents() -> Vec<Operation> {
+    let object = || json!({"type": "object"});
+    vec![
+        get("/v1/openapi.json", "This document.").answers_media(
+            200,
+            "application/json",
+            "OpenAPI 3.1.",
+            object(),
+        ),
+        get("/v1/config-schema.json", "The JSON Schema of baton.toml.").answers_media(
+            200,
+            "application/json",
+            "JSON Schema 2020-12.",
+            object(),
+        ),
+        get("/v1/asyncapi.json", "The topology for other programs.").answers_media(
+            200,
+            ASYNCAPI_JSON,
+            "AsyncAPI 3.0.",
+            object(),
+        ),
+    ]
+}
+
+fn machines() -> Vec<Operation> {
+    let object = || json!({"type": "object"});
+    vec![
+        get("/healthz", "Whether the process answers.").answers_media(
+            200,
+            "application/json",
+            "It does.",
+            object(),
+        ),
+        get("/readyz", "Whether the host takes events.").answers_media(
+            200,
+            "application/json",
+            "It does.",
+            object(),
+        ),
+        get("/metrics", "Everything that can be counted.").answers_media(
+            200,
+            "text/plain",
+            "In the Prometheus text format.",
+            text(),
+        ),
+    ]
+}
