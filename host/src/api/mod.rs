@@ -18,6 +18,7 @@ mod streams;
 mod subscriptions;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 
 use std::any::Any;
 use std::future::Future;
@@ -109,6 +110,9 @@ fn router(api: Api) -> Router {
         .route("/v1/flows", get(flows::list))
         .route("/v1/flows/{id}", get(flows::show))
         .route("/v1/why", get(flows::why))
+        .route("/v1/journal", get(upkeep::journal))
+        .route("/v1/journal/trim", post(upkeep::trim))
+        .route("/v1/backup", post(upkeep::backup))
         .route("/v1/config/reload", post(operations::reload_config))
         .route("/v1/config-schema.json", get(operations::config_schema))
         .route("/v1/status", get(operations::status))

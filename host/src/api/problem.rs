@@ -7,10 +7,13 @@ use axum::response::{IntoResponse, Response};
 
 use super::binding::BindingError;
 use crate::model::report::Problem;
-use crate::node::{DeployError, FindError, PublishError, ReadError, WhyError};
+use crate::node::{DeployError, FindError, PublishError, ReadError, UpkeepError, WhyError};
 
 /// The media type of a problem.
 pub const PROBLEM_JSON: &str = "application/problem+json";
+
+/// When to ask again while a trim or a backup is running.
+const UPKEEP_RETRY_S: u64 = 10;
 
 /// Why a request is not answered as it was meant.
 #[derive(Debug)]
@@ -101,6 +104,7 @@ impl From<ReadError> for Refusal {
         let (code, detail) = (error.code(), error.to_string());
         match error {
             ReadError::UnknownChannel { .. } => Self::not_found(code, detail),
+            ReadError::Expired { .. } => Self::new(StatusCode::GONE, code, detail),
             ReadError::AheadOfEnd { .. } => Self::bad_request(code, detail),
             ReadError::Journal { .. } => Self::internal(code, detail),
         }
@@ -131,6 +135,19 @@ impl From<DeployError> for Refusal {
             DeployError::UnknownProcessor { .. } => Self::new(StatusCode::NOT_FOUND, code, detail),
             DeployError::Operation(_) => Self::new(StatusCode::BAD_REQUEST, code, detail),
             DeployError::Failed { .. } => Self::new(StatusCode::INTERNAL_SERVER_ERROR, code, detail),
+        }
+    }
+}
+
+impl From<UpkeepError> for Refusal {
+    fn from(error: UpkeepError) -> Self {
+        let (code, detail) = (error.code(), error.to_string());
+        match code {
+            "upkeep-busy" => Self::new(StatusCode::CONFLICT, code, detail).retry_after(UPKEEP_RETRY_S),
+            "backup-not-empty" => Self::new(StatusCode::CONFLICT, code, detail),
+            "backup-relative" => Self::bad_request(code, detail),
+            "domain-closed" => Self::unavailable(code, detail),
+            _ => Self::internal(code, detail),
         }
     }
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use crate::journal::{Frame, Position};
+use crate::journal::{self, Frame, Position};
 use crate::model::change::{Change, Changes, ChannelId, Control};
 use crate::model::record::{Record, flow_of};
 
@@ -71,7 +71,11 @@ impl Domain {
         if let Some(frame) = self.0.tail.frame_at(position) {
             return Ok(Some(frame));
         }
-        let frames = self.0.journal.read(Position(position), 1).map_err(ReadError::journal)?;
+        let frames = match self.0.journal.read(Position(position), 1) {
+            // The index of a segment goes after the segment.
+            Err(journal::Error::Trimmed { .. }) => return Ok(None),
+            frames => frames.map_err(ReadError::journal)?,
+        };
         // A body is a part of the chunk that was read: kept as it is, it would keep all of that.
         let own = |frame: Frame| Frame { body: Bytes::copy_from_slice(&frame.body), ..frame };
         Ok(frames.into_iter().next().map(own))

@@ -1,6 +1,7 @@
-//! Keeps house: sweeps expired state, and writes views behind: a thread that takes what changed now and then, waits until the journal has it durable, and
+//! Keeps house: sweeps expired state, lets events expire, and writes views behind: a thread that takes what changed now and then, waits until the journal has it durable, and
 //! stores it. It lags; it never leads, because a view must not know what a crash could take back.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -16,6 +17,8 @@ use super::Domain;
 
 /// How often views are written behind.
 const INTERVAL: Duration = Duration::from_millis(250);
+/// After so many rounds what is due expires: a minute.
+const TRIM_ROUNDS: u32 = 240;
 
 /// The thread that writes views behind.
 pub struct Keeper {
@@ -30,10 +33,10 @@ struct Stop {
 }
 
 impl Keeper {
-    pub(super) fn start(domain: Domain, store: Option<Store>) -> Self {
+    pub(super) fn start(domain: Domain) -> Self {
         let stop = Arc::new(Stop::default());
         let asked = stop.clone();
-        let run = move || run(&domain, store, &asked);
+        let run = move || run(&domain, &asked);
         let thread = std::thread::Builder::new().name("baton-keeper".to_owned()).spawn(run);
         if let Err(error) = &thread {
             tracing::error!(%error, "views are not written behind: the thread did not start");
@@ -63,31 +66,48 @@ impl Drop for Keeper {
     }
 }
 
-fn run(domain: &Domain, store: Option<Store>, stop: &Stop) {
-    let mut behind = Behind { store, pending: None, written: None };
-    loop {
+fn run(domain: &Domain, stop: &Stop) {
+    for round in 1.. {
         let last = stop.wait();
         if let Err(error) = domain.sweep_expired() {
             tracing::warn!(%error, "expired state was not swept");
         }
-        if let Err(why) = behind.write(domain) {
+        if let Err(why) = domain.0.behind.lock().write(domain) {
             tracing::error!(why, "views were not written behind; it is tried again");
         }
         if last || domain.durable().check().is_err() {
+            // Nobody else may hold the file when the next host opens it.
+            domain.0.behind.lock().store = None;
             return;
+        }
+        if round % TRIM_ROUNDS == 0
+            && let Err(error) = domain.trim_by_itself()
+        {
+            tracing::error!(%error, "what is due to expire stays; it is tried again");
         }
     }
 }
 
 /// What is written behind. Rows that could not be written come before any others.
-struct Behind {
+pub(super) struct Behind {
     store: Option<Store>,
     pending: Option<(Rows, Position)>,
     written: Option<Position>,
 }
 
 impl Behind {
-    fn write(&mut self, domain: &Domain) -> Result<(), String> {
+    pub(super) fn new(store: Option<Store>) -> Self {
+        Self { store, pending: None, written: None }
+    }
+
+    /// Copies what was written last into a new file. Says which position it reflects.
+    pub(super) fn copy_to(&self, path: &Path) -> Result<Position, String> {
+        let (store, written) = self.store.as_ref().zip(self.written).ok_or("the views are closed")?;
+        store.copy_to(path).map_err(|error| error.to_string())?;
+        Ok(written)
+    }
+
+    pub(super) fn write(&mut self, domain: &Domain) -> Result<(), String> {
         let durable = domain.durable().current();
         if self.pending.is_none() && self.written != Some(domain.journal().next()) {
             self.pending = Some(take(domain)?);

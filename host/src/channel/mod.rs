@@ -7,6 +7,7 @@
 mod budget;
 mod control;
 mod dedupe;
+mod expiry;
 mod flows;
 mod keeper;
 mod open;
@@ -14,8 +15,12 @@ mod owner;
 mod print;
 mod publish;
 mod reader;
+mod sizes;
 mod starts;
 mod tail;
+mod trim;
+#[cfg(test)]
+mod trim_tests;
 mod waiting;
 
 use std::sync::Arc;
@@ -33,8 +38,10 @@ use crate::view::world::World;
 
 use budget::FlowBudget;
 use dedupe::Dedupe;
+use keeper::Behind;
 use owner::Owner;
 use tail::Tail;
+use trim::Upkeep;
 use waiting::Waiting;
 
 pub use control::{Deployable, HostSubscription, Reset};
@@ -46,6 +53,7 @@ pub use owner::{Refused, Sequenced};
 pub use publish::{Admitted, PublishError};
 pub use reader::{ReadError, Reader};
 pub use tail::Item;
+pub use trim::{Exclusive, Fate, TrimError, Trimmed};
 pub use waiting::Signal;
 
 /// Bounds of a domain.
@@ -87,6 +95,8 @@ struct Inner {
     tail: Tail,
     budget: FlowBudget,
     waiting: Waiting,
+    upkeep: Upkeep,
+    behind: Mutex<Behind>,
     clock: Arc<dyn Clock>,
     limits: Limits,
     listener: RwLock<Option<Arc<dyn Listener>>>,

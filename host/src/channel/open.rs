@@ -18,10 +18,11 @@ use crate::view::world::World;
 
 use super::budget::FlowBudget;
 use super::dedupe::Dedupe;
-use super::keeper::Keeper;
+use super::keeper::{Behind, Keeper};
 use super::owner::Owner;
 use super::print::fingerprint;
 use super::tail::Tail;
+use super::trim::{Upkeep, restore};
 use super::waiting::Waiting;
 use super::{Domain, Inner, Limits};
 
@@ -46,6 +47,15 @@ pub enum OpenError {
     /// The journal could not be read.
     #[error(transparent)]
     Journal(#[from] crate::journal::Error),
+    /// The journal was trimmed, and nothing stands for what is gone.
+    #[error(
+        "the journal begins at position {first}, and no checkpoint of what was before can be read; run `baton journal verify`, then put a \
+         checkpoint or the views back from a copy"
+    )]
+    NoCheckpoint {
+        /// Where the journal begins.
+        first: u64,
+    },
     /// The views could not be opened.
     #[error("the views in {} cannot be opened: {why}", folder.display())]
     Views {
@@ -60,7 +70,7 @@ impl Domain {
     /// Opens a domain. The keeper writes its views behind until it is stopped.
     pub fn open(parts: Parts) -> Result<(Self, Keeper), OpenError> {
         let Parts { journal, views, clock, limits } = parts;
-        let (store, world, reflected) = open_store(views.as_ref(), journal.next().0)?;
+        let (store, world, reflected) = open_store(views.as_ref(), &*journal)?;
         let index = open_index(views.as_ref(), journal.first().0..journal.next().0)?;
         let inner = Inner {
             known: Mutex::new(Dedupe::new(limits.dedupe)),
@@ -72,6 +82,8 @@ impl Domain {
             tail: Tail::new(limits.tail_bytes_max),
             budget: FlowBudget::new(limits.flow_events_max),
             waiting: Waiting::default(),
+            upkeep: Upkeep::new(views),
+            behind: Mutex::new(Behind::new(store)),
             clock,
             limits,
             listener: RwLock::new(None),
@@ -79,19 +91,30 @@ impl Domain {
         inner.fold_again(reflected)?;
         inner.tail.show(inner.journal.next().0);
         let domain = Self(Arc::new(inner));
-        let keeper = Keeper::start(domain.clone(), store);
+        let keeper = Keeper::start(domain.clone());
         Ok((domain, keeper))
     }
 }
 
 type Opened = (Option<Store>, World, u64);
 
-fn open_store(views: Option<&PathBuf>, journal_next: u64) -> Result<Opened, OpenError> {
+fn open_store(views: Option<&PathBuf>, journal: &dyn Journal) -> Result<Opened, OpenError> {
     let Some(folder) = views else { return Ok((None, World::default(), 0)) };
+    let (journal_first, journal_next) = (journal.first().0, journal.next().0);
     let refuse = |why: String| OpenError::Views { folder: folder.clone(), why };
     std::fs::create_dir_all(folder).map_err(|error| refuse(error.to_string()))?;
     let path = folder.join("views.sqlite");
-    let (store, world, reflected) = Store::open(&path).map_err(|error| refuse(error.to_string()))?;
+    let open = || Store::open(&path).map_err(|error| refuse(error.to_string()));
+    let mut opened = open()?;
+    if opened.2 == 0 || opened.2 < journal_first {
+        drop(opened);
+        restore(journal, &path).map_err(|error| refuse(error.to_string()))?;
+        opened = open()?;
+    }
+    let (store, world, reflected) = opened;
+    if reflected < journal_first {
+        return Err(OpenError::NoCheckpoint { first: journal_first });
+    }
     if reflected > journal_next {
         return Err(refuse(format!(
             "they reflect position {reflected}, and the journal ends at {journal_next}: they belong to another \
@@ -135,7 +158,7 @@ impl Inner {
     }
 
     /// The first position whose events may still be within the window of known ids.
-    fn dedupe_start(&self, horizon_ms: u64) -> u64 {
+    pub(super) fn dedupe_start(&self, horizon_ms: u64) -> u64 {
         let mut start = self.journal.next().0;
         let mut positions = 0;
         for segment in self.journal.segments().iter().rev() {

@@ -23,6 +23,14 @@ pub enum ReadError {
         /// Its name.
         name: String,
     },
+    /// What was asked for is gone.
+    #[error("offset {from} is expired; the oldest that is kept is {first}")]
+    Expired {
+        /// What was asked for.
+        from: u64,
+        /// Where the channel goes on.
+        first: u64,
+    },
     /// The place is behind the channel's end.
     #[error(
         "the channel '{name}' ends at offset {end}, and {offset} is ahead of that: it is a place in another journal. Begin \
@@ -49,6 +57,7 @@ impl ReadError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::UnknownChannel { .. } => "unknown-channel",
+            Self::Expired { .. } => "expired",
             Self::AheadOfEnd { .. } => "offset-ahead",
             Self::Journal { .. } => "journal-unreadable",
         }
@@ -108,12 +117,20 @@ impl Reader {
         // the journal perhaps not yet.
         let is_behind = |this: &Self| this.next < this.domain.channel_end(this.channel);
         if !self.fill_from_tail() && is_behind(self) && !self.fill_from_tail() {
-            self.fill_from_journal()?;
+            self.fill_from_journal().map_err(|error| self.or_expired(error))?;
         }
         if let Some(last) = self.ready.back() {
             self.next = last.offset + 1;
         }
         Ok(())
+    }
+
+    /// Retention may take a segment while somebody is in the middle of it: whatever went wrong then, that is why.
+    fn or_expired(&self, error: ReadError) -> ReadError {
+        match self.domain.channel_first(self.channel) {
+            first if self.next < first => ReadError::Expired { from: self.next, first },
+            _ => error,
+        }
     }
 
     /// Says whether the tail reaches back far enough.
@@ -158,7 +175,15 @@ impl Places {
             self.reader = Reader::new(self.reader.domain.clone(), self.reader.channel, offset);
         }
         self.at = Some(offset + 1);
-        Ok(self.reader.take()?.filter(|item| item.offset == offset))
+        found(self.reader.take(), offset)
+    }
+}
+
+/// The event at an offset; one that is gone is not there.
+fn found(taken: Result<Option<Item>, ReadError>, offset: u64) -> Result<Option<Item>, ReadError> {
+    match taken {
+        Err(ReadError::Expired { .. }) => Ok(None),
+        taken => Ok(taken?.filter(|item| item.offset == offset)),
     }
 }
 
@@ -168,6 +193,11 @@ impl Domain {
         self.look(|world| world.channels().get(channel as usize).map_or(0, |channel| channel.next))
     }
 
+    /// The oldest offset that a channel has.
+    pub fn channel_first(&self, channel: ChannelId) -> u64 {
+        self.look(|world| world.channels().get(channel as usize).map_or(0, |channel| channel.first))
+    }
+
     /// Looks up events of a channel, in order at best.
     pub fn places(&self, channel: ChannelId) -> Places {
         Places { reader: Reader::new(self.clone(), channel, 0), at: None }
@@ -175,10 +205,11 @@ impl Domain {
 
     /// One event of a channel.
     pub fn event_at(&self, channel: ChannelId, offset: u64) -> Result<Option<Item>, ReadError> {
-        Ok(Reader::new(self.clone(), channel, offset).take()?.filter(|item| item.offset == offset))
+        found(Reader::new(self.clone(), channel, offset).take(), offset)
     }
 
-    /// Up to `limit` events of a channel that are durable, about `bytes_max` bytes of them.
+    /// Up to `limit` events of a channel that are durable, about `bytes_max` bytes of them, from the oldest that is kept on if `from` is
+    /// expired.
     pub fn durable_events(
         &self,
         channel: ChannelId,
@@ -187,15 +218,20 @@ impl Domain {
         bytes_max: usize,
     ) -> Result<Vec<Item>, ReadError> {
         let durable = self.durable().current().0;
-        let mut reader = Reader::new(self.clone(), channel, from);
+        let mut reader = Reader::new(self.clone(), channel, from.max(self.channel_first(channel)));
         let (mut items, mut bytes) = (Vec::new(), 0);
         while items.len() < limit && bytes < bytes_max {
-            match reader.take()? {
-                Some(item) if item.position < durable => {
+            match reader.take() {
+                Err(ReadError::Expired { first, .. }) if items.is_empty() => {
+                    reader = Reader::new(self.clone(), channel, first);
+                }
+                Err(ReadError::Expired { .. }) => break,
+                Err(error) => return Err(error),
+                Ok(Some(item)) if item.position < durable => {
                     bytes += item.record.len();
                     items.push(item);
                 }
-                _ => break,
+                Ok(_) => break,
             }
         }
         Ok(items)

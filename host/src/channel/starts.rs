@@ -17,7 +17,7 @@ impl Domain {
     /// Found by halving: where the clock was set back, it is one of the places where the times pass this one.
     pub fn offset_at(&self, channel: ChannelId, time_ms: u64) -> Result<u64, ReadError> {
         let mut places = self.places(channel);
-        let (mut low, mut high) = (0, self.channel_end(channel));
+        let (mut low, mut high) = (self.channel_first(channel), self.channel_end(channel));
         while low < high {
             let middle = low + (high - low) / 2;
             match places.at(middle)? {

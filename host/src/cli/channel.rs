@@ -41,7 +41,7 @@ fn render_list(list: &ChannelList, style: Style) -> String {
         let readers: Vec<_> = channel.subscriptions.iter().map(|one| one.processor.as_str()).collect();
         [
             toned(channel.name.as_str(), Tone::Name),
-            number(channel.next),
+            number(channel.next.saturating_sub(channel.first)),
             number(channel.subscriptions.iter().map(|one| one.lag).max().unwrap_or_default()),
             trouble(channel.subscriptions.iter().map(|one| one.held).sum()),
             text(readers.join(", ")),
@@ -59,6 +59,13 @@ fn render_channel(channel: &ChannelReport, style: Style) -> String {
         names => clean(&names.join(", ")),
     };
     let mut text = format!("{name} ({}): {events}, next offset {}\n", clean(&channel.kind), channel.next);
+    if channel.first > 0 {
+        text.push_str(&format!(
+            "{} expired; the oldest is at offset {}\n",
+            counted(channel.first, "event"),
+            channel.first
+        ));
+    }
     text.push_str(&format!("published by {publishers}\n\n"));
     match channel.subscriptions.as_slice() {
         [] => text.push_str("Nobody subscribes; the events are kept for those who will.\n"),
@@ -79,6 +86,7 @@ mod tests {
             start: 0,
             cursor: 12 - lag,
             decided: 12 - lag,
+            expired: 0,
             lag,
             held,
             ..SubscriptionReport::default()

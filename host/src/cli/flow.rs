@@ -224,6 +224,7 @@ impl<'a> Tree<'a> {
             HandlingStatus::Pending => ("still to do", Tone::Note),
             HandlingStatus::Held => ("HELD", Tone::Bad),
             HandlingStatus::Waiting => ("waits behind a held event of its key", Tone::Note),
+            HandlingStatus::Expired => ("expired before it was handled", Tone::Note),
         };
         let after = handling
             .time
@@ -253,7 +254,7 @@ impl<'a> Tree<'a> {
             HandlingStatus::Waiting => {
                 lines.push(format!("why:  baton why {}@{} {processor}", event.channel, event.offset));
             }
-            HandlingStatus::Handled | HandlingStatus::Pending => {}
+            HandlingStatus::Handled | HandlingStatus::Pending | HandlingStatus::Expired => {}
         }
         lines
     }

@@ -89,6 +89,7 @@ fn handling_line(place: &str, handling: &Handling, style: Style) -> String {
         HandlingStatus::Handled => ("handled", Tone::Good),
         HandlingStatus::Held => ("HELD", Tone::Bad),
         HandlingStatus::Waiting => ("waits behind a held event of its key:", Tone::Note),
+        HandlingStatus::Expired => ("expired before it was handled", Tone::Note),
         HandlingStatus::Pending => ("is still to handle", Tone::Note),
     };
     let time = handling.time.as_deref().map(|time| format!("{}  ", clean(time))).unwrap_or_default();

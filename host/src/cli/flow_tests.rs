@@ -43,6 +43,7 @@ fn flow(events: Vec<FlowEvent>) -> FlowReport {
         reason: None,
         started: time(0),
         latest: time(9),
+        expired: false,
         events,
         truncated: false,
     }

@@ -1,4 +1,4 @@
-//! `baton journal`: reads the files of a host that does not run.
+//! `baton journal`: asks a running host, or reads the files of one that does not run.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,13 +11,18 @@ use super::failure::{Exit, Failure};
 use super::output::{Style, Tone, counted, wrap};
 use super::progress;
 use super::table::{number, table, text, toned};
+use super::trim::{self, TrimArgs};
 use crate::config::{Config, Sources};
 use crate::journal::storage::Files;
-use crate::journal::{Report, SegmentReport, verify};
+use crate::journal::{CheckpointReport, Report, SegmentReport, verify};
 
 /// `baton journal`
 #[derive(Subcommand)]
 pub enum JournalCommand {
+    /// Show the segments and checkpoints of a running host.
+    Show,
+    /// Let a running host expire what is due and free the disk; or say what would go and what keeps the rest.
+    Trim(TrimArgs),
     /// Read every byte of the journal and name what is damaged; changes nothing.
     Verify(VerifyArgs),
 }
@@ -39,9 +44,16 @@ pub struct VerifyArgs {
     data: Option<PathBuf>,
 }
 
-/// Reads the journal.
+/// Runs a command.
 pub fn run(command: JournalCommand, shared: &Shared) -> Result<(), Failure> {
-    let JournalCommand::Verify(args) = command;
+    match command {
+        JournalCommand::Show => trim::show(shared),
+        JournalCommand::Trim(args) => trim::trim(&args, shared),
+        JournalCommand::Verify(args) => check(args, shared),
+    }
+}
+
+fn check(args: VerifyArgs, shared: &Shared) -> Result<(), Failure> {
     let config = Config::load_with(&args.dir, Sources::of_process());
     let mut config = config.map_err(|error| Failure::config(&error))?;
     config.data_dir = args.data.unwrap_or(config.data_dir);
@@ -79,7 +91,13 @@ fn to_json(report: &Report) -> Value {
             "sealed": one.sealed, "torn_bytes": one.torn_bytes, "damages": damages,
         })
     };
-    json!({"whole": report.is_whole(), "segments": report.segments.iter().map(segment).collect::<Vec<_>>()})
+    let checkpoint =
+        |one: &CheckpointReport| json!({"name": one.name, "position": one.position, "problem": one.problem});
+    json!({
+        "whole": report.is_whole(),
+        "segments": report.segments.iter().map(segment).collect::<Vec<_>>(),
+        "checkpoints": report.checkpoints.iter().map(checkpoint).collect::<Vec<_>>(),
+    })
 }
 
 fn render_report(report: &Report, style: Style) -> String {
@@ -103,7 +121,28 @@ fn render_report(report: &Report, style: Style) -> String {
             ));
         }
     }
+    text.push_str(&render_checkpoints(report, style));
     text.push_str(&render_segments(&report.segments, style));
+    text
+}
+
+fn render_checkpoints(report: &Report, style: Style) -> String {
+    let mut text = String::new();
+    for one in report.checkpoints.iter().filter(|one| one.problem.is_some()) {
+        let why = one.problem.as_deref().unwrap_or_default();
+        text.push_str(&format!("{}: {why}\n", style.paint(Tone::Note, &one.name)));
+    }
+    let usable = report.checkpoints.iter().filter(|one| one.problem.is_none());
+    match (report.is_backed(), usable.map(|one| one.position).max()) {
+        (true, None) => {}
+        (true, Some(position)) => {
+            text.push_str(&format!("The newest checkpoint is at position {position}.\n"))
+        }
+        (false, _) => {
+            let what = "The journal was trimmed, and no checkpoint can be used: put one back from a copy";
+            text.push_str(&format!("{}\n", style.paint(Tone::Bad, what)));
+        }
+    }
     text
 }
 
@@ -141,7 +180,10 @@ mod tests {
 
     #[test]
     fn a_whole_journal_is_said_to_be_whole() {
-        let text = render_report(&Report { segments: vec![segment(Vec::new())] }, Style::default());
+        let text = render_report(
+            &Report { segments: vec![segment(Vec::new())], checkpoints: Vec::new() },
+            Style::default(),
+        );
         assert!(text.starts_with("The journal is whole: 4 frames in 1 segment.\n"), "{text}");
         assert!(text.contains("17 bytes behind the last frame were never durable"), "{text}");
         assert!(text.ends_with("0.seg       0  12       4   4096  open\n"), "{text}");
@@ -150,7 +192,7 @@ mod tests {
     #[test]
     fn damage_is_named_by_segment_and_byte() {
         let damage = Damage { offset: 512, why: "the checksum differs".into() };
-        let report = Report { segments: vec![segment(vec![damage])] };
+        let report = Report { segments: vec![segment(vec![damage])], checkpoints: Vec::new() };
         let text = render_report(&report, Style::default());
         assert!(
             text.contains("DAMAGED: 4 frames") && text.contains("0.seg at byte 512\n  the checksum"),

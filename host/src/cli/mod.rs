@@ -1,6 +1,7 @@
 //! The command line: `serve` starts a host, all other commands ask one over HTTP or work on files. It reads
 //! arguments, prints and gives exit codes; what is true it takes from the reports.
 
+mod backup;
 mod bench;
 mod build;
 mod channel;
@@ -33,6 +34,7 @@ mod subscription;
 mod table;
 mod tail;
 mod test;
+mod trim;
 mod why;
 
 use std::process::ExitCode;
@@ -137,9 +139,11 @@ enum Command {
     /// Check what is set, show it, or print the schema of baton.toml.
     #[command(subcommand)]
     Config(config::ConfigCommand),
-    /// Check the files of a host that does not run.
+    /// Show or trim the journal of a running host, or check that of one that does not run.
     #[command(subcommand)]
     Journal(journal::JournalCommand),
+    /// Have a running host write everything that it needs to start again into a folder.
+    Backup(backup::BackupArgs),
     /// Measure the host on this machine beside its budgets.
     Bench(bench::BenchArgs),
 }
@@ -179,6 +183,7 @@ fn run(command: Command, shared: &Shared) -> Result<(), Failure> {
         Command::Asyncapi(args) => documents::asyncapi_document(args, shared),
         Command::Config(command) => config::run(command, shared),
         Command::Journal(command) => journal::run(command, shared),
+        Command::Backup(args) => backup::run(args, shared),
         Command::Bench(args) => bench::run(args, shared),
     }
 }

@@ -131,7 +131,11 @@ pub fn render_subscriptions(subscriptions: &[SubscriptionReport], style: Style) 
         ]
     };
     let heads = ["PROCESSOR", "CHANNEL", "START", "CURSOR", "DECIDED", "FILTERED", "LAG", "HELD", "WAITING"];
-    table(heads, subscriptions.iter().map(row).collect(), style)
+    let missed = subscriptions.iter().filter(|one| one.expired > 0).map(|one| {
+        let (processor, channel) = (clean(&one.processor), clean(&one.channel));
+        format!("{processor} missed {} of {channel}: expired\n", counted(one.expired, "event"))
+    });
+    table(heads, subscriptions.iter().map(row).collect(), style) + &missed.collect::<String>()
 }
 
 /// One processor on one page.

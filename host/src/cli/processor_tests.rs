@@ -33,6 +33,7 @@ pub fn report(name: &str, status: ProcessorStatus) -> ProcessorReport {
             start: 0,
             cursor: 17,
             decided: 40,
+            expired: 0,
             lag: 4 * held.len() as u64,
             held: held.len() as u64,
             waiting: 3 * held.len() as u64,

@@ -4,6 +4,7 @@ use super::Shared;
 use super::failure::Failure;
 use super::output::{Style, Tone, clean, counted, wrap};
 use super::processor::{mend, render_held, render_list};
+use super::trim::held_back;
 use crate::model::report::{FileProblem, ProcessorReport, ProcessorStatus, StatusReport};
 
 /// The most held events of one processor that the screen shows.
@@ -24,6 +25,9 @@ fn render_status(status: &StatusReport, style: Style) -> String {
             format!("{}\n\n{}", style.paint(Tone::Bad, &head), troubles.join("\n"))
         }
     };
+    for held in &status.held_back {
+        text.push_str(&format!("{}\n", held_back(held)));
+    }
     let paused = status.processors.iter().filter_map(|one| paused(one, style));
     paused.for_each(|paused| text.push_str(&format!("\n{paused}")));
     text.push_str(&format!("\n{}\n{}\n", render_list(&status.processors, style), about(status)));
@@ -142,6 +146,7 @@ mod tests {
             channels: 12,
             processors,
             problems: Vec::new(),
+            held_back: Vec::new(),
         }
     }
 

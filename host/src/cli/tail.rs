@@ -58,6 +58,9 @@ fn show(client: &Client, channel: &ChannelReport, mut from: String, shared: &Sha
         let params = [("from", Some(from)), ("limit", Some(PAGE_EVENTS.to_string()))];
         let page: EventPage =
             client.get(format!("/v1/channels/{}/events{}", channel.name, query(&params)))?;
+        if page.expired > 0 {
+            eprintln!("{} expired; it goes on behind them", counted(page.expired, "event"));
+        }
         for event in page.events.iter().filter(|event| event.offset < channel.next) {
             shared.out().item(event, |event, style| {
                 render_event(event.offset, &event.recorded, &event.event, style)

@@ -27,7 +27,8 @@ use effective::{Effective, values};
 pub use mistake::{Mistake, Mistakes, Place};
 pub use schema::schema;
 pub use settings::{
-    Durability, FlowSettings, JournalSettings, LimitSettings, ProcessorSettings, Settings, TelemetrySettings,
+    ChannelSettings, DATA_DEFAULT, Durability, FlowSettings, JournalSettings, LimitSettings,
+    ProcessorSettings, RetentionSettings, Settings, TelemetrySettings,
 };
 pub use unit::{Period, Size, SizeError};
 

@@ -12,6 +12,10 @@ use super::unit::{Period, Size};
 use crate::model::flow::{FlowRule, FlowRules};
 use crate::model::name::{ChannelName, ProcessorName};
 use crate::model::operation::Lanes;
+use crate::model::retention::{self, AgeBound, RetentionRules, SizeBound};
+
+/// The folder for data when nobody says otherwise, in the folder of the file.
+pub const DATA_DEFAULT: &str = ".baton";
 
 /// What an operator of Baton may set: the contents of `baton.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -26,6 +30,10 @@ pub struct Settings {
     pub journal: JournalSettings,
     /// What is accepted, and how much runs at a time.
     pub limits: LimitSettings,
+    /// How long and how much of each channel is kept; everything, unless it says.
+    pub retention: RetentionSettings,
+    /// By channel.
+    pub channel: BTreeMap<ChannelName, ChannelSettings>,
     /// What the host tells others of itself.
     pub telemetry: TelemetrySettings,
     /// By processor.
@@ -38,9 +46,11 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 7077)),
-            data: PathBuf::from(".baton"),
+            data: PathBuf::from(DATA_DEFAULT),
             journal: JournalSettings::default(),
             limits: LimitSettings::default(),
+            retention: RetentionSettings::default(),
+            channel: BTreeMap::new(),
             telemetry: TelemetrySettings::default(),
             processor: BTreeMap::new(),
             flow: BTreeMap::new(),
@@ -54,6 +64,12 @@ impl Settings {
         let reserved = self.flow.keys().filter(|channel| channel.is_reserved());
         let why = "flows of the host's own channels are not followed; take the section out";
         reserved.map(|channel| (vec!["flow".to_owned(), channel.to_string()], why.to_owned())).collect()
+    }
+
+    /// What is kept of which channel.
+    pub fn retention_rules(&self) -> RetentionRules {
+        let own = self.channel.iter().map(|(name, channel)| (name.clone(), channel.retention.into()));
+        RetentionRules { default: self.retention.into(), channels: own.collect() }
     }
 
     /// What is asked of flows, by the channel that they begin on.
@@ -141,6 +157,32 @@ impl Default for LimitSettings {
             streams_max: 256,
         }
     }
+}
+
+/// How long and how much of a channel is kept. What a deployed processor has not decided never expires.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RetentionSettings {
+    /// Events that are older expire: `30d`, `P30D`, or `off`.
+    #[schemars(with = "Option<String>")]
+    pub age: Option<AgeBound>,
+    /// The oldest events of a channel expire when it has more than this: `10GiB`, or `off`.
+    #[schemars(with = "Option<String>")]
+    pub bytes: Option<SizeBound>,
+}
+
+impl From<RetentionSettings> for retention::RetentionSettings {
+    fn from(settings: RetentionSettings) -> Self {
+        Self { age: settings.age, bytes: settings.bytes }
+    }
+}
+
+/// What an operator sets for one channel.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ChannelSettings {
+    /// How long and how much of it is kept; what it does not say is taken from `[retention]`.
+    pub retention: RetentionSettings,
 }
 
 /// What the host tells others of itself.

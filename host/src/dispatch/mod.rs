@@ -296,7 +296,7 @@ impl Dispatcher {
         let is_quiet = loop {
             let running: Vec<_> =
                 self.0.processors.read().iter().filter_map(|slot| slot.running.clone()).collect();
-            running.iter().for_each(Running::wake_lanes);
+            self.0.pool.together(|| running.iter().for_each(Running::wake_lanes));
             let is_idle = self.0.pool.wait_idle(until);
             let visible = self.0.domain.visible();
             if !is_idle || self.0.domain.durable().wait_blocking(Position(visible)).is_err() {

@@ -58,6 +58,8 @@ struct Row {
     alive: usize,
     /// Jobs that a thread has taken and not done.
     taken: usize,
+    /// Whether nobody takes a job now.
+    shut: bool,
 }
 
 impl Row {
@@ -122,6 +124,14 @@ impl Pool {
     /// Puts a job at the end of the row.
     pub fn push(&self, job: Arc<dyn Job>) {
         self.shared.push(job);
+    }
+
+    /// Lets nobody take a job while `push` puts some into the row: then their order is the only one.
+    pub fn together(&self, push: impl FnOnce()) {
+        self.shared.row.lock().shut = true;
+        push();
+        self.shared.row.lock().shut = false;
+        self.shared.changed.notify_all();
     }
 
     /// Waits until there is no job, neither in the row nor with a thread. Says whether that came true in time.
@@ -227,7 +237,8 @@ impl Shared {
             if row.stopped || row.idle >= self.limits.workers {
                 return None;
             }
-            if let Some(job) = row.jobs.pop_front() {
+            let job = if row.shut { None } else { row.jobs.pop_front() };
+            if let Some(job) = job {
                 row.taken += 1;
                 return Some(job);
             }

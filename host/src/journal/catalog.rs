@@ -45,10 +45,26 @@ impl Catalog {
 
     /// See [`super::Journal::read`].
     pub(super) fn read(&self, from: Position, bytes_max: usize) -> Result<Vec<Frame>, Error> {
-        match self.holding(from)? {
-            Some(info) => self.reader(&info)?.read(from, bytes_max),
-            None => Ok(Vec::new()),
-        }
+        let Some(info) = self.holding(from)? else { return Ok(Vec::new()) };
+        let frames = self.reader(&info).and_then(|reader| reader.read(from, bytes_max));
+        frames.map_err(|error| match self.first() {
+            // It went between the two questions.
+            Some(first) if first > info.base => Error::Trimmed { from, first },
+            _ => error,
+        })
+    }
+
+    /// The oldest segment, if it is complete, ends at or before `to` and is not the newest.
+    pub(super) fn oldest_before(&self, to: Position) -> Option<SegmentInfo> {
+        let segments = self.segments.read();
+        let oldest = segments.first().filter(|info| info.sealed && info.end <= to)?;
+        (segments.len() > 1).then_some(*oldest)
+    }
+
+    /// The segment is about to be removed: from now on, whoever asks is told so.
+    pub(super) fn forget(&self, base: Position) {
+        self.segments.write().retain(|info| info.base != base);
+        self.open.lock().sealed.retain(|(open, _)| *open != base);
     }
 
     /// The writer begins a segment.

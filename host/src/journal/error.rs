@@ -93,6 +93,20 @@ pub enum Error {
         /// The version that this build knows.
         known: u16,
     },
+    /// A checkpoint is not as it was written.
+    #[error("the checkpoint {name} cannot be used: {why}")]
+    CheckpointDamaged {
+        /// The file name.
+        name: String,
+        /// What was found.
+        why: String,
+    },
+    /// Segments were to be removed whose effects are not in enough checkpoints.
+    #[error("segments before position {to} may go only when two whole checkpoints stand for them")]
+    Unbacked {
+        /// Where the removal was to end.
+        to: Position,
+    },
     /// The storage refused.
     #[error("cannot {what} in {place}: {source}")]
     Io {
@@ -119,6 +133,8 @@ impl Error {
             Error::TooLarge { .. } => "journal-frame-too-large",
             Error::Trimmed { .. } => "journal-trimmed",
             Error::Version { .. } => "journal-version",
+            Error::CheckpointDamaged { .. } => "checkpoint-damaged",
+            Error::Unbacked { .. } => "journal-unbacked",
             Error::Io { .. } => "journal-io",
         }
     }

@@ -28,25 +28,38 @@ impl Folder {
 
     /// The bases of all segments, in order.
     pub(super) fn bases(&self) -> Result<Vec<Position>, Error> {
-        let names = self.io("list the segments", self.storage.list())?;
-        let mut bases: Vec<_> = names.iter().filter_map(|name| segment::base_of(name)).collect();
+        let mut bases: Vec<_> = self.names()?.iter().filter_map(|name| segment::base_of(name)).collect();
         bases.sort_unstable();
         Ok(bases)
     }
 
+    /// The names of all files.
+    pub(super) fn names(&self) -> Result<Vec<String>, Error> {
+        self.io("list the files", self.storage.list())
+    }
+
     pub(super) fn create(&self, base: Position) -> Result<Arc<dyn StorageFile>, Error> {
-        let name = segment::name(base);
-        self.io(&format!("create {name}"), self.storage.create(&name))
+        self.create_file(&segment::name(base))
     }
 
     pub(super) fn open(&self, base: Position) -> Result<Arc<dyn StorageFile>, Error> {
-        let name = segment::name(base);
-        self.io(&format!("open {name}"), self.storage.open(&name))
+        self.open_file(&segment::name(base))
     }
 
     pub(super) fn remove(&self, base: Position) -> Result<(), Error> {
-        let name = segment::name(base);
-        self.io(&format!("remove {name}"), self.storage.remove(&name))
+        self.remove_file(&segment::name(base))
+    }
+
+    pub(super) fn create_file(&self, name: &str) -> Result<Arc<dyn StorageFile>, Error> {
+        self.io(&format!("create {name}"), self.storage.create(name))
+    }
+
+    pub(super) fn open_file(&self, name: &str) -> Result<Arc<dyn StorageFile>, Error> {
+        self.io(&format!("open {name}"), self.storage.open(name))
+    }
+
+    pub(super) fn remove_file(&self, name: &str) -> Result<(), Error> {
+        self.io(&format!("remove {name}"), self.storage.remove(name))
     }
 
     pub(super) fn sync(&self) -> Result<(), Error> {

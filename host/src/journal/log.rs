@@ -1,11 +1,13 @@
 //! The journal over segment files: opens, starts the writer, ends it. The work is in its parts.
 
+use std::io::{Read, Write};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use parking_lot::Mutex;
 
 use super::catalog::Catalog;
+use super::checkpoint::{self, CheckpointInfo};
 use super::durable::{Durable, Ended};
 use super::folder::Folder;
 use super::frame::Frame;
@@ -14,12 +16,13 @@ use super::queue::Queue;
 use super::segment::SegmentInfo;
 use super::storage::{Storage, StorageLock};
 use super::writer::Writer;
-use super::{Appended, Error, Journal, Options, Position, recovery};
+use super::{Appended, Error, Journal, Options, Position, recovery, trim};
 
 /// A journal in segment files over a [`Storage`].
 ///
 /// Dropping it is a clean stop, as [`Journal::close`] is.
 pub struct SegmentJournal {
+    folder: Folder,
     catalog: Arc<Catalog>,
     queue: Arc<Queue>,
     durable: Durable,
@@ -55,7 +58,8 @@ impl SegmentJournal {
         };
         let thread = thread::Builder::new().name("journal".to_owned());
         let writer = folder.io("start the writer", thread.spawn(move || writer.run()))?;
-        Ok(Self { catalog, queue, durable, meters, running: Mutex::new(Some(Running { writer, lock })) })
+        let running = Mutex::new(Some(Running { writer, lock }));
+        Ok(Self { folder, catalog, queue, durable, meters, running })
     }
 }
 
@@ -86,6 +90,30 @@ impl Journal for SegmentJournal {
 
     fn segments(&self) -> Vec<SegmentInfo> {
         self.catalog.segments()
+    }
+
+    fn put_checkpoint(&self, position: Position, content: &mut dyn Read) -> Result<CheckpointInfo, Error> {
+        checkpoint::write(&self.folder, position, content)
+    }
+
+    fn checkpoints(&self) -> Result<Vec<CheckpointInfo>, Error> {
+        checkpoint::list(&self.folder)
+    }
+
+    fn get_checkpoint(&self, info: CheckpointInfo, into: &mut dyn Write) -> Result<(), Error> {
+        checkpoint::read(&self.folder, info, into)
+    }
+
+    fn trim(&self, to: Position) -> Result<Vec<SegmentInfo>, Error> {
+        trim::trim(&self.folder, &self.catalog, to)
+    }
+
+    fn copy_to(&self, storage: Arc<dyn Storage>) -> Result<Position, Error> {
+        let segments = self.catalog.segments();
+        let end = segments.last().map_or(Position::START, |info| info.end);
+        self.durable.wait_blocking(end)?;
+        trim::copy(&self.folder, &segments, &Folder::new(storage))?;
+        Ok(end)
     }
 
     fn meters(&self) -> &Meters {

@@ -3,10 +3,11 @@
 //!
 //! The way of a frame: `queue` (bounded, never waits) -> `writer` (one thread, group commit) -> `active` (the segment that is written)
 //! -> `durable` (everyone who waits for the disk). Readers go by `catalog` and `reader`. `recovery` runs once, at the start;
-//! `verify` reads everything. `frame` and `segment` are the format, `walk` goes through it, and `storage` is where the bytes are.
+//! `verify` reads everything. `checkpoint` keeps what frames add up to, so that `trim` may remove the oldest. `frame` and `segment` are the format, `walk` goes through it, and `storage` is where the bytes are.
 
 mod active;
 mod catalog;
+mod checkpoint;
 mod durable;
 mod error;
 mod folder;
@@ -19,6 +20,7 @@ mod reader;
 mod recovery;
 mod segment;
 pub mod storage;
+mod trim;
 mod verify;
 mod walk;
 mod writer;
@@ -29,7 +31,10 @@ mod contract;
 mod crash_tests;
 #[cfg(test)]
 mod recovery_tests;
+#[cfg(test)]
+mod trim_tests;
 
+pub use checkpoint::CheckpointInfo;
 pub use durable::Durable;
 pub use error::Error;
 pub use frame::{FRAME_BYTES_MAX, Frame};
@@ -37,7 +42,10 @@ pub use log::SegmentJournal;
 pub use meters::Meters;
 pub use position::Position;
 pub use segment::SegmentInfo;
-pub use verify::{Damage, Report, SegmentReport, verify};
+pub use verify::{CheckpointReport, Damage, Report, SegmentReport, verify};
+
+use std::io::{Read, Write};
+use std::sync::Arc;
 
 /// A domain's journal.
 ///
@@ -70,6 +78,23 @@ pub trait Journal: Send + std::marker::Sync + 'static {
 
     /// What it has measured.
     fn meters(&self) -> &Meters;
+
+    /// Keeps what all frames before `position` add up to; when this returns, it is durable. The two newest are kept. One caller at a time.
+    fn put_checkpoint(&self, position: Position, content: &mut dyn Read) -> Result<CheckpointInfo, Error>;
+
+    /// The checkpoints that were finished, newest first; their content is not looked at.
+    fn checkpoints(&self) -> Result<Vec<CheckpointInfo>, Error>;
+
+    /// Reads a checkpoint's content; after an error, what was read counts for nothing.
+    fn get_checkpoint(&self, info: CheckpointInfo, into: &mut dyn Write) -> Result<(), Error>;
+
+    /// Removes whole segments that end at or before `to`, oldest first and never the newest, and says which. Refuses unless two whole
+    /// checkpoints stand for them. Readers of what is gone are told [`Error::Trimmed`]. One caller at a time.
+    fn trim(&self, to: Position) -> Result<Vec<SegmentInfo>, Error>;
+
+    /// Copies checkpoints and frames into an empty storage, from which a journal can be opened; says where the copy ends. It holds
+    /// whole frames, all of them durable. Frames are appended meanwhile as ever, but nothing may be trimmed.
+    fn copy_to(&self, storage: Arc<dyn storage::Storage>) -> Result<Position, Error>;
 
     /// Refuses further frames, makes the queued ones durable, and ends. May be called again.
     fn close(&self) -> Result<(), Error>;

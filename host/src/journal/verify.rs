@@ -8,13 +8,26 @@ use super::frame::{ALIGNMENT, Bad, Header};
 use super::segment::{self, Summary};
 use super::storage::Storage;
 use super::walk::{Step, Walker};
-use super::{Error, Position, recovery};
+use super::{Error, Position, checkpoint, recovery};
 
 /// What a journal holds, segment by segment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// Oldest first.
     pub segments: Vec<SegmentReport>,
+    /// Oldest first, those that were never finished too.
+    pub checkpoints: Vec<CheckpointReport>,
+}
+
+/// A checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckpointReport {
+    /// The file name.
+    pub name: String,
+    /// It stands for all frames before this position.
+    pub position: Position,
+    /// Why it cannot be used, if it cannot.
+    pub problem: Option<String>,
 }
 
 /// What one segment holds.
@@ -50,7 +63,15 @@ pub struct Damage {
 impl Report {
     /// Whether a host can start on this journal and read all of it.
     pub fn is_whole(&self) -> bool {
-        self.segments.iter().all(|segment| segment.damages.is_empty())
+        self.segments.iter().all(|segment| segment.damages.is_empty()) && self.is_backed()
+    }
+
+    /// Whether what was trimmed is in a checkpoint that can be used: a journal that begins at its start needs none.
+    pub fn is_backed(&self) -> bool {
+        let Some((first, last)) = self.segments.first().zip(self.segments.last()) else { return true };
+        let stands =
+            |one: &CheckpointReport| one.problem.is_none() && (first.base..=last.end).contains(&one.position);
+        first.base == Position::START || self.checkpoints.iter().any(stands)
     }
 }
 
@@ -73,6 +94,10 @@ pub fn verify(storage: Arc<dyn Storage>, mut progress: impl FnMut(u64, u64)) -> 
         report.segments.push(segment);
     }
     note_gaps(&mut report);
+    for (position, copy) in checkpoint::files(&folder)? {
+        let (name, problem) = (checkpoint::name(position, copy), checkpoint::check(&folder, position, copy)?);
+        report.checkpoints.push(CheckpointReport { name, position, problem });
+    }
     Ok(report)
 }
 

@@ -195,6 +195,15 @@ pub enum Control {
         /// Whether the state of its processor is deleted.
         clear_state: bool,
     },
+    /// The oldest events of a channel are gone: nobody can read them any more.
+    Expired {
+        /// The channel.
+        channel: ChannelId,
+        /// The first offset that is kept.
+        to: u64,
+        /// When the newest event that went was recorded, milliseconds since the Unix epoch.
+        until_ms: u64,
+    },
 }
 
 /// The body of a frame that is being made. The owner gives the events their offsets when it takes it.

@@ -10,6 +10,7 @@ use super::descriptor::Descriptor;
 use super::fault::Fault;
 use super::filter::Filter;
 use super::operation::{LanesFrom, Operator, Rate};
+use super::upkeep::HeldBack;
 
 /// What became of one published event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -121,6 +122,9 @@ pub struct LogPage {
 pub struct EventPage {
     /// The channel.
     pub channel: String,
+    /// How many of the events that were asked for are expired: the page goes on behind them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub expired: u64,
     /// The events, oldest first.
     pub events: Vec<Recorded>,
     /// The offset to ask for next.
@@ -134,9 +138,9 @@ pub struct ChannelReport {
     pub name: String,
     /// `topic`, until there are queues.
     pub kind: String,
-    /// The oldest offset that it has.
+    /// The oldest offset that it has; what was before is expired.
     pub first: u64,
-    /// The offset that the next event gets; with `first` = 0, how many events it has.
+    /// The offset that the next event gets.
     pub next: u64,
     /// The processors that say that they publish on it.
     pub publishers: Vec<String>,
@@ -157,6 +161,9 @@ pub struct SubscriptionReport {
     pub cursor: u64,
     /// How many events it has decided: handled or filtered.
     pub decided: u64,
+    /// How many were gone before it decided them.
+    #[serde(default)]
+    pub expired: u64,
     /// How many of those its filter did not pass.
     #[serde(default)]
     pub filtered: u64,
@@ -373,6 +380,9 @@ pub struct FlowReport {
     pub started: String,
     /// When the latest thing of it was recorded.
     pub latest: String,
+    /// Some of its events are expired: what is shown is the rest.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub expired: bool,
     /// Its events in journal order; `cause` makes them a tree.
     pub events: Vec<FlowEvent>,
     /// The list was cut: the flow has more events than are shown.
@@ -486,6 +496,8 @@ pub enum HandlingStatus {
     Held,
     /// It waits behind a held event of its key.
     Waiting,
+    /// It was gone before it was handled.
+    Expired,
 }
 
 /// A line that a processor wrote, or that the host wrote about it.
@@ -532,6 +544,9 @@ pub struct StatusReport {
     pub processors: Vec<ProcessorReport>,
     /// Files that do not run.
     pub problems: Vec<FileProblem>,
+    /// Who holds events back that are due to expire.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held_back: Vec<HeldBack>,
 }
 
 /// What came of reading the configuration again.
@@ -570,4 +585,8 @@ pub struct Problem {
     pub code: String,
     /// What was wrong here, what was expected and what to do.
     pub detail: String,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }

@@ -70,7 +70,7 @@ impl Node {
         let unknown = || ReadError::UnknownChannel { name: channel.to_string() };
         let id = self.0.domain.look(|world| world.channel_id(channel.as_str())).ok_or_else(unknown)?;
         let from = match from {
-            ReadFrom::Earliest => 0,
+            ReadFrom::Earliest => self.0.domain.channel_first(id),
             ReadFrom::Offset(offset) => offset,
             ReadFrom::Latest => self.0.domain.channel_end(id),
         };
@@ -78,12 +78,17 @@ impl Node {
         loop {
             let durable = self.0.domain.durable().current();
             let events = self.page(id, from, limit).await?;
-            let next = events.last().map_or(from, |event| event.offset + 1);
+            // A channel has no other gaps than what is expired.
+            let first = events
+                .first()
+                .map_or_else(|| from.max(self.0.domain.channel_first(id)), |event| event.offset);
+            let next = events.last().map_or(first, |event| event.offset + 1);
             let moved = self.0.domain.durable().wait(Position(durable.0 + 1));
-            let goes_on =
-                events.is_empty() && matches!(tokio::time::timeout_at(deadline, moved).await, Ok(Ok(())));
+            let goes_on = events.is_empty()
+                && first == from
+                && matches!(tokio::time::timeout_at(deadline, moved).await, Ok(Ok(())));
             if !goes_on {
-                return Ok(EventPage { channel: channel.to_string(), events, next });
+                return Ok(EventPage { channel: channel.to_string(), expired: first - from, events, next });
             }
         }
     }
@@ -174,6 +179,7 @@ impl Node {
             channels: domain.look(|world| world.channels().len() as u64),
             processors: self.processors(),
             problems: self.problems().into_iter().chain(self.config_problems()).collect(),
+            held_back: domain.held_back(),
         }
     }
 }

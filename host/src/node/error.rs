@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
+use crate::channel::TrimError;
 use crate::dispatch::DispatchError;
 use crate::model::operation::OperationError;
+
+use super::BackupError;
 
 /// Why a host did not start.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +33,9 @@ pub enum StartError {
         /// Why.
         source: crate::journal::Error,
     },
+    /// The folder is a backup from which no host can start.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     /// The domain could not be opened.
     #[error(transparent)]
     Domain(#[from] crate::channel::OpenError),
@@ -61,6 +67,7 @@ impl StartError {
             Self::Config(_) => "config-invalid",
             Self::Native(_) => "native-not-deployed",
             Self::Journal { source, .. } => source.code(),
+            Self::Backup(error) => error.code(),
             Self::Domain(_) => "domain-not-opened",
             Self::Engine(error) => error.code(),
             Self::Registry(_) => "registry-not-started",
@@ -68,6 +75,35 @@ impl StartError {
             Self::Flows(_) => "flows-not-followed",
             Self::Thread(_) => "thread-not-started",
         }
+    }
+}
+
+/// Why the host's own files could not be shown, trimmed or backed up.
+#[derive(Debug, thiserror::Error)]
+pub enum UpkeepError {
+    /// A trim.
+    #[error(transparent)]
+    Trim(#[from] TrimError),
+    /// A backup.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+    /// The thread for it panicked.
+    #[error("the host's own code broke: {0}")]
+    Thread(String),
+}
+
+impl UpkeepError {
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Trim(error) => error.code(),
+            Self::Backup(error) => error.code(),
+            Self::Thread(_) => "host-fault",
+        }
+    }
+
+    pub(super) fn thread(error: impl std::fmt::Display) -> Self {
+        Self::Thread(error.to_string())
     }
 }
 

@@ -52,7 +52,7 @@ impl Node {
         let channel = domain.look(|world| world.channel_id(name.as_str())).ok_or_else(unknown)?;
         let end = domain.channel_end(channel);
         let next = match from {
-            ReadFrom::Earliest => 0,
+            ReadFrom::Earliest => domain.channel_first(channel),
             ReadFrom::Offset(offset) if offset > end => {
                 return Err(ReadError::AheadOfEnd { name: name.to_string(), offset, end });
             }
@@ -81,12 +81,19 @@ impl Follower {
                 return Ok(Followed::Event(event));
             }
             let end = self.ends.past(self.channel, self.next).await?;
-            if let Some(gap) = self.gap(end) {
+            if let Some(gap) = self.expired().or_else(|| self.gap(end)) {
                 self.next = gap.to + 1;
                 return Ok(Followed::Gap(gap));
             }
             self.ready = self.read().await?;
         }
+    }
+
+    fn expired(&self) -> Option<Gap> {
+        let first = self.node.0.domain.channel_first(self.channel);
+        let to = first.checked_sub(1).filter(|to| *to >= self.next)?;
+        let (channel, from) = (self.name.to_string(), self.next);
+        Some(Gap { channel, from, to, count: to - from + 1, reason: GapReason::Expired })
     }
 
     fn gap(&self, end: u64) -> Option<Gap> {

@@ -2,6 +2,7 @@
 //! door. It decides nothing; what it answers comes from the parts.
 
 mod answers;
+mod backup;
 mod builder;
 mod deploy;
 mod error;
@@ -18,6 +19,7 @@ mod start;
 mod subscriptions;
 mod topology;
 mod traces;
+mod upkeep;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
@@ -45,8 +47,9 @@ pub use crate::dispatch::LogFilter;
 pub use crate::flows::{After, EventAsk, FindError, Wanted as FlowsWanted, WhyError};
 pub use crate::telemetry::CONTENT_TYPE as METRICS_TYPE;
 pub use answers::ReadFrom;
+pub use backup::BackupError;
 pub use builder::NodeBuilder;
-pub use error::{DeployError, StartError};
+pub use error::{DeployError, StartError, UpkeepError};
 pub use flows::is_settled;
 pub use follow::{Followed, Follower};
 pub use follow_flow::FlowFollower;

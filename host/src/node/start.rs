@@ -20,6 +20,7 @@ use crate::registry::{self, Registry, RegistryConfig, Running};
 use crate::runtime::{Engine, EngineConfig};
 use crate::spans;
 
+use super::backup;
 use super::builder::{NodeBuilder, Source};
 use super::deploy::{reconcile, register};
 use super::live::Live;
@@ -82,6 +83,9 @@ fn open(builder: NodeBuilder) -> Result<Core, StartError> {
     let in_memory = builder.in_memory || !watches;
     let reads = watches && builder.settings.is_none();
     let config = configuration(builder.source, builder.settings)?;
+    if watches {
+        backup::check(&config)?;
+    }
     let journal = if in_memory { journal_in_memory(&config)? } else { open_journal(&config)? };
     let clock = builder.clock;
     let parts = Parts {
@@ -91,6 +95,7 @@ fn open(builder: NodeBuilder) -> Result<Core, StartError> {
         limits: domain_limits(&config.settings),
     };
     let (domain, keeper) = Domain::open(parts)?;
+    domain.retain(config.settings.retention_rules());
     let engine = match builder.engine {
         Some(engine) => engine,
         None => Engine::new(EngineConfig {

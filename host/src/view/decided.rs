@@ -63,6 +63,11 @@ impl Decided {
         true
     }
 
+    /// Adds everything below `to`. Says how many offsets were new.
+    pub fn advance_to(&mut self, to: u64) -> u64 {
+        self.insert_run(0, to)
+    }
+
     /// Adds the offsets from `from` to before `to`, 64 at a time. Says how many were new.
     pub fn insert_run(&mut self, from: u64, to: u64) -> u64 {
         let from = from.max(self.cursor);
@@ -182,6 +187,21 @@ mod tests {
                 assert_eq!(decided.ahead(), ahead.len() as u64);
             }
         }
+    }
+
+    #[test]
+    fn what_is_passed_over_counts_once() {
+        let mut decided = Decided::from(10);
+        for offset in [11, 12, 40, 41, 200] {
+            decided.insert(offset);
+        }
+        assert_eq!(decided.advance_to(5), 0);
+        assert_eq!(decided.advance_to(13), 1);
+        assert_eq!((decided.cursor(), decided.ahead()), (13, 3));
+        assert_eq!(decided.advance_to(40), 27);
+        assert_eq!((decided.cursor(), decided.ahead()), (42, 1));
+        assert_eq!(decided.advance_to(300), 257);
+        assert_eq!(decided, Decided::from(300));
     }
 
     #[test]

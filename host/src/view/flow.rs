@@ -58,6 +58,7 @@ pub fn flow_report(
         }
     }
     let truncated = cut || events.len() < seen.events.len();
+    let expired = seen.lacks_parts(world, &events);
     let (started, latest) = (rfc3339(started_ms), rfc3339(latest_ms));
     Ok(Some(FlowReport {
         flow: flow.to_string(),
@@ -67,16 +68,22 @@ pub fn flow_report(
         reason: None,
         started,
         latest,
+        expired,
         events,
         truncated,
     }))
+}
+
+/// Whether retention has taken an event, or its channel would not show it any more.
+fn is_expired(world: &World, event: &SeenEvent<'_>) -> bool {
+    world.channels().get(event.channel as usize).is_some_and(|channel| event.offset < channel.first)
 }
 
 fn worse(flow: FlowStatus, handling: HandlingStatus) -> FlowStatus {
     match (flow, handling) {
         (FlowStatus::Stuck, _) | (_, HandlingStatus::Held) => FlowStatus::Stuck,
         (_, HandlingStatus::Pending | HandlingStatus::Waiting) => FlowStatus::Open,
-        (flow, HandlingStatus::Handled) => flow,
+        (flow, HandlingStatus::Handled | HandlingStatus::Expired) => flow,
     }
 }
 
@@ -117,6 +124,14 @@ struct SeenEvent<'a> {
 }
 
 impl<'a> Seen<'a> {
+    /// Whether events of the flow are gone: no event is left, or one is expired, or lacks its cause.
+    fn lacks_parts(&self, world: &World, shown: &[FlowEvent]) -> bool {
+        let is_there = |position| self.events.binary_search_by_key(&position, |event| event.position).is_ok();
+        self.events.is_empty()
+            || self.events.iter().any(|event| is_expired(world, event))
+            || shown.iter().filter_map(|event| event.cause).any(|cause| !is_there(cause))
+    }
+
     fn frame(&mut self, frame: &FlowFrame<'a>) -> Result<(), Malformed> {
         let mut position = frame.position;
         for change in Changes::new(frame.body) {
@@ -201,6 +216,7 @@ impl<W: Fn(SubscriptionId, u64) -> bool> Judge<'_, W> {
             // The frame that decided it is past the cut. Without a cut it is younger than the frames: what it brought is not
             // among them either, so nobody may conclude that the flow is done.
             None if self.cut && subscription.decided.contains(event.offset) => HandlingStatus::Handled,
+            None if is_expired(self.world, event) => HandlingStatus::Expired,
             None if (self.waiting)(id, event.offset) => HandlingStatus::Waiting,
             None => HandlingStatus::Pending,
         };

@@ -75,7 +75,18 @@ mod tests {
         let (started, latest) = ("a".to_owned(), "b".to_owned());
         let (overdue, deadline, reason) = (false, None, None);
         let flow = "f".to_owned();
-        FlowReport { flow, status, overdue, deadline, reason, started, latest, events, truncated: false }
+        FlowReport {
+            flow,
+            status,
+            overdue,
+            deadline,
+            reason,
+            started,
+            latest,
+            expired: false,
+            events,
+            truncated: false,
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub fn channel_reports(world: &World, waiting: impl Fn(SubscriptionId) -> u64) -
     let report = |channel: &Channel| ChannelReport {
         name: channel.name.to_string(),
         kind: "topic".to_owned(),
-        first: 0,
+        first: channel.first,
         next: channel.next,
         publishers: publishers(world, channel),
         subscriptions: channel
@@ -56,7 +56,8 @@ pub fn subscription_report(world: &World, id: SubscriptionId, waiting: u64) -> O
         channel: channel.name.to_string(),
         start: subscription.start,
         cursor,
-        decided: cursor - subscription.start + ahead,
+        decided: (cursor - subscription.start + ahead).saturating_sub(subscription.expired),
+        expired: subscription.expired,
         filtered: subscription.filtered,
         ahead,
         lag: channel.next.saturating_sub(cursor).saturating_sub(ahead),
@@ -140,6 +141,7 @@ mod tests {
             start: 2,
             cursor: 4,
             decided: 4,
+            expired: 0,
             filtered: 1,
             ahead: 2,
             lag: 4,
@@ -153,6 +155,26 @@ mod tests {
         assert_eq!((channels[0].next, &channels[0].publishers), (10, &vec![]));
         assert_eq!(channels[0].subscriptions, [expected]);
         assert_eq!((channels[1].next, &channels[1].publishers), (0, &vec!["mail".to_owned()]));
+    }
+
+    #[test]
+    fn what_expires_is_counted_by_those_who_had_not_decided_it() {
+        let mut world = world();
+        for offset in [2, 3, 6] {
+            world.fold(&Change::Decided { subscription: 0, offset, flow: Uuid::nil() });
+        }
+        control(&mut world, Control::Undeployed { processor: 0, forget: false });
+        control(&mut world, Control::Expired { channel: 0, to: 7, until_ms: 5 });
+        let report = subscription_report(&world, 0, 0).unwrap();
+        assert_eq!((report.cursor, report.decided, report.expired, report.lag), (7, 3, 2, 3));
+        control(&mut world, processor_named(1, "late"));
+        let created = Control::SubscriptionCreated { subscription: 1, processor: 1, channel: 0, start: 0 };
+        control(&mut world, created);
+        let report = subscription_report(&world, 1, 0).unwrap();
+        assert_eq!((report.cursor, report.decided, report.expired, report.lag), (7, 0, 7, 3));
+        let channel = &world.channels()[0];
+        assert_eq!((channel.first, channel.expired_until_ms), (7, 5));
+        assert_eq!(channel_reports(&world, |_| 0)[0].first, 7);
     }
 
     #[test]

@@ -22,10 +22,21 @@ use super::state::{ProcessorState, StateRow, StateValue};
 pub struct Channel {
     /// Its name.
     pub name: ChannelName,
+    /// The oldest offset that it has; what was before is expired.
+    pub first: u64,
     /// The offset that the next event gets.
     pub next: u64,
+    /// When the newest expired event was recorded, milliseconds since the Unix epoch; 0 before any was.
+    pub expired_until_ms: u64,
     /// The subscriptions that read it, forgotten ones left out.
     pub subscriptions: Vec<SubscriptionId>,
+}
+
+impl Channel {
+    /// A channel without an event or a reader.
+    pub fn new(name: ChannelName) -> Self {
+        Self { name, first: 0, next: 0, expired_until_ms: 0, subscriptions: Vec::new() }
+    }
 }
 
 /// A processor, deployed or not.
@@ -69,6 +80,12 @@ impl Processor {
         let held = std::mem::take(&mut self.held);
         self.released.extend(held.into_iter().map(|(event, held)| (event, held.attempts)));
     }
+
+    fn pass_over(&mut self, subscription: SubscriptionId, to: u64) {
+        let stays = |event: &(SubscriptionId, u64)| event.0 != subscription || event.1 >= to;
+        self.held.retain(|event, _| stays(event));
+        self.released.retain(|event, _| stays(event));
+    }
 }
 
 /// A processor's durable position on one channel.
@@ -82,6 +99,8 @@ pub struct Subscription {
     pub start: u64,
     /// What it is done with.
     pub decided: Decided,
+    /// How many of the events from `start` on were expired before it decided them.
+    pub expired: u64,
     /// How many events it is done with because its filter did not pass them.
     pub filtered: u64,
     /// How often the events of the channel may have been handled before for the same processor: counts resets, and what was
@@ -89,6 +108,15 @@ pub struct Subscription {
     pub replays: u32,
     /// Its processor was undeployed for good: it keeps its number, and nobody reads by it.
     pub forgotten: bool,
+}
+
+impl Subscription {
+    /// A subscription to all events from `start` on, of a channel that has those from `first` on: what lies between is expired for it.
+    pub fn new(processor: ProcessorId, channel: ChannelId, start: u64, first: u64) -> Self {
+        let mut decided = Decided::from(start);
+        let expired = decided.advance_to(first);
+        Self { processor, channel, start, decided, expired, filtered: 0, replays: 0, forgotten: false }
+    }
 }
 
 /// The fold.
@@ -187,8 +215,7 @@ impl World {
     fn control(&mut self, control: &Control) {
         match control {
             Control::ChannelCreated { channel, name } => {
-                let created = Channel { name: name.clone(), next: 0, subscriptions: Vec::new() };
-                self.load_channel(*channel, created);
+                self.load_channel(*channel, Channel::new(name.clone()));
                 self.dirty.channels.insert(*channel);
             }
             Control::ProcessorNamed { processor, name } => {
@@ -206,15 +233,10 @@ impl World {
                 self.dirty.processors.insert(*processor);
             }
             Control::SubscriptionCreated { subscription, processor, channel, start } => {
-                let created = Subscription {
-                    processor: *processor,
-                    channel: *channel,
-                    start: *start,
-                    decided: Decided::from(*start),
-                    filtered: 0,
-                    replays: self.replays_before(*processor, *channel),
-                    forgotten: false,
-                };
+                let first = self.channels.get(*channel as usize).map_or(0, |channel| channel.first);
+                let replays = self.replays_before(*processor, *channel);
+                let created =
+                    Subscription { replays, ..Subscription::new(*processor, *channel, *start, first) };
                 self.load_subscription(*subscription, created);
                 self.dirty.subscriptions.insert(*subscription);
                 self.dirty.processors.insert(*processor);
@@ -234,6 +256,7 @@ impl World {
                 self.reset(*subscription, *to, *clear_state);
             }
             Control::Released { processor } => self.with_processor(*processor, Processor::release),
+            Control::Expired { channel, to, until_ms } => self.expired(*channel, *to, *until_ms),
             Control::Paused { processor, paused } => {
                 self.operate(*processor, |operation| operation.paused = Some(paused.clone()));
             }
@@ -312,8 +335,10 @@ impl World {
 
     fn reset(&mut self, id: SubscriptionId, to: u64, clear_state: bool) {
         let Some(subscription) = self.subscriptions.get_mut(id as usize) else { return };
+        let first = self.channels.get(subscription.channel as usize).map_or(0, |channel| channel.first);
         subscription.start = to;
         subscription.decided = Decided::from(to);
+        subscription.expired = subscription.decided.advance_to(first);
         subscription.filtered = 0;
         subscription.replays += 1;
         self.dirty.subscriptions.insert(id);
@@ -336,6 +361,21 @@ impl World {
             let held = Held { attempts: before + held.attempts, ..held };
             processor.held.insert((subscription, offset), held);
         });
+    }
+
+    /// Whoever reads the channel passes over what is gone.
+    fn expired(&mut self, id: ChannelId, to: u64, until_ms: u64) {
+        let Some(channel) = self.channels.get_mut(id as usize) else { return };
+        channel.first = channel.first.max(to);
+        channel.expired_until_ms = channel.expired_until_ms.max(until_ms);
+        self.dirty.channels.insert(id);
+        for id in channel.subscriptions.clone() {
+            let Some(subscription) = self.subscriptions.get_mut(id as usize) else { continue };
+            subscription.expired += subscription.decided.advance_to(to);
+            self.dirty.subscriptions.insert(id);
+            let processor = subscription.processor;
+            self.with_processor(processor, |processor| processor.pass_over(id, to));
+        }
     }
 
     /// Takes a channel over from the store; numbers come in order.

@@ -16,6 +16,7 @@ mod http_api;
 mod layout;
 mod live;
 mod operate;
+mod retention;
 mod swap;
 
 use baton_tests::host::Shop;

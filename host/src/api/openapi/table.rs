@@ -12,6 +12,7 @@ use crate::model::report::{
     ProcessorReport, Publication, ReloadReport, ResetReport, StateList, StatusReport, SubscriptionList,
 };
 use crate::model::topology::Topology;
+use crate::model::upkeep::{BackupReport, JournalReport, TrimReport};
 use crate::model::why::WhyReport;
 
 const CHANNEL: &str = "The channel: lower-case letters, digits, '-', '_' and '.'.";
@@ -181,6 +182,17 @@ fn operators() -> Vec<Operation> {
         get("/v1/status", "What is wrong now.").answers::<StatusReport>(200, "The status."),
         post("/v1/config/reload", "Read baton.toml again; a wrong one changes nothing.")
             .answers::<ReloadReport>(200, "What came of it."),
+        get("/v1/journal", "The journal's segments and checkpoints.")
+            .answers::<JournalReport>(200, "The journal."),
+        post("/v1/journal/trim", "Expire what is due, and free the disk.")
+            .query("dry_run", "true: say what would go, and what keeps the rest; change nothing.", flag())
+            .answers::<TrimReport>(200, "What went, or would go."),
+        post("/v1/backup", "Write what a host needs to start from here into a folder on the host's machine.")
+            .takes_media(
+                "application/json",
+                json!({"type": "object", "properties": {"dir": text()}, "required": ["dir"]}),
+            )
+            .answers::<BackupReport>(200, "It is finished."),
         get("/v1/topology", "Who sends what to whom.").answers::<Topology>(200, "The topology."),
     ]
 }

@@ -204,6 +204,7 @@ mod tests {
             reason: None,
             started: String::new(),
             latest: String::new(),
+            expired: false,
             events: Vec::new(),
             truncated: false,
         };

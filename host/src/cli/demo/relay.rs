@@ -60,6 +60,7 @@ fn silence(handling: &Handling, first: &str) -> Row {
         HandlingStatus::Handled => ("(told nothing)", Tone::Quiet),
         HandlingStatus::Pending => ("(still to do)", Tone::Note),
         HandlingStatus::Waiting => ("(waits)", Tone::Note),
+        HandlingStatus::Expired => ("(expired)", Tone::Note),
         HandlingStatus::Held => ("(HELD)", Tone::Bad),
     };
     [toned(format!("{first}{word}"), tone), text(&handling.processor), text(""), text("")]
@@ -133,6 +134,7 @@ mod tests {
             reason: None,
             started: "2026-01-31T12:00:00.000Z".into(),
             latest: "2026-01-31T12:00:00.004Z".into(),
+            expired: false,
             events: vec![
                 event(0, None, "a", "shop", &["p", "q"]),
                 event(2, Some(0), "inventory-updated", "p", &["warehouse"]),

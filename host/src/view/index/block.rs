@@ -4,6 +4,7 @@
 //! of a channel. An event takes at most 32 bytes, and a decision 12, or nothing when its frame also holds what it emits:
 //! so a full segment of 64 MiB (220,000 events of 256 B) takes about 7 MB, and as much as a file.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use hashbrown::HashSet;
@@ -66,6 +67,12 @@ impl Block {
         runs.iter().for_each(|run| self.runs(run.channel).note(run, frame));
         self.flows.note(&notes.flows, frame);
         self.ids.note(&notes.ids, frame);
+    }
+
+    /// Which offsets of which channels it holds.
+    pub fn offsets(&self) -> Vec<(ChannelId, Range<u64>)> {
+        let used = (0..).zip(&self.channels).filter(|(_, runs)| !runs.entries.is_empty());
+        used.map(|(channel, runs)| (channel, runs.first..runs.end)).collect()
     }
 
     fn runs(&mut self, channel: ChannelId) -> &mut Runs {

@@ -1,5 +1,6 @@
 //! A block that gets no more entries: in memory until its file is on the disk, then in the file. The answers are the same.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use hashbrown::HashSet;
@@ -25,6 +26,22 @@ impl Closed {
         match self {
             Self::Memory(_, end) => *end,
             Self::File(file) => file.positions().end,
+        }
+    }
+
+    /// Its first position.
+    pub fn start(&self) -> u64 {
+        match self {
+            Self::Memory(block, _) => block.first,
+            Self::File(file) => file.positions().start,
+        }
+    }
+
+    /// Which offsets of which channels it holds.
+    pub fn offsets(&self) -> Vec<(ChannelId, Range<u64>)> {
+        match self {
+            Self::Memory(block, _) => block.offsets(),
+            Self::File(file) => file.offsets(),
         }
     }
 

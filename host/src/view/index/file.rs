@@ -82,6 +82,16 @@ impl BlockFile {
         self.head.time_max_ms
     }
 
+    /// Which offsets of which channels it holds.
+    pub fn offsets(&self) -> Vec<(ChannelId, Range<u64>)> {
+        self.head.channels.iter().map(|runs| (runs.channel, runs.offsets.clone())).collect()
+    }
+
+    /// Removes the file from the disk.
+    pub fn remove(&self) -> Result<(), Error> {
+        fs::remove_file(&self.path).map_err(|source| Error::Io { path: self.path.clone(), source })
+    }
+
     /// The position of the frame that holds an offset.
     pub fn locate(&self, channel: ChannelId, offset: u64) -> Result<Option<u64>, Error> {
         let channels = &self.head.channels;

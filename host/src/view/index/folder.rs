@@ -20,6 +20,7 @@ pub fn open(dir: &Path, journal: &Range<u64>) -> Result<Vec<BlockFile>, Error> {
                 next = block.positions().end;
                 blocks.push(block);
             }
+            Err(_) if ends_before(&path, journal.start) => fs::remove_file(&path).map_err(fail)?,
             Err(why) => {
                 tracing::warn!(file = %path.display(), %why, "an index file is built again from the journal");
                 fs::remove_file(&path).map_err(fail)?;
@@ -27,6 +28,11 @@ pub fn open(dir: &Path, journal: &Range<u64>) -> Result<Vec<BlockFile>, Error> {
         }
     }
     Ok(blocks)
+}
+
+/// Whether a trim took the frames of this file and a crash left the file.
+fn ends_before(path: &Path, first: u64) -> bool {
+    BlockFile::open(path.to_owned()).is_ok_and(|block| block.positions().end <= first)
 }
 
 /// The block files in the order of their positions; what a crash left half written is removed.

@@ -75,6 +75,9 @@ impl Error {
     }
 }
 
+/// A range of positions, and the offsets of each channel that lie in it.
+pub type BlockOffsets = (Range<u64>, Vec<(ChannelId, Range<u64>)>);
+
 /// The index of a domain's journal. One thread notes frames, one writes closed blocks, any number ask.
 pub struct Index {
     dir: Option<PathBuf>,
@@ -85,6 +88,8 @@ struct State {
     active: Block,
     /// Oldest first. Readers take the list as it is and go on without the lock.
     closed: Arc<Vec<Closed>>,
+    /// Blocks that end at or before this position are gone.
+    trimmed: u64,
 }
 
 impl Index {
@@ -97,7 +102,7 @@ impl Index {
         };
         let next = files.last().map_or(journal.start, |file| file.positions().end);
         let closed = files.into_iter().map(|file| Closed::File(Arc::new(file))).collect();
-        let state = State { active: Block::starting_at(next), closed: Arc::new(closed) };
+        let state = State { active: Block::starting_at(next), closed: Arc::new(closed), trimmed: 0 };
         Ok(Self { dir, state: Mutex::new(state) })
     }
 
@@ -129,21 +134,55 @@ impl Index {
     /// answered from memory. For a thread in the background; never for two.
     pub fn write_closed(&self, durable: u64) -> Result<(), Error> {
         let Some(dir) = &self.dir else { return Ok(()) };
-        while let Some((place, block, end)) = self.next_to_write(durable) {
-            let file = Closed::File(Arc::new(BlockFile::write(dir, &block, end)?));
+        while let Some((block, end)) = self.next_to_write(durable) {
+            let file = BlockFile::write(dir, &block, end)?;
             let mut state = self.state.lock();
-            if let Some(closed) = Arc::make_mut(&mut state.closed).get_mut(place) {
-                *closed = file;
+            let mut closed = Arc::make_mut(&mut state.closed).iter_mut();
+            match closed.find(|closed| closed.start() == block.first) {
+                Some(closed) => *closed = Closed::File(Arc::new(file)),
+                // It was trimmed meanwhile.
+                None => file.remove()?,
             }
         }
         Ok(())
     }
 
-    fn next_to_write(&self, durable: u64) -> Option<(usize, Arc<Block>, u64)> {
+    /// Forgets the blocks that end at or before `first`, and removes their files: the journal has these frames no more. For the thread that
+    /// writes blocks.
+    pub fn trim(&self, first: u64) -> Result<(), Error> {
+        let gone = {
+            let mut state = self.state.lock();
+            state.trimmed = state.trimmed.max(first);
+            let blocks = state.closed.iter().cloned();
+            let (gone, kept): (Vec<Closed>, Vec<Closed>) = blocks.partition(|block| block.end() <= first);
+            state.closed = Arc::new(kept);
+            gone
+        };
+        gone.iter().try_for_each(|block| match block {
+            Closed::File(file) => file.remove(),
+            Closed::Memory(..) => Ok(()),
+        })
+    }
+
+    /// Which offsets of which channels lie in which positions, oldest first. The newest block has no end.
+    pub fn blocks(&self) -> Vec<BlockOffsets> {
         let state = self.state.lock();
-        let mut closed = state.closed.iter().enumerate();
-        closed.find_map(|(place, closed)| match closed {
-            Closed::Memory(block, end) if *end <= durable => Some((place, block.clone(), *end)),
+        let closed = state.closed.iter().map(|block| (block.start()..block.end(), block.offsets()));
+        closed.chain([(state.active.first..u64::MAX, state.active.offsets())]).collect()
+    }
+
+    /// What a look into a block found; nothing, if it failed because the block went meanwhile.
+    fn unless_trimmed<T: Default>(&self, block: &Closed, found: Result<T, Error>) -> Result<T, Error> {
+        match found {
+            Err(_) if block.end() <= self.state.lock().trimmed => Ok(T::default()),
+            found => found,
+        }
+    }
+
+    fn next_to_write(&self, durable: u64) -> Option<(Arc<Block>, u64)> {
+        let state = self.state.lock();
+        state.closed.iter().find_map(|closed| match closed {
+            Closed::Memory(block, end) if *end <= durable => Some((block.clone(), *end)),
             _ => None,
         })
     }
@@ -158,7 +197,7 @@ impl Index {
             state.closed.clone()
         };
         for block in closed.iter().rev() {
-            if let Some(position) = block.locate(channel, offset)? {
+            if let Some(position) = self.unless_trimmed(block, block.locate(channel, offset))? {
                 return Ok(Some(position));
             }
         }
@@ -176,7 +215,7 @@ impl Index {
         let mut found = Vec::new();
         let since_ms = began_ms(flow).saturating_sub(CLOCK_SLACK_MS);
         for block in closed.iter().filter(|block| block.time_max_ms() >= since_ms) {
-            found.extend(block.flow(hash)?);
+            found.extend(self.unless_trimmed(block, block.flow(hash))?);
             if found.len() >= limit {
                 found.truncate(limit);
                 return Ok(found);
@@ -225,7 +264,7 @@ impl Index {
             if found.len() >= CANDIDATES_MAX {
                 break;
             }
-            found.extend(block.id(hash)?.into_iter().rev());
+            found.extend(self.unless_trimmed(block, block.id(hash))?.into_iter().rev());
         }
         found.truncate(CANDIDATES_MAX);
         Ok(found)

@@ -26,11 +26,13 @@ impl From<serde_json::Error> for Fault {
 /// Reads everything, and the position that it reflects.
 pub(super) fn world(from: &Connection) -> Result<(World, u64), Fault> {
     let mut world = World::default();
-    each(from, "SELECT id, name, next FROM channel ORDER BY id", |row| channel(&mut world, row))?;
+    each(from, "SELECT id, name, next, first, expired_until_ms FROM channel ORDER BY id", |row| {
+        channel(&mut world, row)
+    })?;
     each(from, "SELECT id, name, deployed, held FROM processor ORDER BY id", |row| {
         processor(&mut world, row)
     })?;
-    let subscriptions = "SELECT id, processor, channel, start, cursor, forgotten, ahead, filtered, replays FROM subscription ORDER BY id";
+    let subscriptions = "SELECT id, processor, channel, start, cursor, forgotten, ahead, filtered, replays, expired FROM subscription ORDER BY id";
     each(from, subscriptions, |row| subscription(&mut world, row))?;
     each(from, "SELECT place, receipt FROM deployment ORDER BY place", |row| deployment(&mut world, row))?;
     each(from, "SELECT processor, key, name, expires_ms, value FROM state", |row| state(&world, row))?;
@@ -64,7 +66,8 @@ fn number(row: &Row<'_>, len: usize) -> Result<u32, Fault> {
 fn channel(world: &mut World, row: &Row<'_>) -> Result<(), Fault> {
     let id = number(row, world.channels().len())?;
     let name = ChannelName::new(row.get::<_, String>(1)?)?;
-    world.load_channel(id, Channel { name, next: unsigned(row, 2)?, subscriptions: Vec::new() });
+    let (next, first, expired_until_ms) = (unsigned(row, 2)?, unsigned(row, 3)?, unsigned(row, 4)?);
+    world.load_channel(id, Channel { next, first, expired_until_ms, ..Channel::new(name) });
     Ok(())
 }
 
@@ -104,6 +107,7 @@ fn subscription(world: &mut World, row: &Row<'_>) -> Result<(), Fault> {
         forgotten: row.get(5)?,
         filtered: unsigned(row, 7)?,
         replays: row.get(8)?,
+        expired: unsigned(row, 9)?,
     };
     world.load_subscription(id, subscription);
     Ok(())

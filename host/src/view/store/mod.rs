@@ -38,9 +38,15 @@ const SCHEMA: &str = "
         value BLOB NOT NULL, PRIMARY KEY (processor, key, name)) STRICT, WITHOUT ROWID;";
 
 /// What makes a store of version 1 one of version 2, and so on. A line stays as it is once it was released.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     ALTER TABLE subscription ADD COLUMN filtered INTEGER NOT NULL DEFAULT 0;
-    ALTER TABLE subscription ADD COLUMN replays INTEGER NOT NULL DEFAULT 0"];
+    ALTER TABLE subscription ADD COLUMN replays INTEGER NOT NULL DEFAULT 0",
+    "
+    ALTER TABLE channel ADD COLUMN first INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE channel ADD COLUMN expired_until_ms INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE subscription ADD COLUMN expired INTEGER NOT NULL DEFAULT 0",
+];
 
 /// Why the store cannot be used. What an earlier host left in it is never the reason: see [`Store::open`].
 #[derive(Debug, thiserror::Error)]
@@ -136,6 +142,26 @@ impl Store {
     pub fn write(&mut self, rows: &Rows, next_position: u64) -> Result<(), Error> {
         write::rows(&mut self.connection, rows, next_position)
             .map_err(|source| Error::Sqlite { path: self.path.clone(), source })
+    }
+}
+
+impl Store {
+    /// Writes everything that it holds into a new file, as one moment's state.
+    pub fn copy_to(&self, path: &Path) -> Result<(), Error> {
+        let to = path.to_string_lossy();
+        let copied = self.connection.execute("VACUUM INTO ?1", [&to]);
+        copied.map(drop).map_err(|source| Error::Sqlite { path: path.to_owned(), source })
+    }
+
+    /// Puts the file of a copy in the place of a store that nobody has open.
+    pub fn replace(path: &Path, copy: &Path) -> io::Result<()> {
+        for part in ["", "-wal", "-shm"] {
+            match fs::remove_file(with_suffix(path, part)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        fs::rename(copy, path)
     }
 }
 

@@ -54,6 +54,13 @@ fn step(world: &mut World, random: &mut Random) {
                 subscribe(world, processor);
             }
         }
+        3 if random.below(2) == 0 => {
+            let next = world.channels()[processor as usize].next;
+            control(
+                world,
+                Control::Expired { channel: processor, to: random.below(next + 1), until_ms: generation },
+            );
+        }
         3 => control(world, Control::Released { processor }),
         4 => {
             let clear_state = random.below(2) == 0;
@@ -113,7 +120,10 @@ fn told(world: &World) -> String {
     let subscriptions = world.subscriptions().iter().map(|s| {
         let ahead: Vec<u64> = s.decided.ahead_offsets().collect();
         let decided = (s.decided.cursor(), s.decided.ahead(), ahead);
-        format!("{:?}\n", (s.processor, s.channel, s.start, s.forgotten, s.filtered, s.replays, decided))
+        format!(
+            "{:?}\n",
+            (s.processor, s.channel, s.start, s.forgotten, s.filtered, s.replays, s.expired, decided)
+        )
     });
     let found: Vec<_> =
         (0..3).map(|id| (world.channel_id(&format!("c{id}")), world.processor_id("p1"))).collect();

@@ -62,10 +62,14 @@ pub(super) fn rows(connection: &mut Connection, rows: &Rows, next_position: u64)
 }
 
 fn channel(to: &Transaction<'_>, id: u32, row: &Channel) -> rusqlite::Result<usize> {
-    to.prepare_cached("REPLACE INTO channel VALUES (?1, ?2, ?3)")?.execute(params![
+    let replace =
+        "REPLACE INTO channel (id, name, next, first, expired_until_ms) VALUES (?1, ?2, ?3, ?4, ?5)";
+    to.prepare_cached(replace)?.execute(params![
         id,
         row.name.as_str(),
-        row.next as i64
+        row.next as i64,
+        row.first as i64,
+        row.expired_until_ms as i64
     ])
 }
 
@@ -89,19 +93,21 @@ fn held_row((subscription, offset): (SubscriptionId, u64), held: &Held) -> HeldR
 }
 
 fn subscription(to: &Transaction<'_>, id: SubscriptionId, row: &Subscription) -> rusqlite::Result<usize> {
-    to.prepare_cached("REPLACE INTO subscription VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?.execute(
-        params![
-            id,
-            row.processor,
-            row.channel,
-            row.start as i64,
-            row.decided.cursor() as i64,
-            ahead_bits(&row.decided),
-            row.forgotten,
-            row.filtered as i64,
-            row.replays
-        ],
-    )
+    let replace = "REPLACE INTO subscription
+        (id, processor, channel, start, cursor, ahead, forgotten, filtered, replays, expired)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+    to.prepare_cached(replace)?.execute(params![
+        id,
+        row.processor,
+        row.channel,
+        row.start as i64,
+        row.decided.cursor() as i64,
+        ahead_bits(&row.decided),
+        row.forgotten,
+        row.filtered as i64,
+        row.replays,
+        row.expired as i64
+    ])
 }
 
 /// Bit n of the blob is the offset n + 1 above the cursor: at most 8 KiB, however many there are.

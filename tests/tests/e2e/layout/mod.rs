@@ -64,7 +64,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("schemars", &["model", "config", "api/openapi"]),
     ("notify", &["registry/watcher.rs"]),
     ("annotate_snippets", &["config"]),
-    ("bytesize", &["config/unit.rs"]),
+    ("bytesize", &["config/unit.rs", "model/retention.rs"]),
     ("strsim", &["config"]),
     ("clap", &["cli"]),
     ("indicatif", &["cli", "bench/mod.rs"]),
