@@ -35,15 +35,20 @@ fn render_status(status: &StatusReport, style: Style) -> String {
 }
 
 fn all_is_well(status: &StatusReport, style: Style) -> String {
-    let running = |one: &&ProcessorReport| one.status == ProcessorStatus::Running;
-    let count = status.processors.iter().filter(running).count() as u64;
-    let subscriptions = status.processors.iter().filter(running).flat_map(|one| &one.subscriptions);
+    let of = |wanted| status.processors.iter().filter(move |one| one.status == wanted);
+    let count = of(ProcessorStatus::Running).count() as u64;
+    let all = of(ProcessorStatus::Running).chain(of(ProcessorStatus::Paused));
+    let subscriptions = all.flat_map(|one| &one.subscriptions);
     let behind = match subscriptions.map(|one| one.lag).sum() {
         0 => "nothing is left to handle".to_owned(),
         lag => format!("{} left to handle", counted(lag, "event")),
     };
     let verb = if count == 1 { "runs" } else { "run" };
-    let line = format!("All is well: {} {verb}, {behind}.", counted(count, "processor"));
+    let runs = format!("{} {verb}", counted(count, "processor"));
+    let line = match of(ProcessorStatus::Paused).count() {
+        0 => format!("All is well: {runs}, {behind}."),
+        paused => format!("Nothing is wrong: {runs}, {paused} paused, {behind}."),
+    };
     format!("{}\n", style.paint(Tone::Good, &line))
 }
 
@@ -159,6 +164,13 @@ mod tests {
         let text = render_status(&status, Style::default());
         assert!(text.starts_with("All is well: 1 processor runs, nothing is left to handle.\n"), "{text}");
         assert!(text.contains("12 channels, journal at 120 (fsync, 2 not yet durable)"), "{text}");
+    }
+
+    #[test]
+    fn a_paused_processor_is_not_passed_over() {
+        let status = status(vec![report("payment", ProcessorStatus::Paused)]);
+        let text = render_status(&status, Style::default());
+        assert!(text.starts_with("Nothing is wrong: 0 processors run, 1 paused, nothing is left"), "{text}");
     }
 
     #[test]

@@ -90,9 +90,13 @@ pub fn find(domain: &Domain, ask: &EventAsk) -> Result<Found, FindError> {
 fn at(domain: &Domain, id: ChannelId, channel: &ChannelName, offset: u64) -> Result<Found, FindError> {
     let items = domain.durable_events(id, offset, 1, usize::MAX)?;
     let Some(item) = items.first().filter(|item| item.offset == offset) else {
-        let end = domain.channel_end(id);
+        let (first, end) = (domain.channel_first(id), domain.channel_end(id));
+        let why = match offset < first {
+            true => format!("it has expired, and the oldest that is kept is {channel}@{first}"),
+            false => format!("the next gets {end}"),
+        };
         return Err(FindError::Unknown(format!(
-            "channel '{channel}' has no event at offset {offset}; the next gets {end}"
+            "channel '{channel}' has no event at offset {offset}; {why}"
         )));
     };
     let record =

@@ -20,6 +20,8 @@ use crate::model::flow::{FlowPage, TOLD};
 use crate::model::name::{ChannelName, ProcessorName};
 use crate::model::record::{Record, flow_of};
 use crate::model::report::{FlowStatus, HandlingStatus};
+use crate::model::retention::{AgeBound, RetentionRules, RetentionSettings};
+use crate::model::why;
 use crate::runtime::{CallError, NativeCall, NativeHandler, NewEmit, OutcomesBuilder, Verdict};
 use crate::view::decided::AHEAD_MAX;
 
@@ -377,4 +379,35 @@ fn beyond_the_bound_the_oldest_is_let_go_and_nobody_waits() {
     let last: BTreeSet<_> = told[AHEAD_MAX as usize - 1..].iter().map(|(ty, _)| ty.as_str()).collect();
     assert_eq!(last, BTreeSet::from(["baton.flow.done", "baton.flow.unfollowed"]));
     assert_eq!(told.len() as u64, AHEAD_MAX + 1);
+}
+
+#[test]
+fn an_event_that_expired_under_a_processor_is_told_from_one_that_it_handled() {
+    let host = open(&Arc::new(Memory::new()));
+    host.deploy("late", &["orders"], &[]);
+    host.publish("orders", &[event(1, "handled")]);
+    let late = host.domain.look(|world| world.processor_id("late")).unwrap();
+    host.until("the first is handled", || {
+        host.domain.look(|world| {
+            world.subscriptions().iter().find(|s| s.processor == late)?.decided.contains(0).then_some(())
+        })
+    });
+    host.dispatcher.undeploy(&ProcessorName::new("late").unwrap(), false).unwrap();
+    host.publish("orders", &[event(2, "missed")]);
+    host.clock.advance(DAY_MS);
+    host.publish("orders", &[event(3, "young")]);
+    let age = Some(AgeBound::try_from("1h".to_owned()).unwrap());
+    let default = RetentionSettings { age, ..RetentionSettings::default() };
+    host.domain.retain(RetentionRules { default, ..RetentionRules::default() });
+    host.domain.trim().unwrap();
+    host.domain.durable().wait_blocking(Position(host.domain.visible())).unwrap();
+    let flows = host.flows(&[]);
+    let why = |ask: &str| flows.why(&EventAsk::parse(ask), "late", |_| Lanes::default());
+    assert_eq!(why("1").unwrap().verdict, why::Verdict::Handled);
+    let missed = why("2").unwrap();
+    assert_eq!(missed.verdict, why::Verdict::Expired);
+    assert!(missed.text.contains("at offset 2"), "{}", missed.text);
+    assert_eq!(why("3").unwrap().verdict, why::Verdict::Undeployed);
+    let gone = why("orders@1").unwrap_err().to_string();
+    assert!(gone.contains("has expired") && gone.contains("orders@2"), "{gone}");
 }

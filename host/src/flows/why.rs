@@ -79,6 +79,16 @@ impl Flows {
             report.verdict = Verdict::Filtered;
             let rules: Vec<_> = ruling.rules.iter().map(ToString::to_string).collect();
             report.text = format!("the filter of {processor} does not pass it: {}", rules.join("; "));
+        } else if report.verdict == Verdict::Handled
+            && !handled
+            && let first = domain.channel_first(found.channel)
+            && found.event.offset < first
+        {
+            report.verdict = Verdict::Expired;
+            report.text = format!(
+                "it expired before {processor} handled it: the oldest that {} keeps is at offset {first}",
+                found.event.channel
+            );
         }
         Ok(report)
     }

@@ -207,7 +207,9 @@ fn processors(processors: &[ProcessorReport]) -> Vec<Family> {
             "1 while too much waits behind held keys to read on.",
             &|processor| flag(processor.status == ProcessorStatus::Blocked),
         ),
+        family("baton_processor_paused", "1 while an operator has paused it.", &|p| flag(p.paused.is_some())),
         family("baton_processor_lanes", "Lanes that it has.", &|p| gauge(p.lanes.into())),
+        family("baton_processor_lanes_max", "Lanes that it may have.", &|p| gauge(p.scale.max.into())),
         family("baton_processor_handled", "Events handled since the start.", &|p| Value::Counter(p.handled)),
         family("baton_processor_failed", "Handlings that failed since the start.", &|p| {
             Value::Counter(p.failed)
