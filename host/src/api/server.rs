@@ -116,7 +116,8 @@ impl Server {
             builder.timer(TokioTimer::new()).header_read_timeout(head_time_max);
             let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
             let ended = tokio::select! {
-                ended = connection.as_mut() => ended,
+                // First: once the connection knows of the stop, its live read has given its place back.
+                biased;
                 () = stopping.ended() => {
                     connection.as_mut().graceful_shutdown();
                     if place.is_taken() {
@@ -125,6 +126,7 @@ impl Server {
                         connection.await
                     }
                 }
+                ended = connection.as_mut() => ended,
             };
             if let Err(error) = ended {
                 tracing::debug!("a connection ended badly: {error}");
@@ -222,6 +224,7 @@ mod tests {
         server.await.unwrap();
         assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
     }
+
     #[tokio::test]
     async fn a_stop_cuts_off_a_live_read_that_nobody_takes() {
         let (end, ended) = tokio::sync::oneshot::channel::<()>();
