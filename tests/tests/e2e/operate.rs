@@ -68,7 +68,10 @@ fn a_pause_outlives_deployments_and_restarts_and_is_seen_everywhere() {
     tick(&host, 3..=4);
     host.put("/v1/processors/tally", variant("guest-tally", 1)).expect(200);
     let status = said(&shop, &host, &["status"]);
-    assert!(status.starts_with("All is well") && status.contains("PAUSED tally"), "{status}");
+    assert!(
+        status.starts_with("Nothing is wrong: 0 processors run, 1 paused") && status.contains("PAUSED tally"),
+        "{status}"
+    );
     assert!(status.contains("go on: baton processor resume tally"), "{status}");
     host.stop();
     let host = shop.start();
