@@ -59,8 +59,11 @@ impl Domain {
                 near.pop_front();
             }
             if near.front().is_none_or(|frame| frame.position.0 > position) {
-                let read = self.0.journal.read(Position(position), VISITED_BYTES);
-                near = read.map_err(ReadError::journal)?.into();
+                near = match self.0.journal.read(Position(position), VISITED_BYTES) {
+                    // It was trimmed since the index was asked.
+                    Err(journal::Error::Trimmed { .. }) => continue,
+                    read => read.map_err(ReadError::journal)?.into(),
+                };
             }
             near.front().into_iter().for_each(&mut see);
         }

@@ -165,6 +165,23 @@ fn events_expire_by_age_and_readers_are_told() {
 }
 
 #[test]
+fn who_asked_the_index_before_a_trim_sees_what_is_left() {
+    let place = Place::new();
+    let host = place.open();
+    let domain = &host.0;
+    publish(&place, domain, "orders", 0..30);
+    let positions: Vec<u64> = (0..30).map(|n| domain.event_at(0, n).unwrap().unwrap().position).collect();
+    domain.trim().unwrap();
+    let kept = domain.journal().first().0;
+    let mut seen = Vec::new();
+    domain.visit(&positions, u64::MAX, |frame| seen.push(frame.position.0)).unwrap();
+    let left: Vec<u64> = positions.into_iter().filter(|position| *position >= kept).collect();
+    assert!(kept > 0 && !left.is_empty());
+    assert_eq!(seen, left);
+    place.close(host);
+}
+
+#[test]
 fn events_expire_by_size_and_what_is_left_fits() {
     let place = Place::new();
     let host = place.open();

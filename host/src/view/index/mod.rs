@@ -237,7 +237,7 @@ impl Index {
         let since_ms = since_ms.saturating_sub(CLOCK_SLACK_MS);
         let mut found = active.find_any(first, &hashes);
         for block in closed.iter().filter(|block| block.time_max_ms() >= since_ms) {
-            found.extend(block.flows(&hashes)?);
+            found.extend(self.unless_trimmed(block, block.flows(&hashes))?);
         }
         found.sort_unstable();
         found.dedup();
