@@ -184,7 +184,7 @@ fn check_content_type(request: &Request, role: Role) -> Result<(), Refusal> {
             let detail = format!(
                 "the Content-Type is {found}; send application/json, or application/wasm for a component"
             );
-            Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "bad-content-type", detail))
+            Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "bad-media-type", detail))
         }
     }
 }

@@ -157,9 +157,9 @@ async fn what_changes_something_says_what_its_body_is() {
     let host = Host::start(|_| ()).await;
     for more in ["", "content-type: text/plain\r\n", "content-type: application/x-www-form-urlencoded\r\n"] {
         let got = host.ask("POST /v1/processors/a/pause", ADMIN, more, r#"{"reason":"x"}"#).await;
-        assert_eq!(got, refused(415, "bad-content-type"), "{more}");
+        assert_eq!(got, refused(415, "bad-media-type"), "{more}");
         let got = host.ask("PUT /v1/processors/a", ADMIN, more, "x").await;
-        assert_eq!(got, refused(415, "bad-content-type"), "{more}");
+        assert_eq!(got, refused(415, "bad-media-type"), "{more}");
     }
     let json = "content-type: application/json; charset=utf-8\r\n";
     let got = host.ask("POST /v1/processors/a/pause", ADMIN, json, r#"{"reason":"x"}"#).await;
