@@ -2,6 +2,7 @@
 //! what a frame changes. It does no IO, reads no clock and knows no async.
 
 pub mod asyncapi;
+pub mod bounds;
 pub mod change;
 pub mod deployment;
 pub mod descriptor;
@@ -18,6 +19,7 @@ pub mod report;
 pub mod retention;
 pub mod runs;
 pub mod schema;
+pub mod text;
 pub mod time;
 pub mod topology;
 pub mod trace;

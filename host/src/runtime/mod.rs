@@ -22,6 +22,7 @@ mod outcomes;
 mod program;
 mod rows;
 mod tables;
+mod usage;
 mod wasi;
 
 pub use batch::{Batch, BatchEvent};
@@ -33,7 +34,7 @@ pub use error::{CallError, Error, ImportRefused};
 pub use executor::{Executor, NativeCall, NativeHandler, NativeInstance};
 pub use inspect::{Inspected, inspect};
 pub use instance::Instance;
-pub use limits::{COMPONENT_BYTES_MAX, InstanceLimits, LOG_EVENT_BYTES_MAX, OUTCOMES_BYTES_MAX};
+pub use limits::{COMPONENT_BYTES_MAX, LOG_EVENT_BYTES_MAX, OUTCOMES_BYTES_MAX};
 pub use outcomes::{Emit, Outcome, Outcomes, Write};
 pub use program::Program;
 
