@@ -43,7 +43,7 @@ fn ms(time: Duration) -> f64 {
 
 fn engine(scratch: &Scratch) -> Result<Engine, Error> {
     let cache_dir = Some(scratch.path().join("cache"));
-    Ok(Engine::new(EngineConfig { cache_dir, ..EngineConfig::default() })?)
+    Ok(Engine::new(EngineConfig { cache_dir })?)
 }
 
 /// What the compiler alone takes.

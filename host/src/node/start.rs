@@ -98,10 +98,7 @@ fn open(builder: NodeBuilder) -> Result<Core, StartError> {
     domain.retain(config.settings.retention_rules());
     let engine = match builder.engine {
         Some(engine) => engine,
-        None => Engine::new(EngineConfig {
-            cache_dir: watches.then(|| config.data_dir.join("cache")),
-            ..EngineConfig::default()
-        })?,
+        None => Engine::new(EngineConfig { cache_dir: watches.then(|| config.data_dir.join("cache")) })?,
     };
     let flows = Flows::new(&domain, config.settings.flow_rules());
     let follower = Follower::new(&flows)?;
