@@ -33,7 +33,7 @@ use super::{Ending, Inner, Node, StartError, close_journal};
 const TAIL_BYTES_MAX: usize = 32 << 20;
 
 impl Node {
-    /// Starts a host as a configuration says. It takes events when this returns.
+    /// Starts a host as a configuration says. It takes events when this returns. Nobody compiles for it: see [`NodeBuilder::compiler`].
     pub async fn start(config: Config) -> Result<Self, StartError> {
         Self::builder().config(config).start().await
     }
@@ -98,7 +98,11 @@ fn open(builder: NodeBuilder) -> Result<Core, StartError> {
     domain.retain(config.settings.retention_rules());
     let engine = match builder.engine {
         Some(engine) => engine,
-        None => Engine::new(EngineConfig { cache_dir: watches.then(|| config.data_dir.join("cache")) })?,
+        None => Engine::new(EngineConfig {
+            cache_dir: watches.then(|| config.data_dir.join("cache")),
+            compiler: builder.compiler,
+            ..EngineConfig::default()
+        })?,
     };
     let flows = Flows::new(&domain, config.settings.flow_rules());
     let follower = Follower::new(&flows)?;

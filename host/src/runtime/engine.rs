@@ -6,17 +6,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, EngineWeak, WasmBacktraceDetails, WasmFeatures};
 
 use super::cache::Cache;
+use super::compiler::{self, CompileLimits, Compiler};
 use super::error::Error;
 use super::inspect::inspect;
 use super::instance::{self, Guest};
 use super::limits::STACK_BYTES_MAX;
 use super::program::{Compiled, Program};
 use super::wasi;
-use crate::model::text::told;
 
 /// How long an epoch lasts, by which deadlines are measured.
 const TICK: Duration = Duration::from_millis(10);
@@ -26,6 +27,17 @@ const TICK: Duration = Duration::from_millis(10);
 pub struct EngineConfig {
     /// Where compiled code is kept; absent, it is compiled at each start.
     pub cache_dir: Option<PathBuf>,
+    /// Who compiles.
+    pub compiler: Compiler,
+    /// What one compilation may use, if a process of its own does it.
+    pub compile_limits: CompileLimits,
+}
+
+impl EngineConfig {
+    /// Without a cache, and compiling in this process: for components that are trusted.
+    pub fn in_process() -> Self {
+        Self { compiler: Compiler::InProcess, ..Self::default() }
+    }
 }
 
 /// Compiles and runs processors. Cheap to clone; the ticker ends with the last clone, program and instance.
@@ -38,6 +50,10 @@ struct Shared {
     wasmtime: wasmtime::Engine,
     linker: Linker<Guest>,
     cache: Option<Cache>,
+    compiler: Compiler,
+    compile_limits: CompileLimits,
+    /// One compilation at a time: each uses all cores.
+    compiling: Mutex<()>,
     /// How many epochs there have been.
     ticks: Arc<AtomicU64>,
 }
@@ -51,7 +67,10 @@ impl Engine {
         start_ticker(wasmtime.weak(), ticks.clone())
             .map_err(|error| Error::Engine { why: format!("no ticker: {error}") })?;
         let cache = config.cache_dir.as_deref().and_then(|dir| open_cache(dir, &wasmtime));
-        Ok(Self { shared: Arc::new(Shared { wasmtime, linker, cache, ticks }) })
+        let EngineConfig { compiler, compile_limits, .. } = config;
+        let compiling = Mutex::default();
+        let shared = Shared { wasmtime, linker, cache, compiler, compile_limits, compiling, ticks };
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// Checks a component and compiles it, or takes its code from the cache.
@@ -64,20 +83,22 @@ impl Engine {
     }
 
     fn cached_or_compiled(&self, bytes: &[u8], digest: &str) -> Result<(Component, bool), Error> {
-        let Some(cache) = &self.shared.cache else {
-            return Ok((self.compile(bytes)?, false));
-        };
-        if let Some(component) = cache.get(self.wasmtime(), digest) {
+        let cached = || self.shared.cache.as_ref()?.get(self.wasmtime(), digest);
+        if let Some(component) = cached() {
             return Ok((component, true));
         }
-        let component = self.compile(bytes)?;
-        cache.put(digest, &component);
+        let code = self.compile(bytes)?;
+        let component = compiler::take(self.wasmtime(), &code)?;
+        if let Some(cache) = &self.shared.cache {
+            cache.put(digest, &code);
+        }
         Ok((component, false))
     }
 
-    fn compile(&self, bytes: &[u8]) -> Result<Component, Error> {
-        Component::from_binary(self.wasmtime(), bytes)
-            .map_err(|error| Error::Invalid { why: told(&format!("{error:#}")) })
+    fn compile(&self, bytes: &[u8]) -> Result<Vec<u8>, Error> {
+        let Shared { compiler, compile_limits, compiling, .. } = &*self.shared;
+        let _one = compiling.lock();
+        compiler.compile(self.wasmtime(), compile_limits, bytes)
     }
 
     pub(super) fn wasmtime(&self) -> &wasmtime::Engine {
@@ -124,7 +145,7 @@ const FEATURES_OFF: [WasmFeatures; 14] = [
 
 /// What decides how code is compiled and bounded. Memory stays at the engine's reservation of 4 GiB of addresses for each instance and its
 /// guard pages behind: it costs no memory, saves every bounds check, and 10,000 instances are a third of what a process can address.
-fn settings() -> Config {
+pub(super) fn settings() -> Config {
     let mut config = Config::new();
     for feature in FEATURES_OFF {
         config.wasm_features(feature, false);

@@ -59,6 +59,36 @@ pub enum Error {
     /// The first instance could not be made.
     #[error("no instance of it can be made: {0}")]
     Instantiate(#[source] CallError),
+    /// Compiling it takes more than is allowed.
+    #[error(
+        "compiling it takes more than {what}; build it with --release, without what it does not need, or split it"
+    )]
+    CompileLimit {
+        /// The limit that it passed.
+        what: String,
+    },
+    /// The compiler ended without an answer.
+    #[error(
+        "the compiler broke on it ({why}); nothing of it runs: change it, and tell the makers of the host"
+    )]
+    CompilerBroke {
+        /// How it ended and what it said.
+        why: String,
+    },
+    /// Its code is not in the cache, and nobody compiles.
+    #[error(
+        "its code is not in this host's cache, and the host has no compiler; give it one by NodeBuilder::compiler, or trust \
+         every component by NodeBuilder::compile_in_process"
+    )]
+    NoCompiler,
+    /// The program that compiles cannot be used: the host is to blame, not the component.
+    #[error("'{program}' cannot be used as the compiler: {why}; name the `baton` of this version")]
+    CompilerUnusable {
+        /// Which program.
+        program: String,
+        /// Why not.
+        why: String,
+    },
     /// The engine refuses to start or to compile: the host is to blame, not the component.
     #[error("the WebAssembly engine failed: {why}")]
     Engine {
@@ -106,6 +136,10 @@ impl Error {
             Self::DescriptorTwice { .. } => "descriptor-twice",
             Self::Descriptor(_) => "descriptor-invalid",
             Self::Instantiate(_) => "component-not-instantiable",
+            Self::CompileLimit { .. } => "component-compile-limit",
+            Self::CompilerBroke { .. } => "component-breaks-compiler",
+            Self::NoCompiler => "compiler-missing",
+            Self::CompilerUnusable { .. } => "compiler-unusable",
             Self::Engine { .. } => "engine-failed",
         }
     }

@@ -15,6 +15,7 @@ use super::super::serve::{cannot_listen, shutdown_signal};
 use crate::api;
 use crate::config::Config;
 use crate::node::Node;
+use crate::runtime::Compiler;
 
 /// A host on threads of its own.
 pub struct Host {
@@ -93,7 +94,8 @@ async fn serve(
     config.listen = listener.local_addr().map_err(|error| cannot_listen(config.listen, &error))?;
     let server = format!("http://{}", config.listen);
     let signal = shutdown_signal()?;
-    let node = Node::start(config).await.map_err(|error| Failure::failed(error.to_string()))?;
+    let builder = Node::builder().config(config).compiled_by(Compiler::of_this_program());
+    let node = builder.start().await.map_err(|error| Failure::failed(error.to_string()))?;
     let shutdown = async move {
         tokio::select! {
             () = signal => {}

@@ -20,7 +20,7 @@ fn fault(main: &str) -> CallError {
 }
 
 fn stillborn(main: &str, imports: &str) -> CallError {
-    let engine = Engine::new(EngineConfig::default()).unwrap();
+    let engine = Engine::new(EngineConfig::in_process()).unwrap();
     let program = engine.load(&component_with(main, DESCRIPTOR, imports)).unwrap();
     match program.instantiate(Arc::new(NoHostCalls)) {
         Err(Error::Instantiate(error)) => error,
@@ -79,7 +79,7 @@ fn the_number_of_instances_memories_and_tables_is_bounded() {
 #[test]
 fn host_calls_are_bounded() {
     let limits = DESCRIPTOR.replace("\"limits\":{", "\"limits\":{\"host_calls_max\":1000,");
-    let engine = Engine::new(EngineConfig::default()).unwrap();
+    let engine = Engine::new(EngineConfig::in_process()).unwrap();
     let flood = handle("(loop $on (drop (call $now)) (br $on)) (i32.const 0)");
     let program = engine.load(&component_with(&flood, &limits, "")).unwrap();
     let mut instance = program.instantiate(Arc::new(NoHostCalls)).unwrap();
@@ -110,7 +110,7 @@ fn reads_slowly(call_time_ms_max: u64) -> Result<usize, CallError> {
         .replace("\"event_time_ms_max\":100", "\"event_time_ms_max\":150");
     let read = "(call $state-get (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 16)) (local.set $out";
     let main = COPY.replacen("(local.set $out", read, 1);
-    let engine = Engine::new(EngineConfig::default()).unwrap();
+    let engine = Engine::new(EngineConfig::in_process()).unwrap();
     let program = engine.load(&component_with(&main, &limits, "")).unwrap();
     let mut instance = program.instantiate(Arc::new(Slow(Duration::from_millis(400)))).unwrap();
     instance.call(&batch(1, b"{}")).map(|outcomes| outcomes.len())
@@ -138,7 +138,7 @@ fn outcomes_are_bounded_before_they_are_copied() {
          (i32.store (i32.const 0) (i32.const 64)) (i32.store (i32.const 4) (i32.const {})) (i32.const 0)",
         OUTCOMES_BYTES_MAX + 1
     );
-    let engine = Engine::new(EngineConfig::default()).unwrap();
+    let engine = Engine::new(EngineConfig::in_process()).unwrap();
     let program = engine.load(&component_with(&handle(&lists), &big, "")).unwrap();
     let mut instance = program.instantiate(Arc::new(NoHostCalls)).unwrap();
     let error = instance.call(&batch(1, b"{}")).unwrap_err();
@@ -210,7 +210,7 @@ fn the_log_of_an_event_is_bounded_in_lines_and_bytes() {
 
 #[test]
 fn a_hostile_neighbour_harms_nobody() {
-    let engine = Engine::new(EngineConfig::default()).unwrap();
+    let engine = Engine::new(EngineConfig::in_process()).unwrap();
     let calls = Arc::new(Calls::default());
     let bad = engine.load(&component(&handle("unreachable"))).unwrap();
     let good = engine.load(&component(COPY)).unwrap();

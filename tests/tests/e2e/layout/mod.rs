@@ -55,6 +55,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("wasmtime", &["runtime"]),
     ("wasmtime_wasi", &["runtime"]),
     ("wasmparser", &["runtime"]),
+    ("rustix", &["runtime/compiler"]),
     ("rusqlite", &["view/store"]),
     ("axum", &["api"]),
     ("tower_http", &["api"]),
