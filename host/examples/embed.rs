@@ -34,7 +34,7 @@ pub async fn run(folder: &Path, components: impl Iterator<Item = String>) -> Res
             let balance = cx.state::<u64>("balance")?.unwrap_or(0) + euros;
             Outcome::handled().set("balance", &balance)?.emit_json("points-earned", &balance)
         });
-    let node = Node::builder().folder(folder).native(loyalty).start().await?;
+    let node = Node::builder().folder(folder).compile_in_process().native(loyalty).start().await?;
     for file in components {
         node.deploy_component(std::fs::read(file)?).await?;
     }

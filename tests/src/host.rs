@@ -73,7 +73,7 @@ impl Shop {
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                let node = match Node::start(config).await {
+                let node = match Node::builder().config(config).compile_in_process().start().await {
                     Ok(node) => node,
                     Err(error) => return started.send(Err(error.to_string())).unwrap(),
                 };

@@ -9,7 +9,7 @@ use super::rig::{Rig, Scratch, Setting, Source, channel};
 use super::sample::{Sample, timed};
 use super::{Bench, Error};
 use crate::dispatch::Version;
-use crate::runtime::{Engine, EngineConfig};
+use crate::runtime::{Compiler, Engine, EngineConfig};
 
 pub const HOW: &str = "from the file's bytes to the first event handled, while one waits";
 
@@ -43,12 +43,16 @@ fn ms(time: Duration) -> f64 {
 
 fn engine(scratch: &Scratch) -> Result<Engine, Error> {
     let cache_dir = Some(scratch.path().join("cache"));
-    Ok(Engine::new(EngineConfig { cache_dir, ..EngineConfig::default() })?)
+    Ok(Engine::new(EngineConfig {
+        cache_dir,
+        compiler: Compiler::of_this_program(),
+        ..EngineConfig::default()
+    })?)
 }
 
 /// What the compiler alone takes.
 fn compile_time(bench: &Bench) -> Result<Duration, Error> {
-    Ok(Engine::new(EngineConfig::default())?.load(&bench.component)?.compile_time())
+    Ok(Engine::new(EngineConfig::in_process())?.load(&bench.component)?.compile_time())
 }
 
 fn first_event(bench: &Bench, engine: &Engine) -> Result<Duration, Error> {

@@ -140,7 +140,7 @@ struct Bench {
 impl Bench {
     fn prepare(options: &BenchOptions) -> Result<Self, Error> {
         let component = guest::build()?;
-        let engine = Engine::new(EngineConfig::default())?;
+        let engine = Engine::new(EngineConfig::in_process())?;
         let program = engine.load(&component)?;
         Ok(Self { component, program, quick: options.quick, full: options.full })
     }

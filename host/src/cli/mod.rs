@@ -48,6 +48,8 @@ use client::Client;
 use failure::Failure;
 use output::Out;
 
+use crate::runtime::{COMPILE_COMMAND, compile_child};
+
 /// A host for event processors: WebAssembly components on durable channels.
 #[derive(Parser)]
 #[command(name = "baton", version, max_term_width = 100, after_help = EXIT_CODES)]
@@ -158,6 +160,11 @@ enum Command {
 
 /// Runs the command that the arguments name.
 pub fn main() -> ExitCode {
+    let mut args = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned());
+    // A host starts its own program like this; people have no use for it.
+    if args.next().as_deref() == Some(COMPILE_COMMAND) {
+        return compile_child(args);
+    }
     let cli = Cli::parse();
     match run(cli.command, &cli.shared) {
         Ok(()) => ExitCode::SUCCESS,

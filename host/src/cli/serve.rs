@@ -14,6 +14,7 @@ use super::output::{Style, Tone};
 use super::{Shared, credential, progress};
 use crate::config::{Config, Sources};
 use crate::node::Node;
+use crate::runtime::Compiler;
 use crate::{api, telemetry};
 
 /// `baton serve`
@@ -72,7 +73,8 @@ async fn serve(config: Config, token: &str, shared: &Shared) -> Result<(), Failu
         data: absolute(config.data_dir.clone()),
     };
     // A long journal is read again after a crash: somebody waits and should see why.
-    let start = || Handle::current().block_on(Node::start(config));
+    let builder = Node::builder().config(config).compiled_by(Compiler::of_this_program());
+    let start = || Handle::current().block_on(builder.start());
     let node = tokio::task::block_in_place(|| progress::during("reading the journal".to_owned(), start));
     let node = node.map_err(|error| Failure::failed(error.to_string()))?;
     node.admit_local(token);

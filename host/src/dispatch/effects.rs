@@ -6,12 +6,14 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::channel::Domain;
+use crate::model::bounds::Bounds;
 use crate::model::change::{ChannelId, Draft, ProcessorId, SubscriptionId};
 use crate::model::event::{ATTRIBUTE_BYTES_MAX, EVENT_BYTES_MAX, EXTENSIONS_MAX, check_extension_name};
 use crate::model::fault::FaultKind;
 use crate::model::record::{ExtensionKind, Parts, Record, Stamp, encode};
 use crate::model::trace::{TRACEPARENT, TRACEPARENT_LEN, TraceParent, handling_span};
-use crate::runtime::{Emit, Outcome, Verdict};
+use crate::runtime::{Emit, Outcome, Verdict, Write};
+use crate::view::state::{ProcessorState, row_bytes};
 
 use super::work::Work;
 
@@ -28,6 +30,8 @@ pub struct Effects {
     name: String,
     source: String,
     channels: Vec<(Arc<str>, ChannelId)>,
+    bounds: Bounds,
+    state: Arc<ProcessorState>,
 }
 
 /// Why an outcome was not taken.
@@ -55,15 +59,18 @@ pub struct Cause<'a> {
 }
 
 impl Effects {
-    /// For a processor that may publish on these channels.
+    /// For a processor that may publish on these channels, within these bounds.
     pub fn new(
         domain: &Domain,
         processor: ProcessorId,
         name: &str,
         channels: Vec<(Arc<str>, ChannelId)>,
+        bounds: Bounds,
     ) -> Self {
         let source = format!("/processors/{name}");
-        Self { domain: domain.clone(), processor, name: name.to_owned(), source, channels }
+        let state = domain.look(|world| Some(world.processors().get(processor as usize)?.state.clone()));
+        let (domain, name, state) = (domain.clone(), name.to_owned(), state.unwrap_or_default());
+        Self { domain, processor, name, source, channels, bounds, state }
     }
 
     /// Adds everything that an outcome changes to the draft. `time` is when the call was, RFC 3339.
@@ -97,13 +104,16 @@ impl Effects {
         }
         let flow = cause.record.stamp.flow;
         draft.decided(cause.subscription, cause.work.item.offset, flow);
-        self.check_flow(cause, outcome.emits().len())?;
+        let emits = outcome.emits().len();
+        self.check_emits(emits)?;
+        self.check_flow(cause, emits)?;
         let before = draft.len();
         for (index, emit) in outcome.emits().enumerate() {
             self.emit(draft, cause, time, index, &emit)?;
             check_bytes(draft, before)?;
         }
         let key = cause.work.key();
+        self.check_state(key, outcome)?;
         for write in outcome.writes() {
             match write.value {
                 Some(value) => draft.state_set(self.processor, key, write.name, write.expires_ms, value),
@@ -115,6 +125,45 @@ impl Effects {
             draft.reply(self.processor, cause.work.item.position, flow, reply);
         }
         check_bytes(draft, before)
+    }
+
+    /// One lane's batch knows nothing of the others': all of it together may pass the bound by what is in flight.
+    fn check_state(&self, key: &str, outcome: &Outcome<'_>) -> Result<(), Refusal> {
+        if outcome.writes().len() == 0 {
+            return Ok(());
+        }
+        let Bounds { state_key_bytes_max: of_key, state_bytes_max: of_all, .. } = self.bounds;
+        let most = |write: &Write<'_>| row_bytes(key, write.name, write.value.map_or(0, <[u8]>::len));
+        let added: u64 = outcome.writes().map(|write| most(&write)).sum();
+        // No key has more than all of them.
+        if self.state.bytes() + added <= of_key.min(of_all) {
+            return Ok(());
+        }
+        let writes = outcome.writes().map(|write| (write.name, write.value.map(<[u8]>::len))).collect();
+        let (key_after, all_after) = self.state.bytes_after(key, &writes);
+        let grows = all_after > self.state.bytes();
+        let refuse = |what: &str, bytes: u64, max: u64, name: &str| {
+            let message = format!(
+                "{what} would have {bytes} bytes, {max} are allowed; keep less, let values expire, or raise limits.{name}"
+            );
+            refuse(FaultKind::State, message)
+        };
+        match (key_after > of_key, all_after > of_all) {
+            (true, _) if grows => refuse("the state of its key", key_after, of_key, "state_key_bytes_max"),
+            (_, true) if grows => refuse("its state", all_after, of_all, "state_bytes_max"),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_emits(&self, emits: usize) -> Result<(), Refusal> {
+        let max = self.bounds.emits_max;
+        if emits as u64 <= max {
+            return Ok(());
+        }
+        let message = format!(
+            "it published {emits} events for one, {max} are allowed; publish fewer, or raise limits.emits_max"
+        );
+        refuse(FaultKind::Emits, message)
     }
 
     /// Stops what goes round or explodes.

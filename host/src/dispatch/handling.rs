@@ -11,9 +11,11 @@ use crate::meter::{COUNTS, Histogram, TIMES_US};
 use crate::model::change::{Control, Draft, Skip};
 use crate::model::deployment::Deployment;
 use crate::model::fault::{Fault, FaultKind};
+use crate::model::text::escaped;
 use crate::model::time::rfc3339;
-use crate::runtime::{Batch, CallError, Executor, HostCalls, Outcomes};
+use crate::runtime::{self, Batch, CallError, Executor, HostCalls, Outcomes};
 
+use super::breaks::Breaks;
 use super::effects::{Cause, EFFECTS_BYTES_MAX, Effects, Refusal};
 use super::logs::LogBook;
 use super::version::Version;
@@ -36,6 +38,8 @@ pub struct Stats {
     pub handled: AtomicU64,
     /// Handlings that failed.
     pub failed: AtomicU64,
+    /// The same by kind, in the order of [`FaultKind::ALL`].
+    faults: [AtomicU64; FaultKind::ALL.len()],
     /// Time of each guest call, in microseconds.
     pub call_us: Histogram,
     /// Events of each guest call.
@@ -47,8 +51,24 @@ impl Default for Stats {
         Self {
             handled: AtomicU64::new(0),
             failed: AtomicU64::new(0),
+            faults: Default::default(),
             call_us: Histogram::new(TIMES_US),
             batch_events: Histogram::new(COUNTS),
+        }
+    }
+}
+
+impl Stats {
+    /// How often it failed in which way, of those ways that there were.
+    pub fn faults(&self) -> Vec<(&'static str, u64)> {
+        let counts = FaultKind::ALL.iter().zip(&self.faults);
+        let counts = counts.map(|(kind, count)| (kind.as_str(), count.load(Ordering::Relaxed)));
+        counts.filter(|(_, count)| *count > 0).collect()
+    }
+
+    fn fault(&self, kind: FaultKind) {
+        if let Some(count) = self.faults.get(kind as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
@@ -73,6 +93,8 @@ pub struct Handling {
     pub stats: Arc<Stats>,
     /// Whether no further call is to begin.
     pub stopping: AtomicBool,
+    /// The limits that it passes one after another.
+    pub breaks: Breaks,
 }
 
 /// What became of a batch.
@@ -134,7 +156,7 @@ impl Handling {
     fn call(&self, executor: &mut Option<Executor>, batch: &Batch) -> Result<Outcomes, CallError> {
         if executor.as_ref().is_none_or(Executor::is_spent) {
             let made = self.version.executor(self.calls.clone());
-            *executor = Some(made.map_err(|error| CallError::Host(error.to_string()))?);
+            *executor = Some(made.map_err(unmade)?);
         }
         let Some(warm) = executor else { return Err(CallError::Spent) };
         let began = Instant::now();
@@ -168,6 +190,8 @@ impl Handling {
                 Ok(outcomes) => self.effects_of(&mut draft, cause, &time, outcomes.next()),
             };
             if let Err(refusal) = added {
+                self.stats.fault(refusal.kind);
+                self.breaks.broke(refusal.kind, cause.work.item.position);
                 self.hold(&mut draft, cause, refusal);
                 held.push(index);
             }
@@ -181,6 +205,9 @@ impl Handling {
             return ended;
         }
         let (failed, handled) = (held.len() as u64, (causes.len() - held.len()) as u64);
+        if handled > 0 {
+            self.breaks.handled();
+        }
         self.stats.handled.fetch_add(handled, Ordering::Relaxed);
         self.stats.failed.fetch_add(failed, Ordering::Relaxed);
         Handled::Committed(held)
@@ -228,6 +255,12 @@ impl Handling {
         });
     }
 
+    /// Tells that the host paused the processor, and why.
+    pub fn tell_paused(&self, why: &str) {
+        self.logs.write(self.domain.now_ms(), &self.name, "error", None, &format!("it is paused: {why}"));
+        tracing::error!(processor = &*self.name, why, "a processor is paused");
+    }
+
     /// Tells that the processor runs no more, and why.
     pub fn tell_stopped(&self, why: &str) {
         self.logs.write(self.domain.now_ms(), &self.name, "error", None, &format!("it stopped: {why}"));
@@ -235,11 +268,19 @@ impl Handling {
     }
 }
 
-/// The beginning of a message; a guest may have written megabytes.
+/// The beginning of a message; a guest may have written megabytes, and what steers a terminal.
 fn bounded(message: String) -> String {
     match message.char_indices().nth(FAULT_CHARS_MAX) {
-        Some((end, _)) => format!("{}...", message.get(..end).unwrap_or_default()),
-        None => message,
+        Some((end, _)) => format!("{}...", escaped(message.get(..end).unwrap_or_default())),
+        None => escaped(&message).into_owned(),
+    }
+}
+
+/// An instance that breaks while it is made is the guest's fault, as in a call.
+fn unmade(error: runtime::Error) -> CallError {
+    match error {
+        runtime::Error::Instantiate(error) => error,
+        other => CallError::Host(other.to_string()),
     }
 }
 
@@ -248,7 +289,11 @@ fn kind_of(error: &CallError) -> FaultKind {
         CallError::Trap { .. } => FaultKind::Trap,
         CallError::Deadline { .. } => FaultKind::Deadline,
         CallError::Memory { .. } => FaultKind::Memory,
-        CallError::Malformed { .. } | CallError::Output { .. } => FaultKind::Malformed,
+        CallError::CallTime { .. } => FaultKind::CallTime,
+        CallError::HostCalls { .. } => FaultKind::HostCalls,
+        CallError::Output { .. } => FaultKind::Output,
+        CallError::Resources { .. } => FaultKind::Resources,
+        CallError::Malformed { .. } => FaultKind::Malformed,
         _ => FaultKind::Host,
     }
 }

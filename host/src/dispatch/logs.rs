@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 
 use crate::model::name::ProcessorName;
 use crate::model::report::LogLine;
+use crate::model::text::escaped;
 use crate::model::time::rfc3339;
 
 /// The most lines that are kept.
@@ -54,7 +55,7 @@ impl LogBook {
         flow: Option<&str>,
         message: &str,
     ) {
-        let message = escape(message);
+        let message = escaped(message).into_owned();
         tracing::debug!(target: "baton::guest", processor, level, flow, "{message}");
         let mut lines = self.0.lock();
         lines.written += 1;
@@ -92,16 +93,6 @@ impl Line {
             message: self.message.clone(),
         }
     }
-}
-
-fn escape(message: &str) -> String {
-    if !message.chars().any(char::is_control) {
-        return message.to_owned();
-    }
-    message
-        .chars()
-        .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
-        .collect()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! call, each event alone if it breaks) -> `effects` (outcome to draft) -> [`crate::channel::Domain::commit`]. `pace` says when
 //! and on how many lanes.
 
+mod breaks;
 mod bucket;
 mod calls;
 mod edge;

@@ -8,12 +8,14 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use crate::channel::Domain;
+use crate::model::bounds::Bounds;
 use crate::model::change::SubscriptionId;
 use crate::model::deployment::Deployment;
-use crate::model::operation::Lanes;
+use crate::model::operation::{Lanes, Operator};
 use crate::model::record::Record;
 use crate::runtime::{Batch, Executor, HostCalls};
 
+use super::breaks::{Breaks, LIMIT_FAULTS_IN_A_ROW_MAX};
 use super::effects::{Cause, Effects};
 use super::feeder::Feeder;
 use super::handling::{Handled, Handling, Stats};
@@ -117,9 +119,12 @@ impl Running {
         let pace = Pace::new(&operation, lanes_set, descriptor.concurrency, domain.now_ms());
         let lanes = LaneSet::new(pace.bounds().min() as usize, executors);
         let paused = AtomicBool::new(pace.is_paused());
-        let effects = Effects::new(&domain, deployment.processor, &name, channels);
+        let bounds = if version.is_native() { Bounds::UNBOUNDED } else { Bounds::of(&descriptor.limits) };
+        let effects = Effects::new(&domain, deployment.processor, &name, channels, bounds);
         let stopping = AtomicBool::new(false);
-        let handling = Handling { domain, name, version, deployment, effects, calls, logs, stats, stopping };
+        let breaks = Breaks::default();
+        let handling =
+            Handling { domain, name, version, deployment, effects, calls, logs, stats, stopping, breaks };
         Arc::new(Self {
             pool,
             handling,
@@ -169,6 +174,9 @@ impl Running {
                 hands.goes_on_at = self.handling.domain.visible();
             }
             self.finish(index, &hands.picked.works, &held);
+            if self.handling.breaks.take_too_many() {
+                self.pause_broken();
+            }
             return true;
         }
         let is_in_use = index < self.lanes.now();
@@ -247,6 +255,21 @@ impl Running {
         }
         if feeding.in_flight == 0 {
             self.settled.notify_all();
+        }
+    }
+
+    /// It works for nobody and costs all others time: the operator is to look at it.
+    fn pause_broken(self: &Arc<Self>) {
+        let Handling { domain, deployment, .. } = &self.handling;
+        let reason = format!(
+            "{LIMIT_FAULTS_IN_A_ROW_MAX} events in a row passed a limit of version {}, none was handled between; \
+             deploy one that does not, or raise its limits, then resume",
+            deployment.descriptor.version
+        );
+        self.handling.tell_paused(&reason);
+        match domain.pause(deployment.processor, reason, Operator::Host) {
+            Ok(_) => self.operate(),
+            Err(refused) => tracing::error!(%refused, "a processor that passes its limits was not paused"),
         }
     }
 

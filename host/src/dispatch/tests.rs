@@ -22,6 +22,7 @@ use crate::model::record::Record;
 use crate::model::trace::{TraceParent, handling_span};
 use crate::runtime::{CallError, NativeCall, NativeHandler, NewEmit, OutcomesBuilder, Verdict};
 use crate::view::decided::AHEAD_MAX;
+use crate::view::state::row_bytes;
 
 mod lanes;
 mod operate;
@@ -435,7 +436,7 @@ fn expired_state_is_gone_for_readers_at_once_and_from_the_journal_after_a_sweep(
     host.publish("a", &[event(1, "k")]);
     host.settle("p", 0);
     let bytes = || host.domain.look(|world| world.processors()[0].state.bytes());
-    assert_eq!((host.domain.sweep_expired(), bytes()), (Ok(0), 1));
+    assert_eq!((host.domain.sweep_expired(), bytes()), (Ok(0), row_bytes("k", "count", 1)));
     host.clock.advance(500);
     host.domain.sweep_expired().unwrap();
     assert_eq!(bytes(), 0);

@@ -8,9 +8,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::bounds;
 use super::filter::Filter;
 use super::name::{ChannelName, ProcessorName, RESERVED};
 use super::schema;
+use super::text::{steers, told};
 use super::time::{TimeError, parse_rfc3339, rfc3339};
 
 /// The custom section of the component's core module that holds the descriptor, as JSON.
@@ -18,14 +20,16 @@ pub const SECTION: &str = "baton-descriptor";
 /// The contract that this host serves.
 pub const CONTRACT: &str = "baton:processor@0.1.0";
 
+/// The most bytes of a descriptor, schemas included.
+pub const DESCRIPTOR_BYTES_MAX: usize = 1 << 20;
+/// The longest version, and the longest description, in characters.
+const TEXT_CHARS_MAX: usize = 1_000;
+/// The most channels that a processor may publish on.
+pub const PUBLISHES_MAX: usize = 256;
 /// The most lanes that a processor may ask for.
 pub const CONCURRENCY_MAX: u32 = 64;
 /// The most channels that a processor may subscribe to.
 pub const SUBSCRIPTIONS_MAX: usize = 64;
-/// Bounds of `limits.memory_bytes_max`: one wasm page to 4 GiB.
-pub const MEMORY_BYTES_RANGE: (u64, u64) = (64 << 10, 4 << 30);
-/// Bounds of `limits.event_time_ms_max`.
-pub const EVENT_TIME_MS_RANGE: (u64, u64) = (1, 60_000);
 
 /// A processor as its author describes it. Static data inside the component.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -210,9 +214,24 @@ pub struct Limits {
     /// Linear memory of the whole instance, in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_bytes_max: Option<u64>,
-    /// Time for one event, in milliseconds.
+    /// Time of its own for one event, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event_time_ms_max: Option<u64>,
+    /// Time for one event together with what the host does for it, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call_time_ms_max: Option<u64>,
+    /// Calls of the host for one event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_calls_max: Option<u64>,
+    /// Events that it publishes for one event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub emits_max: Option<u64>,
+    /// State of one key, in bytes; a row counts 128 bytes more than its key, name and value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state_key_bytes_max: Option<u64>,
+    /// State of all keys, in bytes, counted like that of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state_bytes_max: Option<u64>,
 }
 
 fn one() -> u32 {
@@ -232,10 +251,17 @@ pub struct DescriptorError {
 impl Descriptor {
     /// Reads a descriptor from the JSON of its section and checks it.
     pub fn from_json(json: &[u8]) -> Result<Self, DescriptorError> {
+        if json.len() > DESCRIPTOR_BYTES_MAX {
+            let why = format!("it has {} bytes, {DESCRIPTOR_BYTES_MAX} are allowed; shorten it", json.len());
+            return Err(DescriptorError { field: ".".to_owned(), why });
+        }
         check_filters(json)?;
         let descriptor: Self = serde_json::from_slice(json).map_err(|error| DescriptorError {
             field: ".".to_owned(),
-            why: format!("{error}; build the component with a baton-sdk of this host's version"),
+            why: format!(
+                "{}; build the component with a baton-sdk of this host's version",
+                told(&error.to_string())
+            ),
         })?;
         descriptor.check()?;
         Ok(descriptor)
@@ -283,8 +309,31 @@ impl Descriptor {
                 format!("{} lanes; choose 1 to {CONCURRENCY_MAX}", self.concurrency),
             );
         }
+        if self.publishes.len() > PUBLISHES_MAX {
+            let count = self.publishes.len();
+            return refuse(
+                "publishes",
+                format!("{count} channels; a processor publishes on {PUBLISHES_MAX} at most"),
+            );
+        }
+        self.check_texts()?;
         self.check_schemas()?;
-        self.limits.check()
+        bounds::check(&self.limits)
+    }
+
+    /// Both are shown in terminals.
+    fn check_texts(&self) -> Result<(), DescriptorError> {
+        for (field, text) in [("version", &self.version), ("description", &self.description)] {
+            let why = match text.chars().count() {
+                TEXT_CHARS_MAX.. => format!("it has more than {TEXT_CHARS_MAX} characters; shorten it"),
+                _ if text.chars().any(steers) => {
+                    "it has characters that steer a terminal; take them out".to_owned()
+                }
+                _ => continue,
+            };
+            return Err(DescriptorError { field: field.to_owned(), why });
+        }
+        Ok(())
     }
 
     fn check_schemas(&self) -> Result<(), DescriptorError> {
@@ -311,24 +360,10 @@ fn check_filters(json: &[u8]) -> Result<(), DescriptorError> {
             && let Err(error) = Filter::from_value(filter)
         {
             let field = format!("subscriptions[{index}].{}", error.path);
-            return Err(DescriptorError { field, why: error.why });
+            return Err(DescriptorError { field: told(&field), why: told(&error.why) });
         }
     }
     Ok(())
-}
-
-impl Limits {
-    fn check(&self) -> Result<(), DescriptorError> {
-        let within = |field: &str, value: Option<u64>, (low, high): (u64, u64)| match value {
-            Some(value) if value < low || value > high => Err(DescriptorError {
-                field: format!("limits.{field}"),
-                why: format!("{value} is out of bounds; choose {low} to {high}"),
-            }),
-            _ => Ok(()),
-        };
-        within("memory_bytes_max", self.memory_bytes_max, MEMORY_BYTES_RANGE)?;
-        within("event_time_ms_max", self.event_time_ms_max, EVENT_TIME_MS_RANGE)
-    }
 }
 
 #[cfg(test)]
@@ -407,6 +442,7 @@ mod tests {
             ),
             (r#""name":"x","subscriptions":[{"channel":"a","start":{"time":"noon"}}]"#, "."),
             (r#""name":"X","subscriptions":[{"channel":"a"}]"#, "."),
+            (r#""name":"x","description":"\u001b[2J","subscriptions":[{"channel":"a"}]"#, "description"),
             (r#""name":"baton.x","subscriptions":[{"channel":"a"}]"#, "name"),
             (
                 r#""name":"x","subscriptions":[{"channel":"baton.flows"}],"publishes":["baton.flows"]"#,
@@ -417,6 +453,8 @@ mod tests {
         for (rest, field) in cases {
             assert_eq!(json(&format!("{{{base},{rest}}}")).unwrap_err().field, field, "{rest}");
         }
+        let large = format!(r#"{{{base},"name":"x","description":"{}"}}"#, "d".repeat(DESCRIPTOR_BYTES_MAX));
+        assert!(json(&large).unwrap_err().why.contains("1048576 are allowed"));
         let foreign = r#"{"contract":"baton:processor@9.0.0","name":"x","version":"1","subscriptions":[{"channel":"a"}]}"#;
         assert_eq!(json(foreign).unwrap_err().field, "contract");
     }

@@ -30,6 +30,18 @@ pub enum FaultKind {
     Deadline,
     /// The guest wanted more memory than it may have.
     Memory,
+    /// The guest took longer than it may together with what the host did for it.
+    CallTime,
+    /// The guest called the host more often than it may.
+    HostCalls,
+    /// The guest handed the host more bytes at once than it may.
+    Output,
+    /// The guest wanted more handles, instances, memories or table elements than it may have.
+    Resources,
+    /// The guest published more events for one event than it may.
+    Emits,
+    /// The guest wanted to keep more state than it may.
+    State,
     /// The guest answered with something that the contract does not allow.
     Malformed,
     /// The guest published on a channel that its descriptor does not name.
@@ -45,6 +57,42 @@ pub enum FaultKind {
 }
 
 impl FaultKind {
+    /// All of them, in the order of their declaration.
+    pub const ALL: [Self; 17] = [
+        Self::Retry,
+        Self::Reject,
+        Self::Trap,
+        Self::Deadline,
+        Self::Memory,
+        Self::CallTime,
+        Self::HostCalls,
+        Self::Output,
+        Self::Resources,
+        Self::Emits,
+        Self::State,
+        Self::Malformed,
+        Self::UndeclaredChannel,
+        Self::BadEvent,
+        Self::HopLimit,
+        Self::FlowBudget,
+        Self::Host,
+    ];
+
+    /// Whether the guest passed one of its own limits.
+    pub fn is_limit(self) -> bool {
+        matches!(
+            self,
+            Self::Deadline
+                | Self::Memory
+                | Self::CallTime
+                | Self::HostCalls
+                | Self::Output
+                | Self::Resources
+                | Self::Emits
+                | Self::State
+        )
+    }
+
     /// Its stable name, as in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -53,12 +101,32 @@ impl FaultKind {
             Self::Trap => "trap",
             Self::Deadline => "deadline",
             Self::Memory => "memory",
+            Self::CallTime => "call-time",
+            Self::HostCalls => "host-calls",
+            Self::Output => "output",
+            Self::Resources => "resources",
+            Self::Emits => "emits",
+            Self::State => "state",
             Self::Malformed => "malformed",
             Self::UndeclaredChannel => "undeclared-channel",
             Self::BadEvent => "bad-event",
             Self::HopLimit => "hop-limit",
             Self::FlowBudget => "flow-budget",
             Self::Host => "host",
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_kinds_are_there_in_order_under_their_names() {
+        for (place, kind) in FaultKind::ALL.into_iter().enumerate() {
+            assert_eq!(kind as usize, place);
+            assert_eq!(serde_json::to_string(&kind).unwrap(), format!("\"{}\"", kind.as_str()));
         }
     }
 }

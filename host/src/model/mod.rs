@@ -3,6 +3,7 @@
 
 pub mod access;
 pub mod asyncapi;
+pub mod bounds;
 pub mod change;
 pub mod deployment;
 pub mod descriptor;
@@ -19,6 +20,7 @@ pub mod report;
 pub mod retention;
 pub mod runs;
 pub mod schema;
+pub mod text;
 pub mod time;
 pub mod topology;
 pub mod trace;

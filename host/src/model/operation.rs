@@ -51,6 +51,8 @@ pub enum Operator {
     Http,
     /// The program that the host is a part of.
     Library,
+    /// The host itself.
+    Host,
 }
 
 impl Operator {
@@ -60,6 +62,7 @@ impl Operator {
             Self::Cli => "cli",
             Self::Http => "http",
             Self::Library => "library",
+            Self::Host => "host",
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Settings};
 use crate::dispatch::Native;
-use crate::runtime::Engine;
+use crate::runtime::{Compiler, Engine};
 
 use super::{Node, StartError};
 
@@ -20,6 +20,7 @@ pub struct NodeBuilder {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) natives: Vec<Native>,
     pub(super) engine: Option<Engine>,
+    pub(super) compiler: Compiler,
 }
 
 /// Where a host's folders and settings come from.
@@ -41,6 +42,7 @@ impl Default for NodeBuilder {
             clock: Arc::new(SystemClock),
             natives: Vec::new(),
             engine: None,
+            compiler: Compiler::Nobody,
         }
     }
 }
@@ -80,6 +82,26 @@ impl NodeBuilder {
     /// Runs a processor of the application's own code from the start on.
     pub fn native(mut self, native: Native) -> Self {
         self.natives.push(native);
+        self
+    }
+
+    /// The program that compiles components, each in a process of its own and within limits: the `baton` of this very version. Without one, only
+    /// components run whose code is in the cache of the folder.
+    pub fn compiler(mut self, program: impl Into<PathBuf>) -> Self {
+        self.compiler = Compiler::Program(program.into());
+        self
+    }
+
+    /// Compiles components in the application's own process, without limits: for components that are trusted like its own code. A
+    /// hostile one takes minutes and all memory.
+    pub fn compile_in_process(mut self) -> Self {
+        self.compiler = Compiler::InProcess;
+        self
+    }
+
+    /// Who compiles, where the program itself can.
+    pub(crate) fn compiled_by(mut self, compiler: Compiler) -> Self {
+        self.compiler = compiler;
         self
     }
 

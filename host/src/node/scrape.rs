@@ -38,12 +38,15 @@ impl Node {
         let domain = &self.0.domain;
         let id = domain.look(|world| world.processor_id(&report.name));
         let deployment = domain.look(|world| world.processors().get(id? as usize)?.deployment.clone());
+        let state = domain.look(|world| Some(world.processors().get(id? as usize)?.state.bytes()));
         let scrape = |running: Option<&Processor<'_>>| ProcessorScrape {
             call_us: running.map_or_else(|| nothing(TIMES_US), |running| running.stats.call_us.look()),
             batch_events: running
                 .map_or_else(|| nothing(COUNTS), |running| running.stats.batch_events.look()),
             instances: running.map_or(0, Processor::instances),
             memory_bytes: running.map_or(0, Processor::memory_bytes),
+            state_bytes: state.unwrap_or(0),
+            faults: running.map(|running| running.stats.faults()).unwrap_or_default(),
             deployed_ms: deployment.as_ref().map_or(0, |deployment| deployment.time_ms),
             pause_us: deployment.and_then(|d| d.pauses_us.iter().max().copied()).unwrap_or(0),
         };

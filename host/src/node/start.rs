@@ -34,7 +34,7 @@ use super::{Ending, Inner, Node, StartError, close_journal};
 const TAIL_BYTES_MAX: usize = 32 << 20;
 
 impl Node {
-    /// Starts a host as a configuration says. It takes events when this returns.
+    /// Starts a host as a configuration says. It takes events when this returns. Nobody compiles for it: see [`NodeBuilder::compiler`].
     pub async fn start(config: Config) -> Result<Self, StartError> {
         Self::builder().config(config).start().await
     }
@@ -102,6 +102,7 @@ fn open(builder: NodeBuilder) -> Result<Core, StartError> {
         Some(engine) => engine,
         None => Engine::new(EngineConfig {
             cache_dir: watches.then(|| config.data_dir.join("cache")),
+            compiler: builder.compiler,
             ..EngineConfig::default()
         })?,
     };

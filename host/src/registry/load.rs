@@ -39,9 +39,12 @@ impl Loader {
     }
 }
 
+/// The code of a compiler that could not be started; the component is not to blame.
+const COMPILER_UNUSABLE: &str = "compiler-unusable";
+
 /// Whether trying again with the same bytes may help.
 pub(super) fn is_passing(fault: &FileFault) -> bool {
-    [FILE_UNREADABLE, NOT_KEPT].contains(&fault.code.as_str())
+    [FILE_UNREADABLE, NOT_KEPT, COMPILER_UNUSABLE].contains(&fault.code.as_str())
 }
 
 /// What the runtime says of a component.

@@ -51,19 +51,18 @@ impl Cache {
     }
 
     /// Keeps the code of a component. Written beside its place and renamed, so that a reader finds all or nothing.
-    pub fn put(&self, digest: &str, component: &Component) {
+    pub fn put(&self, digest: &str, code: &[u8]) {
         let path = self.path(digest);
-        if let Err(error) = self.write(&path, digest, component) {
+        if let Err(error) = self.write(&path, digest, code) {
             tracing::warn!(path = %path.display(), %error, "compiled code cannot be kept; it is compiled again next time");
         }
     }
 
-    fn write(&self, path: &Path, digest: &str, component: &Component) -> io::Result<()> {
-        let code = component.serialize().map_err(|error| io::Error::other(error.to_string()))?;
-        let seal = self.seal(digest, &code);
+    fn write(&self, path: &Path, digest: &str, code: &[u8]) -> io::Result<()> {
+        let seal = self.seal(digest, code);
         let written = temporary(path);
         let mut file = private(&written)?;
-        [MAGIC.as_slice(), seal.as_bytes(), &code].into_iter().try_for_each(|part| file.write_all(part))?;
+        [MAGIC.as_slice(), seal.as_bytes(), code].into_iter().try_for_each(|part| file.write_all(part))?;
         fs::rename(&written, path)
     }
 
@@ -92,13 +91,13 @@ impl Cache {
 
 #[allow(unsafe_code)]
 fn deserialize(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
-    // SAFETY: the only caller passes code whose keyed seal was just checked: this host made it with
-    // `Component::serialize` under the same settings, and nobody without the key file has changed a byte since.
+    // SAFETY: the only caller passes code whose keyed seal was just checked: this host compiled it
+    // under the same settings, and nobody without the key file has changed a byte since.
     unsafe { Component::deserialize(engine, code) }
 }
 
 /// The engine's version and settings, as the start of a hash.
-fn fingerprint(engine: &Engine) -> String {
+pub(super) fn fingerprint(engine: &Engine) -> String {
     use std::hash::{Hash, Hasher};
     struct Feed(blake3::Hasher);
     impl Hasher for Feed {

@@ -2,17 +2,20 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use wasmtime::component::{Component, Linker};
-use wasmtime::{Config, EngineWeak, WasmBacktraceDetails};
+use wasmtime::{Config, EngineWeak, WasmBacktraceDetails, WasmFeatures};
 
 use super::cache::Cache;
+use super::compiler::{self, CompileLimits, Compiler};
 use super::error::Error;
 use super::inspect::inspect;
 use super::instance::{self, Guest};
-use super::limits::{InstanceLimits, STACK_BYTES_MAX};
+use super::limits::STACK_BYTES_MAX;
 use super::program::{Compiled, Program};
 use super::wasi;
 
@@ -20,19 +23,20 @@ use super::wasi;
 const TICK: Duration = Duration::from_millis(10);
 
 /// How the host runs processors.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct EngineConfig {
     /// Where compiled code is kept; absent, it is compiled at each start.
     pub cache_dir: Option<PathBuf>,
-    /// Memory of an instance whose descriptor does not say.
-    pub memory_bytes_max_default: u64,
-    /// Time for an event whose descriptor does not say.
-    pub event_time_ms_max_default: u64,
+    /// Who compiles.
+    pub compiler: Compiler,
+    /// What one compilation may use, if a process of its own does it.
+    pub compile_limits: CompileLimits,
 }
 
-impl Default for EngineConfig {
-    fn default() -> Self {
-        Self { cache_dir: None, memory_bytes_max_default: 64 << 20, event_time_ms_max_default: 1000 }
+impl EngineConfig {
+    /// Without a cache, and compiling in this process: for components that are trusted.
+    pub fn in_process() -> Self {
+        Self { compiler: Compiler::InProcess, ..Self::default() }
     }
 }
 
@@ -46,7 +50,12 @@ struct Shared {
     wasmtime: wasmtime::Engine,
     linker: Linker<Guest>,
     cache: Option<Cache>,
-    default_limits: InstanceLimits,
+    compiler: Compiler,
+    compile_limits: CompileLimits,
+    /// One compilation at a time: each uses all cores.
+    compiling: Mutex<()>,
+    /// How many epochs there have been.
+    ticks: Arc<AtomicU64>,
 }
 
 impl Engine {
@@ -54,14 +63,14 @@ impl Engine {
     pub fn new(config: EngineConfig) -> Result<Self, Error> {
         let wasmtime = wasmtime::Engine::new(&settings()).map_err(failed)?;
         let linker = linker(&wasmtime).map_err(failed)?;
-        start_ticker(wasmtime.weak())
+        let ticks = Arc::<AtomicU64>::default();
+        start_ticker(wasmtime.weak(), ticks.clone())
             .map_err(|error| Error::Engine { why: format!("no ticker: {error}") })?;
         let cache = config.cache_dir.as_deref().and_then(|dir| open_cache(dir, &wasmtime));
-        let default_limits = InstanceLimits {
-            memory_bytes_max: config.memory_bytes_max_default,
-            event_time_ms_max: config.event_time_ms_max_default,
-        };
-        Ok(Self { shared: Arc::new(Shared { wasmtime, linker, cache, default_limits }) })
+        let EngineConfig { compiler, compile_limits, .. } = config;
+        let compiling = Mutex::default();
+        let shared = Shared { wasmtime, linker, cache, compiler, compile_limits, compiling, ticks };
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// Checks a component and compiles it, or takes its code from the cache.
@@ -74,20 +83,22 @@ impl Engine {
     }
 
     fn cached_or_compiled(&self, bytes: &[u8], digest: &str) -> Result<(Component, bool), Error> {
-        let Some(cache) = &self.shared.cache else {
-            return Ok((self.compile(bytes)?, false));
-        };
-        if let Some(component) = cache.get(self.wasmtime(), digest) {
+        let cached = || self.shared.cache.as_ref()?.get(self.wasmtime(), digest);
+        if let Some(component) = cached() {
             return Ok((component, true));
         }
-        let component = self.compile(bytes)?;
-        cache.put(digest, &component);
+        let code = self.compile(bytes)?;
+        let component = compiler::take(self.wasmtime(), &code)?;
+        if let Some(cache) = &self.shared.cache {
+            cache.put(digest, &code);
+        }
         Ok((component, false))
     }
 
-    fn compile(&self, bytes: &[u8]) -> Result<Component, Error> {
-        Component::from_binary(self.wasmtime(), bytes)
-            .map_err(|error| Error::Invalid { why: format!("{error:#}") })
+    fn compile(&self, bytes: &[u8]) -> Result<Vec<u8>, Error> {
+        let Shared { compiler, compile_limits, compiling, .. } = &*self.shared;
+        let _one = compiling.lock();
+        compiler.compile(self.wasmtime(), compile_limits, bytes)
     }
 
     pub(super) fn wasmtime(&self) -> &wasmtime::Engine {
@@ -98,8 +109,8 @@ impl Engine {
         &self.shared.linker
     }
 
-    pub(super) fn default_limits(&self) -> InstanceLimits {
-        self.shared.default_limits
+    pub(super) fn ticks(&self) -> Arc<AtomicU64> {
+        self.shared.ticks.clone()
     }
 }
 
@@ -114,10 +125,32 @@ fn failed(error: wasmtime::Error) -> Error {
     Error::Engine { why: format!("{error:#}") }
 }
 
-/// What decides how code is compiled. Memory stays at the engine's reservation of 4 GiB of addresses for each instance:
-/// it costs no memory, saves every bounds check, and 10,000 instances are a third of what a process can address.
-fn settings() -> Config {
+/// What no guest needs and the engine need not have: each is code that a guest could reach otherwise.
+const FEATURES_OFF: [WasmFeatures; 14] = [
+    WasmFeatures::THREADS,
+    WasmFeatures::SHARED_EVERYTHING_THREADS,
+    WasmFeatures::GC,
+    WasmFeatures::FUNCTION_REFERENCES,
+    WasmFeatures::EXCEPTIONS,
+    WasmFeatures::LEGACY_EXCEPTIONS,
+    WasmFeatures::STACK_SWITCHING,
+    WasmFeatures::MEMORY64,
+    WasmFeatures::CUSTOM_PAGE_SIZES,
+    WasmFeatures::WIDE_ARITHMETIC,
+    WasmFeatures::CM_ASYNC,
+    WasmFeatures::CM_THREADING,
+    WasmFeatures::CM_ERROR_CONTEXT,
+    WasmFeatures::CM_GC,
+];
+
+/// What decides how code is compiled and bounded. Memory stays at the engine's reservation of 4 GiB of addresses for each instance and its
+/// guard pages behind: it costs no memory, saves every bounds check, and 10,000 instances are a third of what a process can address.
+pub(super) fn settings() -> Config {
     let mut config = Config::new();
+    for feature in FEATURES_OFF {
+        config.wasm_features(feature, false);
+    }
+    config.wasm_multi_memory(false);
     config.epoch_interruption(true);
     config.concurrency_support(false);
     config.max_wasm_stack(STACK_BYTES_MAX);
@@ -141,9 +174,10 @@ pub(super) fn ticks(ms: u64) -> u64 {
     ms.div_ceil(TICK.as_millis() as u64) + 1
 }
 
-fn start_ticker(engine: EngineWeak) -> std::io::Result<()> {
+fn start_ticker(engine: EngineWeak, ticks: Arc<AtomicU64>) -> std::io::Result<()> {
     let tick = move || {
         while let Some(engine) = engine.upgrade() {
+            ticks.fetch_add(1, Ordering::Relaxed);
             engine.increment_epoch();
             drop(engine);
             thread::sleep(TICK);

@@ -1,6 +1,7 @@
 //! What can be wrong with a component, and with one call. Guest fault, trap and host failure never share a variant.
 
 use crate::model::descriptor::{CONTRACT, DescriptorError, SECTION};
+use crate::model::text::escaped;
 
 /// Why a component cannot be used. The text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +59,36 @@ pub enum Error {
     /// The first instance could not be made.
     #[error("no instance of it can be made: {0}")]
     Instantiate(#[source] CallError),
+    /// Compiling it takes more than is allowed.
+    #[error(
+        "compiling it takes more than {what}; build it with --release, without what it does not need, or split it"
+    )]
+    CompileLimit {
+        /// The limit that it passed.
+        what: String,
+    },
+    /// The compiler ended without an answer.
+    #[error(
+        "the compiler broke on it ({why}); nothing of it runs: change it, and tell the makers of the host"
+    )]
+    CompilerBroke {
+        /// How it ended and what it said.
+        why: String,
+    },
+    /// Its code is not in the cache, and nobody compiles.
+    #[error(
+        "its code is not in this host's cache, and the host has no compiler; give it one by NodeBuilder::compiler, or trust \
+         every component by NodeBuilder::compile_in_process"
+    )]
+    NoCompiler,
+    /// The program that compiles cannot be used: the host is to blame, not the component.
+    #[error("'{program}' cannot be used as the compiler: {why}; name the `baton` of this version")]
+    CompilerUnusable {
+        /// Which program.
+        program: String,
+        /// Why not.
+        why: String,
+    },
     /// The engine refuses to start or to compile: the host is to blame, not the component.
     #[error("the WebAssembly engine failed: {why}")]
     Engine {
@@ -75,10 +106,20 @@ pub struct ImportRefused {
     pub needs: &'static str,
 }
 
+/// The most characters of a name in an error.
+const NAME_CHARS_MAX: usize = 200;
+/// The most imports that an error names.
+const NAMED_MAX: usize = 10;
+
 fn list(refused: &[ImportRefused]) -> String {
-    let texts: Vec<_> =
-        refused.iter().map(|import| format!("'{}' ({})", import.name, import.needs)).collect();
-    texts.join(", ")
+    let named = refused.iter().take(NAMED_MAX);
+    let name =
+        |import: &ImportRefused| escaped(&import.name).chars().take(NAME_CHARS_MAX).collect::<String>();
+    let texts: Vec<_> = named.map(|import| format!("'{}' ({})", name(import), import.needs)).collect();
+    match refused.len().saturating_sub(NAMED_MAX) {
+        0 => texts.join(", "),
+        more => format!("{}, and {more} more", texts.join(", ")),
+    }
 }
 
 impl Error {
@@ -95,6 +136,10 @@ impl Error {
             Self::DescriptorTwice { .. } => "descriptor-twice",
             Self::Descriptor(_) => "descriptor-invalid",
             Self::Instantiate(_) => "component-not-instantiable",
+            Self::CompileLimit { .. } => "component-compile-limit",
+            Self::CompilerBroke { .. } => "component-breaks-compiler",
+            Self::NoCompiler => "compiler-missing",
+            Self::CompilerUnusable { .. } => "compiler-unusable",
             Self::Engine { .. } => "engine-failed",
         }
     }
@@ -117,6 +162,30 @@ pub enum CallError {
     Deadline {
         /// What is allowed.
         ms: u64,
+    },
+    /// It took longer than a call may take together with what the host did for it.
+    #[error(
+        "it took longer than {ms} ms together with its host calls; ask the host less, or raise limits.call_time_ms_max"
+    )]
+    CallTime {
+        /// What is allowed.
+        ms: u64,
+    },
+    /// It called the host more often than it may.
+    #[error("it called the host more than {max} times; ask less per event, or raise limits.host_calls_max")]
+    HostCalls {
+        /// What is allowed.
+        max: u64,
+    },
+    /// It wanted more of what the host keeps for it than it may have.
+    #[error(
+        "it wanted more {what} than the {max} that are allowed; close what is not needed, or build it smaller"
+    )]
+    Resources {
+        /// What it wanted.
+        what: String,
+        /// What is allowed.
+        max: u64,
     },
     /// It wanted more memory than it may have.
     #[error("it asked for {asked} bytes of memory in all, {max} are allowed; raise limits.memory_bytes_max")]
@@ -152,6 +221,9 @@ impl CallError {
         match self {
             Self::Trap { .. } => "guest-trap",
             Self::Deadline { .. } => "guest-deadline",
+            Self::CallTime { .. } => "guest-call-time",
+            Self::HostCalls { .. } => "guest-host-calls",
+            Self::Resources { .. } => "guest-resources",
             Self::Memory { .. } => "guest-memory",
             Self::Output { .. } => "guest-output",
             Self::Malformed { .. } => "guest-malformed",

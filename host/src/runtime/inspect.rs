@@ -7,6 +7,7 @@ use super::bindings::HANDLER;
 use super::error::{Error, ImportRefused};
 use super::limits::COMPONENT_BYTES_MAX;
 use crate::model::descriptor::{Descriptor, SECTION};
+use crate::model::text::told;
 
 /// What a component says without being run.
 #[derive(Clone, Debug)]
@@ -26,7 +27,7 @@ pub struct Inspected {
 /// Reads and checks everything that does not need a compiler.
 pub fn inspect(bytes: &[u8]) -> Result<Inspected, Error> {
     check_kind(bytes)?;
-    let found = Found::read(bytes).map_err(|error| Error::Invalid { why: error.to_string() })?;
+    let found = Found::read(bytes).map_err(|error| Error::Invalid { why: told(&error.to_string()) })?;
     let descriptor = found.descriptor()?;
     found.check_world()?;
     let Found { imports, exports, .. } = found;
@@ -107,7 +108,7 @@ impl<'a> Found<'a> {
             return Ok(());
         }
         let exports = if self.exports.is_empty() { "nothing".to_owned() } else { self.exports.join(", ") };
-        Err(Error::World { why: format!("it does not export '{HANDLER}'; it exports {exports}") })
+        Err(Error::World { why: format!("it does not export '{HANDLER}'; it exports {}", told(&exports)) })
     }
 }
 

@@ -10,13 +10,14 @@ use super::batch::Batch;
 use super::bindings::{BatchRows, CONFIG, LOG, Level, OutcomeRows, STATE};
 use super::blame;
 use super::calls::{CallScope, HostCalls};
-use super::engine::ticks;
 use super::error::CallError;
-use super::limits::{Accountant, InstanceLimits, OUTCOMES_BYTES_MAX, STATE_NAME_BYTES_MAX};
+use super::limits::{Accountant, OUTCOMES_BYTES_MAX, STATE_NAME_BYTES_MAX};
 use super::logbook::Logbook;
 use super::outcomes::Outcomes;
 use super::program::Program;
+use super::usage::Usage;
 use super::wasi::Sandbox;
+use crate::model::bounds::Bounds;
 
 type Handle = TypedFunc<(BatchRows<'static>,), (OutcomeRows,)>;
 
@@ -24,7 +25,7 @@ type Handle = TypedFunc<(BatchRows<'static>,), (OutcomeRows,)>;
 pub struct Instance {
     store: Store<Guest>,
     handle: Handle,
-    limits: InstanceLimits,
+    bounds: Bounds,
     spent: bool,
     /// Keeps the engine's ticker alive, without which no deadline would come.
     _program: Program,
@@ -34,6 +35,7 @@ pub struct Instance {
 pub(super) struct Guest {
     pub sandbox: Sandbox,
     accountant: Accountant,
+    usage: Usage,
     logbook: Arc<Mutex<Logbook>>,
     calls: Arc<dyn HostCalls>,
 }
@@ -41,17 +43,20 @@ pub(super) struct Guest {
 impl Instance {
     /// Makes a store and an instance in it. This runs the guest's start code, within the limits of a call.
     pub(super) fn new(program: Program, calls: Arc<dyn HostCalls>) -> Result<Self, CallError> {
-        let limits = program.limits();
-        let mut store = Store::new(program.wasmtime(), Guest::new(limits, calls));
+        let bounds = program.bounds();
+        let mut store = Store::new(program.wasmtime(), Guest::new(&program, calls));
         store.limiter(|guest| &mut guest.accountant);
+        store.call_hook(|mut store, hook| Ok(store.data_mut().usage.crosses(hook)?));
+        store.epoch_deadline_callback(|store| Ok(store.data().usage.look()?));
         store.set_hostcall_fuel(OUTCOMES_BYTES_MAX);
-        store.set_epoch_deadline(ticks(limits.event_time_ms_max));
+        store.set_epoch_deadline(store.data().usage.first_look());
         let made = program.pre().instantiate(&mut store);
-        let made = made.map_err(|error| blame::of(&error, &store.data().facts(limits)))?;
+        let made = made.map_err(|error| blame::of(&error, &store.data().facts(bounds)))?;
+        store.data().usage.finish()?;
         let handle = made.get_typed_func(&mut store, program.handle());
         let handle = handle.map_err(|error| CallError::malformed(format!("'handle': {error:#}")))?;
         store.data().logbook.lock().end();
-        Ok(Self { store, handle, limits, spent: false, _program: program })
+        Ok(Self { store, handle, bounds, spent: false, _program: program })
     }
 
     /// Hands a batch to the guest and takes its outcomes. The whole call has the time of one event.
@@ -61,10 +66,11 @@ impl Instance {
         }
         self.spent = true;
         self.store.data_mut().begin(batch);
-        self.store.set_epoch_deadline(ticks(self.limits.event_time_ms_max));
+        self.store.set_epoch_deadline(self.store.data().usage.first_look());
         let called = self.handle.call(&mut self.store, (batch.rows(),));
         self.store.data().logbook.lock().end();
-        let (rows,) = called.map_err(|error| blame::of(&error, &self.store.data().facts(self.limits)))?;
+        let (rows,) = called.map_err(|error| blame::of(&error, &self.store.data().facts(self.bounds)))?;
+        self.store.data().usage.finish()?;
         let outcomes = Outcomes::check(rows, batch.len())?;
         self.spent = false;
         Ok(outcomes)
@@ -82,23 +88,26 @@ impl Instance {
 }
 
 impl Guest {
-    fn new(limits: InstanceLimits, calls: Arc<dyn HostCalls>) -> Self {
+    fn new(program: &Program, calls: Arc<dyn HostCalls>) -> Self {
+        let bounds = program.bounds();
         let logbook = Arc::new(Mutex::new(Logbook::new(calls.clone())));
         Self {
             sandbox: Sandbox::new(&logbook),
-            accountant: Accountant::new(limits.memory_bytes_max),
+            accountant: Accountant::new(bounds.memory_bytes_max),
+            usage: Usage::new(bounds, program.ticks()),
             logbook,
             calls,
         }
     }
 
     fn begin(&mut self, batch: &Batch) {
+        self.usage.begin();
         self.sandbox.begin(batch);
         self.logbook.lock().begin(batch);
     }
 
-    fn facts(&self, limits: InstanceLimits) -> blame::Facts {
-        blame::Facts { limits, complaint: self.logbook.lock().complaint() }
+    fn facts(&self, bounds: Bounds) -> blame::Facts {
+        blame::Facts { bounds, complaint: self.logbook.lock().complaint() }
     }
 
     fn state(&self, event: u32, name: &str) -> Result<Option<Vec<u8>>, CallError> {

@@ -2,7 +2,7 @@
 
 use wasmtime::ResourceLimiter;
 
-use crate::model::descriptor::Descriptor;
+use super::error::CallError;
 
 /// The most bytes of a component's file.
 pub const COMPONENT_BYTES_MAX: u64 = 64 << 20;
@@ -19,80 +19,62 @@ pub const LOG_LINE_BYTES_MAX: usize = 4 << 10;
 /// The most random bytes that a guest gets at once.
 pub const RANDOM_BYTES_MAX: u64 = 64 << 10;
 /// The most handles (streams, pollables) that a guest holds at once.
-pub const HANDLES_MAX: usize = 1024;
+pub const HANDLES_MAX: usize = 10_000;
 /// The most core instances of one component.
-pub const CORE_INSTANCES_MAX: usize = 32;
+pub const CORE_INSTANCES_MAX: usize = 64;
 /// The most linear memories of one component.
-pub const MEMORIES_MAX: usize = 8;
+pub const MEMORIES_MAX: usize = 4;
 /// The most tables of one component.
-pub const TABLES_MAX: usize = 32;
-/// The most elements of one table.
-pub const TABLE_ELEMENTS_MAX: usize = 1 << 17;
+pub const TABLES_MAX: usize = 64;
+/// The most elements of all tables of one component.
+pub const TABLE_ELEMENTS_MAX: u64 = 20_000;
 /// The most bytes of wasm stack of one call.
 pub const STACK_BYTES_MAX: usize = 512 << 10;
-
-/// What one instance may use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InstanceLimits {
-    /// All its memories and tables together, in bytes.
-    pub memory_bytes_max: u64,
-    /// One call, and the making of the instance, in milliseconds.
-    pub event_time_ms_max: u64,
-}
-
-impl InstanceLimits {
-    /// What the descriptor asks for, else the host's defaults.
-    pub fn of(descriptor: &Descriptor, defaults: Self) -> Self {
-        let asked = &descriptor.limits;
-        Self {
-            memory_bytes_max: asked.memory_bytes_max.unwrap_or(defaults.memory_bytes_max),
-            event_time_ms_max: asked.event_time_ms_max.unwrap_or(defaults.event_time_ms_max),
-        }
-    }
-}
 
 /// The engine asks before each growth; its own limit would be one for each memory.
 #[derive(Debug)]
 pub(super) struct Accountant {
     used: u64,
     max: u64,
-    last: u64,
-}
-
-/// A growth that was refused. The guest traps, so that the reason is the limit and not what it does next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{asked} bytes of memory in all, {max} are allowed")]
-pub(super) struct MemoryRefused {
-    pub asked: u64,
-    pub max: u64,
+    elements: u64,
+    /// What the last growth added, in bytes and in elements.
+    last: (u64, u64),
 }
 
 impl Accountant {
     pub fn new(max: u64) -> Self {
-        Self { used: 0, max, last: 0 }
+        Self { used: 0, max, elements: 0, last: (0, 0) }
     }
 
     pub fn used(&self) -> u64 {
         self.used
     }
 
-    fn grow(&mut self, bytes: u64) -> wasmtime::Result<bool> {
-        let asked = self.used.saturating_add(bytes);
-        if asked > self.max {
-            return Err(MemoryRefused { asked, max: self.max }.into());
+    /// A growth that is refused is a trap, so that the reason is the limit and not what the guest does next.
+    fn grow(&mut self, bytes: u64, elements: u64) -> wasmtime::Result<bool> {
+        let (asked, all) = (self.used.saturating_add(bytes), self.elements.saturating_add(elements));
+        if all > TABLE_ELEMENTS_MAX {
+            return Err(
+                CallError::Resources { what: "table elements".into(), max: TABLE_ELEMENTS_MAX }.into()
+            );
         }
-        (self.used, self.last) = (asked, bytes);
+        if asked > self.max {
+            return Err(CallError::Memory { asked, max: self.max }.into());
+        }
+        (self.used, self.elements, self.last) = (asked, all, (bytes, elements));
         Ok(true)
     }
 
     fn undo(&mut self) {
-        self.used = self.used.saturating_sub(std::mem::take(&mut self.last));
+        let (bytes, elements) = std::mem::take(&mut self.last);
+        (self.used, self.elements) =
+            (self.used.saturating_sub(bytes), self.elements.saturating_sub(elements));
     }
 }
 
 impl ResourceLimiter for Accountant {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        self.grow(desired.saturating_sub(current) as u64)
+        self.grow(desired.saturating_sub(current) as u64, 0)
     }
 
     fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
@@ -101,10 +83,8 @@ impl ResourceLimiter for Accountant {
     }
 
     fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        if desired > TABLE_ELEMENTS_MAX {
-            wasmtime::bail!("a table of {desired} elements; {TABLE_ELEMENTS_MAX} are allowed");
-        }
-        self.grow((desired.saturating_sub(current) * size_of::<usize>()) as u64)
+        let elements = desired.saturating_sub(current) as u64;
+        self.grow(elements.saturating_mul(size_of::<usize>() as u64), elements)
     }
 
     fn table_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {

@@ -1,6 +1,7 @@
 //! A compiled processor: cheap to clone, and quick to make instances of.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre};
@@ -11,8 +12,9 @@ use super::engine::Engine;
 use super::error::Error;
 use super::inspect::Inspected;
 use super::instance::{Guest, Instance};
-use super::limits::InstanceLimits;
+use crate::model::bounds::Bounds;
 use crate::model::descriptor::Descriptor;
+use crate::model::text::told;
 
 /// A compiled processor. Clones share it.
 #[derive(Clone)]
@@ -25,7 +27,7 @@ struct Shared {
     inspected: Inspected,
     pre: InstancePre<Guest>,
     handle: ComponentExportIndex,
-    limits: InstanceLimits,
+    bounds: Bounds,
     compile_time: Duration,
     from_cache: bool,
 }
@@ -49,13 +51,13 @@ impl std::fmt::Debug for Program {
 impl Program {
     pub(super) fn new(engine: &Engine, inspected: Inspected, compiled: Compiled) -> Result<Self, Error> {
         let Compiled { component, compile_time, from_cache } = compiled;
-        let limits = InstanceLimits::of(&inspected.descriptor, engine.default_limits());
+        let bounds = Bounds::of(&inspected.descriptor.limits);
         let pre = engine.linker().instantiate_pre(&component);
-        let pre = pre.map_err(|error| Error::World { why: format!("{error:#}") })?;
+        let pre = pre.map_err(|error| Error::World { why: told(&format!("{error:#}")) })?;
         let handle = handle_of(&component)
             .ok_or_else(|| Error::World { why: format!("'{HANDLER}' has no function '{HANDLE}'") })?;
         let engine = engine.clone();
-        let shared = Shared { engine, inspected, pre, handle, limits, compile_time, from_cache };
+        let shared = Shared { engine, inspected, pre, handle, bounds, compile_time, from_cache };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -80,8 +82,12 @@ impl Program {
     }
 
     /// What one instance may use.
-    pub fn limits(&self) -> InstanceLimits {
-        self.shared.limits
+    pub fn bounds(&self) -> Bounds {
+        self.shared.bounds
+    }
+
+    pub(super) fn ticks(&self) -> Arc<AtomicU64> {
+        self.shared.engine.ticks()
     }
 
     /// How long it took to compile it, or to take it from the cache.

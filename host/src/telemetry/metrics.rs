@@ -44,6 +44,10 @@ pub struct ProcessorScrape {
     pub instances: u64,
     /// Their memory while they are idle, in bytes.
     pub memory_bytes: u64,
+    /// What its state counts, in bytes.
+    pub state_bytes: u64,
+    /// Handlings that failed, by the name of the fault; only those that there were.
+    pub faults: Vec<(&'static str, u64)>,
     /// When what runs was deployed, in milliseconds since the Unix epoch.
     pub deployed_ms: u64,
     /// The longest pause of a lane at that, in microseconds.
@@ -236,6 +240,8 @@ fn work(processors: &[ProcessorReport], scrapes: &[ProcessorScrape]) -> Vec<Fami
         family("baton_processor_memory", Some(Unit::Bytes), "Memory of its idle instances.", &|p| {
             gauge(p.memory_bytes)
         }),
+        family("baton_processor_state", Some(Unit::Bytes), "State that it keeps.", &|p| gauge(p.state_bytes)),
+        faults(&rows),
         family(
             "baton_processor_deployed_timestamp",
             Some(Unit::Seconds),
@@ -249,6 +255,20 @@ fn work(processors: &[ProcessorReport], scrapes: &[ProcessorScrape]) -> Vec<Fami
             &|p| Value::Gauge(p.pause_us as f64 / 1e6),
         ),
     ]
+}
+
+/// As many series as there are kinds, and only those of what happened.
+fn faults(rows: &[(&ProcessorReport, &ProcessorScrape)]) -> Family {
+    let of = |(processor, scrape): &(&ProcessorReport, &ProcessorScrape)| {
+        let name = processor.name.clone();
+        let each = scrape.faults.clone().into_iter();
+        each.map(move |(kind, count)| {
+            (vec![("processor", name.clone()), ("kind", kind.to_owned())], Value::Counter(count))
+        })
+    };
+    let samples = rows.iter().flat_map(of).take(SERIES_MAX).collect();
+    let help = "Handlings that failed since the start, by fault.";
+    Family { name: "baton_processor_faults", unit: None, help, samples }
 }
 
 fn subscriptions(subscriptions: &[SubscriptionScrape]) -> Vec<Family> {

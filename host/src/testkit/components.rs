@@ -35,7 +35,7 @@ fn shared() -> Result<&'static Shared, Error> {
     if let Some(shared) = SHARED.get() {
         return Ok(shared);
     }
-    let engine = Engine::new(EngineConfig::default())?;
+    let engine = Engine::new(EngineConfig::in_process())?;
     Ok(SHARED.get_or_init(|| Shared { engine, programs: Mutex::default() }))
 }
 

@@ -1,5 +1,7 @@
 //! What stands between the parentheses of `#[processor(..)]`, read and checked token by token.
 
+use std::collections::BTreeMap;
+
 use proc_macro2::Span;
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
@@ -17,8 +19,7 @@ pub struct Ask {
     pub subscriptions: Vec<Subscription>,
     pub publishes: Vec<String>,
     pub concurrency: Option<u64>,
-    pub memory_bytes_max: Option<u64>,
-    pub event_time_ms_max: Option<u64>,
+    pub limits: BTreeMap<&'static str, u64>,
     pub instance: Option<String>,
     pub schemas: Vec<Schema>,
     key: Option<String>,
@@ -117,15 +118,12 @@ impl Ask {
         let content;
         parenthesized!(content in input);
         items(&content, |word, input| {
-            match word.to_string().as_str() {
-                "memory_bytes_max" => {
-                    self.memory_bytes_max = Some(within(&value(input)?, check::MEMORY_BYTES_RANGE)?);
-                }
-                "event_time_ms_max" => {
-                    self.event_time_ms_max = Some(within(&value(input)?, check::EVENT_TIME_MS_RANGE)?);
-                }
-                _ => return Err(unknown(word, "memory_bytes_max or event_time_ms_max")),
-            }
+            let known = check::LIMITS.iter().find(|(name, _)| word == name);
+            let Some((name, range)) = known else {
+                let names = check::LIMITS.map(|(name, _)| name).join(", ");
+                return Err(unknown(word, &names));
+            };
+            self.limits.insert(name, within(&value(input)?, *range)?);
             Ok(())
         })
     }

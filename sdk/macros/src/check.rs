@@ -5,8 +5,16 @@ use syn::{Error, LitInt, LitStr, Result};
 const NAME_LEN_MAX: usize = 128;
 pub const CONCURRENCY_MAX: u64 = 64;
 pub const SUBSCRIPTIONS_MAX: usize = 64;
-pub const MEMORY_BYTES_RANGE: (u64, u64) = (64 << 10, 4 << 30);
-pub const EVENT_TIME_MS_RANGE: (u64, u64) = (1, 60_000);
+/// The limits that may be asked for, each with the least and the most.
+pub const LIMITS: [(&str, (u64, u64)); 7] = [
+    ("memory_bytes_max", (64 << 10, 4 << 30)),
+    ("event_time_ms_max", (1, 60_000)),
+    ("call_time_ms_max", (1, 120_000)),
+    ("host_calls_max", (1, 10_000_000)),
+    ("emits_max", (0, 50_000)),
+    ("state_key_bytes_max", (1 << 10, 256 << 20)),
+    ("state_bytes_max", (1 << 10, 64 << 30)),
+];
 
 /// A name as the host allows it.
 pub fn name(literal: &LitStr, what: &str) -> Result<String> {

@@ -18,7 +18,7 @@ pub fn json(ask: &Ask, version: &str) -> String {
     put("publishes", json!(ask.publishes));
     put("concurrency", json!(ask.concurrency.unwrap_or(1)));
     put("instance", json!(ask.instance.as_deref().unwrap_or("warm")));
-    put("limits", limits(ask));
+    put("limits", json!(ask.limits));
     if !ask.schemas.is_empty() {
         put("schemas", schemas(ask));
     }
@@ -48,10 +48,4 @@ fn subscription(subscription: &Subscription) -> Value {
         fields.insert("filter".to_owned(), filter.0.clone());
     }
     Value::Object(fields)
-}
-
-fn limits(ask: &Ask) -> Value {
-    let limits = [("memory_bytes_max", ask.memory_bytes_max), ("event_time_ms_max", ask.event_time_ms_max)];
-    let asked = limits.into_iter().filter_map(|(name, value)| Some((name.to_owned(), json!(value?))));
-    Value::Object(asked.collect())
 }

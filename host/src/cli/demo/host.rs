@@ -16,6 +16,7 @@ use super::super::serve::{cannot_listen, shutdown_signal};
 use crate::api;
 use crate::config::Config;
 use crate::node::Node;
+use crate::runtime::Compiler;
 
 /// A host on threads of its own.
 pub struct Host {
@@ -94,7 +95,8 @@ async fn serve(
     config.listen = listener.local_addr().map_err(|error| cannot_listen(config.listen, &error))?;
     let server = format!("http://{}", config.listen);
     let (signal, token) = (shutdown_signal()?, token_of_host()?);
-    let node = Node::start(config).await.map_err(|error| Failure::failed(error.to_string()))?;
+    let builder = Node::builder().config(config).compiled_by(Compiler::of_this_program());
+    let node = builder.start().await.map_err(|error| Failure::failed(error.to_string()))?;
     node.admit_local(&token);
     let shutdown = async move {
         tokio::select! {

@@ -20,7 +20,7 @@ use crate::clock::ManualClock;
 use crate::model::deployment::Deployment;
 use crate::runtime::{Engine, EngineConfig, Program};
 
-static ENGINE: LazyLock<Engine> = LazyLock::new(|| Engine::new(EngineConfig::default()).unwrap());
+static ENGINE: LazyLock<Engine> = LazyLock::new(|| Engine::new(EngineConfig::in_process()).unwrap());
 
 /// A processor that says this of itself.
 fn component(name: &str, version: &str) -> Vec<u8> {

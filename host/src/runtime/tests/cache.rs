@@ -9,7 +9,7 @@ use super::support::{COPY, batch, component};
 use crate::runtime::{Engine, EngineConfig, NoHostCalls, Program};
 
 fn load(dir: &Path) -> Program {
-    let config = EngineConfig { cache_dir: Some(dir.to_owned()), ..EngineConfig::default() };
+    let config = EngineConfig { cache_dir: Some(dir.to_owned()), ..EngineConfig::in_process() };
     let program = Engine::new(config).unwrap().load(&component(COPY)).unwrap();
     let mut instance = program.instantiate(Arc::new(NoHostCalls)).unwrap();
     assert_eq!(instance.call(&batch(1, b"{}")).unwrap().len(), 1);

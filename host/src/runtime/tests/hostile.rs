@@ -1,9 +1,13 @@
 //! Guests that break out of a bound: each gets the error that names the bound, and only its instance is lost.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::support::{COPY, Calls, DESCRIPTOR, batch, component, component_with, handle, instance, load};
-use crate::runtime::{CallError, Engine, EngineConfig, Error, NoHostCalls, OUTCOMES_BYTES_MAX};
+use crate::runtime::{
+    CallError, CallScope, Engine, EngineConfig, Error, HostCalls, HostFailure, Level, NoHostCalls,
+    OUTCOMES_BYTES_MAX,
+};
 
 const MEMORY_MAX: u64 = 4 << 20;
 
@@ -16,7 +20,7 @@ fn fault(main: &str) -> CallError {
 }
 
 fn stillborn(main: &str, imports: &str) -> CallError {
-    let engine = Engine::new(EngineConfig::default()).unwrap();
+    let engine = Engine::new(EngineConfig::in_process()).unwrap();
     let program = engine.load(&component_with(main, DESCRIPTOR, imports)).unwrap();
     match program.instantiate(Arc::new(NoHostCalls)) {
         Err(Error::Instantiate(error)) => error,
@@ -48,25 +52,74 @@ fn memories_and_tables_of_all_instances_count_together() {
     let extra = "(core module $extra (memory 32)) (core instance (instantiate $extra)) (core instance (instantiate $extra))";
     assert_eq!(stillborn(COPY, extra), CallError::Memory { asked: (2 + 32 + 32) << 16, max: MEMORY_MAX });
     let tables =
-        "(core module $extra (memory 60) (table 131072 funcref)) (core instance (instantiate $extra))";
+        "(core module $extra (memory 61) (table 20000 funcref)) (core instance (instantiate $extra))";
     assert!(matches!(stillborn(COPY, tables), CallError::Memory { .. }));
 }
 
 #[test]
-fn a_table_is_bounded() {
-    let tables = "(core module $extra (table 131073 funcref)) (core instance (instantiate $extra))";
-    let CallError::Trap { message, .. } = stillborn(COPY, tables) else { panic!("no trap") };
-    assert!(message.contains("131072 are allowed"), "{message}");
+fn the_elements_of_all_tables_count_together() {
+    let tables = "(core module $extra (table 10001 funcref)) (core instance (instantiate $extra)) (core instance (instantiate $extra))";
+    let expected = CallError::Resources { what: "table elements".into(), max: 20_000 };
+    assert_eq!(stillborn(COPY, tables), expected);
 }
 
 #[test]
 fn the_number_of_instances_memories_and_tables_is_bounded() {
-    for (what, count) in [("", 33), ("(memory 0)", 9), ("(table 0 funcref)", 33)] {
+    for (what, count, name, max) in [
+        ("", 65, "core instances", 64),
+        ("(memory 0)", 5, "memories", 4),
+        ("(table 0 funcref) (table 0 funcref)", 33, "tables", 64),
+    ] {
         let instances = "(core instance (instantiate $extra))".repeat(count);
         let extra = format!("(core module $extra {what}) {instances}");
-        let CallError::Trap { message, .. } = stillborn(COPY, &extra) else { panic!("no trap") };
-        assert!(message.contains("limit") || message.contains("count"), "{message}");
+        assert_eq!(stillborn(COPY, &extra), CallError::Resources { what: name.into(), max });
     }
+}
+
+#[test]
+fn host_calls_are_bounded() {
+    let limits = DESCRIPTOR.replace("\"limits\":{", "\"limits\":{\"host_calls_max\":1000,");
+    let engine = Engine::new(EngineConfig::in_process()).unwrap();
+    let flood = handle("(loop $on (drop (call $now)) (br $on)) (i32.const 0)");
+    let program = engine.load(&component_with(&flood, &limits, "")).unwrap();
+    let mut instance = program.instantiate(Arc::new(NoHostCalls)).unwrap();
+    assert_eq!(instance.call(&batch(1, b"{}")).unwrap_err(), CallError::HostCalls { max: 1000 });
+}
+
+/// Holds every state read up for so long.
+struct Slow(Duration);
+
+impl HostCalls for Slow {
+    fn state(&self, _: &CallScope<'_>, _: u32, _: &str) -> Result<Option<Vec<u8>>, HostFailure> {
+        let (_keep, never) = std::sync::mpsc::channel::<()>();
+        assert!(never.recv_timeout(self.0).is_err());
+        Ok(None)
+    }
+
+    fn log(&self, _: &CallScope<'_>, _: u32, _: Level, _: &str) {}
+
+    fn config(&self, _: &str) -> Option<String> {
+        None
+    }
+}
+
+/// A guest with 150 ms of its own reads its state once, for 400 ms, and then works on in loops.
+fn reads_slowly(call_time_ms_max: u64) -> Result<usize, CallError> {
+    let limits = DESCRIPTOR
+        .replace("\"limits\":{", &format!("\"limits\":{{\"call_time_ms_max\":{call_time_ms_max},"))
+        .replace("\"event_time_ms_max\":100", "\"event_time_ms_max\":150");
+    let read = "(call $state-get (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 16)) (local.set $out";
+    let main = COPY.replacen("(local.set $out", read, 1);
+    let engine = Engine::new(EngineConfig::in_process()).unwrap();
+    let program = engine.load(&component_with(&main, &limits, "")).unwrap();
+    let mut instance = program.instantiate(Arc::new(Slow(Duration::from_millis(400)))).unwrap();
+    instance.call(&batch(1, b"{}")).map(|outcomes| outcomes.len())
+}
+
+#[test]
+fn a_host_call_takes_nothing_of_the_guests_own_time_and_is_bounded_with_it() {
+    assert_eq!(reads_slowly(60_000), Ok(1));
+    assert_eq!(reads_slowly(300), Err(CallError::CallTime { ms: 300 }));
 }
 
 #[test]
@@ -85,7 +138,7 @@ fn outcomes_are_bounded_before_they_are_copied() {
          (i32.store (i32.const 0) (i32.const 64)) (i32.store (i32.const 4) (i32.const {})) (i32.const 0)",
         OUTCOMES_BYTES_MAX + 1
     );
-    let engine = Engine::new(EngineConfig::default()).unwrap();
+    let engine = Engine::new(EngineConfig::in_process()).unwrap();
     let program = engine.load(&component_with(&handle(&lists), &big, "")).unwrap();
     let mut instance = program.instantiate(Arc::new(NoHostCalls)).unwrap();
     let error = instance.call(&batch(1, b"{}")).unwrap_err();
@@ -157,7 +210,7 @@ fn the_log_of_an_event_is_bounded_in_lines_and_bytes() {
 
 #[test]
 fn a_hostile_neighbour_harms_nobody() {
-    let engine = Engine::new(EngineConfig::default()).unwrap();
+    let engine = Engine::new(EngineConfig::in_process()).unwrap();
     let calls = Arc::new(Calls::default());
     let bad = engine.load(&component(&handle("unreachable"))).unwrap();
     let good = engine.load(&component(COPY)).unwrap();

@@ -58,7 +58,7 @@ fn the_size_is_bounded() {
 fn each_import_that_is_not_offered_is_named_with_what_it_needs() {
     let imports = r#"(import "wasi:http/outgoing-handler@0.2.3" (instance)) (import "acme:shop/db@1.0.0" (instance))
                      (import "wasi:cli/environment@0.3.0" (instance))"#;
-    let engine = Engine::new(EngineConfig::default()).unwrap();
+    let engine = Engine::new(EngineConfig::in_process()).unwrap();
     let Err(Error::Imports(refused)) = engine.load(&component_with(COPY, DESCRIPTOR, imports)) else {
         panic!("it was loaded")
     };
@@ -74,6 +74,6 @@ fn invalid_code_is_refused_by_the_compiler() {
         component("(func (export \"handle\") (param i32 i32 i32 i32 i32 i32) (result i32) (i32.const 5))");
     let at = bytes.windows(2).position(|code| code == [0x41, 5]).unwrap();
     bytes[at] = 0x01;
-    let error = Engine::new(EngineConfig::default()).unwrap().load(&bytes).err().unwrap();
+    let error = Engine::new(EngineConfig::in_process()).unwrap().load(&bytes).err().unwrap();
     assert_eq!(error.code(), "component-invalid", "{error}");
 }

@@ -2,6 +2,7 @@
 
 mod cache;
 mod calls;
+mod compiler;
 mod hostile;
 mod inspect;
 mod native;

@@ -44,5 +44,5 @@ fn handles_are_bounded() {
     let (mut instance, _) =
         instance(&handle("(loop $on (drop (call $subscribe (i64.const 1))) (br $on)) (i32.const 0)"));
     let error = instance.call(&Batch::new(0, 0)).unwrap_err();
-    assert_eq!(error.code(), "guest-trap", "{error}");
+    assert_eq!(error, CallError::Resources { what: "handles".into(), max: 10_000 });
 }

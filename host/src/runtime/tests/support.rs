@@ -75,7 +75,7 @@ pub fn component_with(main: &str, descriptor: &str, imports: &str) -> Vec<u8> {
 }
 
 pub fn load(main: &str) -> Program {
-    Engine::new(EngineConfig::default()).unwrap().load(&component(main)).unwrap()
+    Engine::new(EngineConfig::in_process()).unwrap().load(&component(main)).unwrap()
 }
 
 pub fn instance(main: &str) -> (Instance, Arc<Calls>) {

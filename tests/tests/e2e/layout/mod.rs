@@ -71,6 +71,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("wasmtime", &["runtime"]),
     ("wasmtime_wasi", &["runtime"]),
     ("wasmparser", &["runtime"]),
+    ("rustix", &["runtime/compiler"]),
     ("rusqlite", &["view/store"]),
     ("axum", &["api"]),
     ("tower_http", &["api"]),

@@ -1,0 +1,83 @@
+//! What one call takes of the host: how long the guest runs by itself, how long with what the host does for it, and how often it
+//! asks. Times are counted in the engine's ticks, so that a host call costs two additions and no look at a clock.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use wasmtime::{CallHook, UpdateDeadline};
+
+use super::engine::ticks;
+use super::error::CallError;
+use crate::model::bounds::Bounds;
+
+/// The meters of one instance.
+pub(super) struct Usage {
+    bounds: Bounds,
+    ticks: Arc<AtomicU64>,
+    /// The tick in which the call began.
+    began: u64,
+    /// The tick in which it called the host last.
+    left: u64,
+    /// How many ticks host calls took.
+    in_host: u64,
+    host_calls: u64,
+}
+
+impl Usage {
+    pub fn new(bounds: Bounds, ticks: Arc<AtomicU64>) -> Self {
+        let mut usage = Self { bounds, ticks, began: 0, left: 0, in_host: 0, host_calls: 0 };
+        usage.begin();
+        usage
+    }
+
+    /// Begins a call.
+    pub fn begin(&mut self) {
+        (self.began, self.in_host, self.host_calls) = (self.now(), 0, 0);
+    }
+
+    /// How many ticks the guest has until somebody looks again.
+    pub fn first_look(&self) -> u64 {
+        ticks(self.bounds.event_time_ms_max.min(self.bounds.call_time_ms_max))
+    }
+
+    /// The guest goes to the host, or comes back.
+    pub fn crosses(&mut self, hook: CallHook) -> Result<(), CallError> {
+        match hook {
+            CallHook::CallingHost => {
+                self.left = self.now();
+                self.host_calls += 1;
+                let max = self.bounds.host_calls_max;
+                if self.host_calls > max {
+                    return Err(CallError::HostCalls { max });
+                }
+            }
+            CallHook::ReturningFromHost => self.in_host += self.now() - self.left,
+            CallHook::CallingWasm | CallHook::ReturningFromWasm => {}
+        }
+        Ok(())
+    }
+
+    /// Its time is over, unless host calls took some of it.
+    pub fn look(&self) -> Result<UpdateDeadline, CallError> {
+        self.finish()?;
+        let own = self.took() - self.in_host.min(self.took());
+        match ticks(self.bounds.event_time_ms_max).checked_sub(own) {
+            None | Some(0) => Err(CallError::Deadline { ms: self.bounds.event_time_ms_max }),
+            Some(left) => Ok(UpdateDeadline::Continue(left)),
+        }
+    }
+
+    /// A host call that blocks lets the guest's own time pass unnoticed: so this is asked again when the call is over.
+    pub fn finish(&self) -> Result<(), CallError> {
+        let ms = self.bounds.call_time_ms_max;
+        if self.took() < ticks(ms) { Ok(()) } else { Err(CallError::CallTime { ms }) }
+    }
+
+    fn took(&self) -> u64 {
+        self.now() - self.began
+    }
+
+    fn now(&self) -> u64 {
+        self.ticks.load(Ordering::Relaxed)
+    }
+}
