@@ -28,7 +28,21 @@ struct Item {
     key = "/items/0/sku",
     subscribe("orders"),
     subscribe("commands", key = "single", start = "latest"),
-    subscribe("late", start = 7),
+    subscribe(
+        "late",
+        start = 7,
+        retry(
+            attempts = 3,
+            delay = "1s",
+            factor = 2,
+            delay_max = "1m",
+            jitter_percent = 0,
+            total = "2h",
+            on("retry", "trap")
+        ),
+        then = "stay-held",
+        order = "pass"
+    ),
     limits(memory_bytes_max = 1_048_576, event_time_ms_max = 50),
     instance = "fresh"
 )]

@@ -5,6 +5,7 @@ mod access;
 mod allowance;
 mod binding;
 mod channels;
+mod dead;
 mod documents;
 mod door;
 #[cfg(test)]
@@ -118,6 +119,11 @@ fn router(api: Api, door: Door) -> Router {
         .route("/v1/deployments", get(operations::deployments))
         .route("/v1/flows", get(flows::list))
         .route("/v1/flows/{id}", get(flows::show))
+        .route("/v1/flows/{id}/resume", post(dead::resume_flow))
+        .route("/v1/dead", get(dead::list))
+        .route("/v1/dead/redrive", post(dead::redrive))
+        .route("/v1/dead/rehearse", post(dead::rehearse))
+        .route("/v1/dead/discard", post(dead::discard))
         .route("/v1/why", get(flows::why))
         .route("/v1/journal", get(upkeep::journal))
         .route("/v1/journal/trim", post(upkeep::trim))

@@ -18,6 +18,7 @@ use crate::journal::storage::{Files, Memory, Storage};
 use crate::journal::{Options, Position, SegmentJournal, Sync};
 use crate::model::event::Event;
 use crate::model::name::ChannelName;
+use crate::model::retry::RetryCaps;
 
 /// How long a measurement waits for an event before it gives up.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -190,6 +191,7 @@ fn limits() -> Limits {
 
 fn dispatch_config(workers: usize) -> DispatchConfig {
     DispatchConfig {
+        retry: RetryCaps::default(),
         pool: PoolLimits { workers, threads_max: workers + 4 },
         drain: Duration::from_secs(5),
         configs: Configs::new(),

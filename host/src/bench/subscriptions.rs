@@ -117,6 +117,9 @@ fn idle(
             key: Default::default(),
             start: Default::default(),
             filter: None,
+            retry: Default::default(),
+            then: Default::default(),
+            order: Default::default(),
         })
     };
     let descriptor = Descriptor {

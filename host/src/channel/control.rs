@@ -109,7 +109,7 @@ impl Domain {
         let mut draft = Draft::of(&Control::SubscriptionReset { subscription, to, clear_state });
         let deployment = owner.anew(reset, to, now_ms);
         if let Some(deployment) = &deployment {
-            draft.control(&Control::Released { processor: deployment.processor });
+            draft.control(&Control::Released { processor: deployment.processor, events: None });
             draft.control(&Control::Deployed { deployment: Box::new(deployment.clone()) });
         }
         self.0.sequence(&mut owner, draft)?;
@@ -118,7 +118,7 @@ impl Domain {
 
     /// Records that everything that a processor held is tried again.
     pub fn release(&self, processor: ProcessorId) -> Result<Sequenced, Refused> {
-        self.control(&Control::Released { processor })
+        self.control(&Control::Released { processor, events: None })
     }
 
     /// Records that no batch of a processor begins, and why.

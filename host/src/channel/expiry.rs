@@ -102,7 +102,7 @@ fn behind(world: &World, channel: ChannelId, due: u64) -> Vec<HeldBack> {
     let held = |id: &SubscriptionId| {
         let subscription = world.subscriptions().get(*id as usize)?;
         let processor = world.processors().get(subscription.processor as usize)?.name.to_string();
-        let cursor = subscription.decided.cursor();
+        let cursor = world.needed_from(*id).unwrap_or_else(|| subscription.decided.cursor());
         (cursor < due).then(|| HeldBack { processor, channel: name.to_owned(), cursor, events: due - cursor })
     };
     channel.subscriptions.iter().filter(|id| is_read(world, **id)).filter_map(held).collect()

@@ -150,7 +150,10 @@ pub fn flow_in(change: &Change<'_>) -> Option<Uuid> {
         Change::Event { record, .. } => flow_of(record),
         Change::Decided { flow, .. } | Change::Reply { flow, .. } => Some(*flow),
         Change::Control(control) => match **control {
-            Control::Held { flow, .. } => Some(flow),
+            Control::Held { flow, .. }
+            | Control::Died { flow, .. }
+            | Control::Redriven { flow, .. }
+            | Control::Discarded { flow, .. } => Some(flow),
             _ => None,
         },
         _ => None,

@@ -8,6 +8,7 @@ mod budget;
 mod control;
 mod dedupe;
 mod expiry;
+mod failed;
 mod flows;
 mod keeper;
 mod open;
@@ -46,6 +47,7 @@ use waiting::Waiting;
 
 pub use control::{Deployable, HostSubscription, Reset};
 pub use dedupe::Window;
+pub use failed::Upset;
 pub use flows::{FlowWait, flow_in};
 pub use keeper::Keeper;
 pub use open::{OpenError, Parts};

@@ -12,7 +12,7 @@ use crate::model::name::ChannelName;
 use crate::model::record::flow_of;
 use crate::model::runs::Runs;
 use crate::view::index::Notes;
-use crate::view::world::World;
+use crate::view::world::{Subscription, World};
 
 use super::flows::flow_in;
 use super::reader::ReadError;
@@ -196,7 +196,10 @@ impl Owner {
     fn check_decisions(&self, draft: &Draft) -> Result<(), Refused> {
         for &(subscription, offset) in draft.decisions() {
             let known = self.world.subscriptions().get(subscription as usize);
-            if known.is_none_or(|s| s.decided.contains(offset)) {
+            let is_decided = |s: &Subscription| {
+                s.decided.contains(offset) && !self.world.is_revived((subscription, offset))
+            };
+            if known.is_none_or(is_decided) {
                 return Err(Refused::Decided { subscription, offset });
             }
         }

@@ -13,6 +13,7 @@ use super::output::{Style, Tone, clean, counted, fault_lines};
 use super::progress;
 use super::tail::data;
 use super::{Shared, flow_list, flow_live};
+use crate::model::dead::DeadDone;
 use crate::model::report::{FlowEvent, FlowReport, FlowStatus, Handling, HandlingStatus};
 use crate::model::time::{between, parse_duration, whole};
 
@@ -41,6 +42,12 @@ pub enum FlowCommand {
         #[arg(short, long, conflicts_with = "wait")]
         follow: bool,
     },
+    /// Let a flow go on that is stuck: have its dead letters handled again, and try at once what of it is held.
+    Resume {
+        /// The flow's id.
+        #[arg(value_parser = parse_flow)]
+        id: Uuid,
+    },
     /// List the flows that are not done, oldest first; with --state done those that are, newest first.
     Ls(flow_list::LsArgs),
 }
@@ -53,12 +60,22 @@ fn parse_flow(text: &str) -> Result<Uuid, &'static str> {
 pub fn run(command: FlowCommand, shared: &Shared) -> Result<(), Failure> {
     match command {
         FlowCommand::Ls(args) => flow_list::run(&args, shared),
+        FlowCommand::Resume { id } => resume(id, shared),
         FlowCommand::Show { id, follow: true, .. } => flow_live::run(id, shared),
         FlowCommand::Show { id, wait: false, .. } => {
             shared.out().show(&shared.client().get::<FlowReport>(format!("/v1/flows/{id}"))?, render_flow)
         }
         FlowCommand::Show { id, timeout, .. } => wait(id, timeout.unwrap_or(TIMEOUT_DEFAULT), shared),
     }
+}
+
+fn resume(id: Uuid, shared: &Shared) -> Result<(), Failure> {
+    let ask = Ask { method: "POST", ..Ask::get(format!("/v1/flows/{id}/resume")) };
+    let done: DeadDone = shared.client().ask(ask)?.read()?;
+    shared.out().show(&done, |done, _| {
+        let DeadDone { count, released, .. } = done;
+        format!("{} redriven, {released} tried again at once", counted(*count, "dead letter"))
+    })
 }
 
 /// Waits until a flow is done or stuck, and shows it.
@@ -80,7 +97,7 @@ pub fn render_flow(flow: &FlowReport, style: Style) -> String {
         FlowStatus::Done => ("done", Tone::Good),
         FlowStatus::Open if flow.reason.is_some() => ("open: it has not come to its end", Tone::Note),
         FlowStatus::Open => ("open: something is still to be handled", Tone::Note),
-        FlowStatus::Stuck => ("STUCK: an event is held after a fault", Tone::Bad),
+        FlowStatus::Stuck => ("STUCK: an event failed, and nobody tries it again by himself", Tone::Bad),
         FlowStatus::Overdue => ("OVERDUE: it is not done", Tone::Bad),
     };
     let events = counted(flow.events.len() as u64, "event");
@@ -223,7 +240,10 @@ impl<'a> Tree<'a> {
             HandlingStatus::Handled => ("handled", Tone::Good),
             HandlingStatus::Pending => ("still to do", Tone::Note),
             HandlingStatus::Held => ("HELD", Tone::Bad),
-            HandlingStatus::Waiting => ("waits behind a held event of its key", Tone::Note),
+            HandlingStatus::Parked => ("failed, and is tried again by itself", Tone::Note),
+            HandlingStatus::Dead => ("DEAD", Tone::Bad),
+            HandlingStatus::Discarded => ("failed, and was discarded", Tone::Note),
+            HandlingStatus::Waiting => ("waits behind an event of its key that failed", Tone::Note),
             HandlingStatus::Expired => ("expired before it was handled", Tone::Note),
         };
         let after = handling
@@ -251,10 +271,18 @@ impl<'a> Tree<'a> {
                 "mend: deploy a fixed version, or try again as it is:".to_owned(),
                 format!("      baton processor resume {processor}"),
             ]),
-            HandlingStatus::Waiting => {
+            HandlingStatus::Dead => lines.extend([
+                format!("why:  baton why {}@{} {processor}", event.channel, event.offset),
+                "mend: deploy a fixed version, then have it handled again:".to_owned(),
+                format!("      baton dead redrive {processor} {}@{}", event.channel, event.offset),
+            ]),
+            HandlingStatus::Waiting | HandlingStatus::Parked => {
                 lines.push(format!("why:  baton why {}@{} {processor}", event.channel, event.offset));
             }
-            HandlingStatus::Handled | HandlingStatus::Pending | HandlingStatus::Expired => {}
+            HandlingStatus::Handled
+            | HandlingStatus::Pending
+            | HandlingStatus::Expired
+            | HandlingStatus::Discarded => {}
         }
         lines
     }

@@ -152,13 +152,14 @@ fn waits_for(flow: &FlowSummary) -> String {
 /// What cannot stand in a row: why a flow is held or open.
 fn notes(flow: &FlowSummary, style: Style) -> String {
     let mut out = String::new();
-    let held = |one: &&WaitsFor| one.status == HandlingStatus::Held;
-    if let Some(one) = flow.waits_for.iter().find(held) {
+    let stuck = |one: &&WaitsFor| matches!(one.status, HandlingStatus::Held | HandlingStatus::Dead);
+    if let Some(one) = flow.waits_for.iter().find(stuck) {
         let fault = one.fault.as_ref().map_or_else(
             || "held after a fault".to_owned(),
             |fault| format!("{}: {}", fault.kind.as_str(), fault.message),
         );
-        let line = format!("{} holds {}@{}: ", one.processor, one.channel, one.offset) + &fault;
+        let word = if one.status == HandlingStatus::Dead { "gave up" } else { "holds" };
+        let line = format!("{} {word} {}@{}: ", one.processor, one.channel, one.offset) + &fault;
         let line = style.paint(Tone::Bad, &cut(&line, FAULT_CHARS_MAX));
         out.push_str(&format!("\n{}\n  {line}\n", flow.flow));
         out.push_str(&format!("  why:  baton why {}@{} {}\n", one.channel, one.offset, one.processor));
@@ -210,7 +211,8 @@ mod tests {
     fn what_is_held_is_said_with_the_next_command() {
         let mut stuck = flow(1, FlowStatus::Stuck);
         let message = format!("panicked{}", " and on".repeat(30));
-        let fault = Fault { kind: FaultKind::Trap, message, time_ms: 0, digest: "d".into() };
+        let fault =
+            Fault { kind: FaultKind::Trap, message, time_ms: 0, digest: "d".into(), frames: Vec::new() };
         stuck.waits_for = vec![WaitsFor {
             processor: "payment".into(),
             channel: "order-created".into(),

@@ -88,7 +88,10 @@ fn handling_line(place: &str, handling: &Handling, style: Style) -> String {
     let (word, tone) = match handling.status {
         HandlingStatus::Handled => ("handled", Tone::Good),
         HandlingStatus::Held => ("HELD", Tone::Bad),
-        HandlingStatus::Waiting => ("waits behind a held event of its key:", Tone::Note),
+        HandlingStatus::Parked => ("failed, and tries again by itself:", Tone::Note),
+        HandlingStatus::Dead => ("gave up (DEAD):", Tone::Bad),
+        HandlingStatus::Discarded => ("failed, and it was discarded:", Tone::Note),
+        HandlingStatus::Waiting => ("waits behind an event of its key that failed:", Tone::Note),
         HandlingStatus::Expired => ("expired before it was handled", Tone::Note),
         HandlingStatus::Pending => ("is still to handle", Tone::Note),
     };

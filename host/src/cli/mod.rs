@@ -10,6 +10,7 @@ mod client;
 mod components;
 mod config;
 mod credential;
+mod dead;
 mod demo;
 mod deploy;
 mod deployment;
@@ -130,6 +131,9 @@ enum Command {
     /// Show what one event caused and what is still to do, or list the flows that are not done.
     #[command(subcommand)]
     Flow(flow::FlowCommand),
+    /// List events that processors gave up on, have them handled again, or discard them.
+    #[command(subcommand)]
+    Dead(dead::DeadCommand),
     /// Say why a processor did or did not get an event.
     Why(why::WhyArgs),
     /// List the receipts of all deployments.
@@ -191,6 +195,7 @@ fn run(command: Command, shared: &Shared) -> Result<(), Failure> {
         Command::Channel(command) => channel::run(command, shared),
         Command::Subscription(command) => subscription::run(command, shared),
         Command::Flow(command) => flow::run(command, shared),
+        Command::Dead(command) => dead::run(command, shared),
         Command::Why(args) => why::run(args, shared),
         Command::Deployment(command) => deployment::run(command, shared),
         Command::Lint(args) => lint::run(args, shared),

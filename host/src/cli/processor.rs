@@ -98,6 +98,7 @@ pub fn render_list(processors: &[ProcessorReport], style: Style) -> String {
 fn status_word(status: ProcessorStatus) -> &'static str {
     match status {
         ProcessorStatus::Running => "running",
+        ProcessorStatus::Retrying => "retrying",
         ProcessorStatus::Held => "HELD",
         ProcessorStatus::Blocked => "BLOCKED",
         ProcessorStatus::Undeployed => "undeployed",
@@ -110,7 +111,7 @@ fn status_tone(status: ProcessorStatus) -> Tone {
     match status {
         ProcessorStatus::Running => Tone::Good,
         ProcessorStatus::Undeployed => Tone::Quiet,
-        ProcessorStatus::Paused => Tone::Note,
+        ProcessorStatus::Paused | ProcessorStatus::Retrying => Tone::Note,
         ProcessorStatus::Held | ProcessorStatus::Blocked | ProcessorStatus::Failed => Tone::Bad,
     }
 }
@@ -156,8 +157,12 @@ pub fn render_processor(report: &ProcessorReport, style: Style) -> String {
     }
     text.push_str(&format!("\n{}", render_subscriptions(&report.subscriptions, style)));
     if !report.held.is_empty() {
-        text.push_str(&format!("\nHeld after a fault, oldest first:\n{}", render_held(&report.held, style)));
+        text.push_str(&format!("\nFailed, oldest first:\n{}", render_held(&report.held, style)));
         text.push_str(&format!("{}\n", mend(&report.name)));
+    }
+    if report.dead > 0 {
+        let letters = counted(report.dead, "dead letter");
+        text.push_str(&format!("\n{letters}: baton dead ls {}\n", report.name));
     }
     text
 }
@@ -205,6 +210,9 @@ pub fn render_held(held: &[HeldReport], style: Style) -> String {
         text.push_str(&format!("  {place}  key {key}  since {since}, {attempts}, {waiting} behind it\n"));
         for line in fault_lines(&one.fault, 4) {
             text.push_str(&format!("    {}\n", style.paint(Tone::Bad, &line)));
+        }
+        if let Some(next) = &one.next {
+            text.push_str(&format!("    next: tried again by itself at {next}\n"));
         }
         text.push_str(&format!("    look: baton flow show {}\n", one.flow));
     }

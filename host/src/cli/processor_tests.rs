@@ -40,6 +40,7 @@ pub fn report(name: &str, status: ProcessorStatus) -> ProcessorReport {
             ..SubscriptionReport::default()
         }],
         held,
+        dead: 0,
         descriptor: Descriptor::from_json(descriptor.to_string().as_bytes()).unwrap(),
     }
 }
@@ -57,7 +58,9 @@ fn held() -> HeldReport {
             message: "panicked at src/lib.rs:41:18:\nattempt to subtract with overflow".into(),
             time_ms: 1_700_000_000_123,
             digest: "abababababab".into(),
+            frames: Vec::new(),
         },
+        next: None,
     }
 }
 

@@ -60,6 +60,7 @@ fn troubles(status: &StatusReport, style: Style) -> Vec<String> {
         troubles.push(block("NOT READY", "the host takes no events", reason, style));
     }
     troubles.extend(status.processors.iter().filter_map(|one| processor_trouble(one, style)));
+    troubles.extend(status.processors.iter().filter(|one| one.dead > 0).map(|one| dead_letters(one, style)));
     troubles.extend(status.problems.iter().map(|one| file_trouble(one, style)));
     troubles
 }
@@ -67,8 +68,11 @@ fn troubles(status: &StatusReport, style: Style) -> Vec<String> {
 fn processor_trouble(report: &ProcessorReport, style: Style) -> Option<String> {
     let (word, what) = match report.status {
         ProcessorStatus::Running | ProcessorStatus::Undeployed | ProcessorStatus::Paused => return None,
+        ProcessorStatus::Retrying => {
+            ("RETRY", "some events failed and are tried again by themselves; other keys flow")
+        }
         ProcessorStatus::Held => ("HELD", "some events failed and hold their keys; other keys flow"),
-        ProcessorStatus::Blocked => ("BLOCKED", "reads nothing more: too much waits behind held keys"),
+        ProcessorStatus::Blocked => ("BLOCKED", "reads nothing more"),
         ProcessorStatus::Failed => ("FAILED", "is deployed and could not be started"),
     };
     let head = format!("{} {}: {what}", report.name, clean(&report.version));
@@ -82,9 +86,16 @@ fn processor_trouble(report: &ProcessorReport, style: Style) -> Option<String> {
         ProcessorStatus::Failed => {
             format!("  mend: deploy a version that runs; log: baton logs {}\n", report.name)
         }
+        ProcessorStatus::Retrying => format!("  at once: baton processor resume {}\n", report.name),
         _ => format!("  {}\n  flows that stand still: baton flow ls --state stuck\n", mend(&report.name)),
     });
     Some(text)
+}
+
+fn dead_letters(report: &ProcessorReport, style: Style) -> String {
+    let head = format!("{} {}: {}", report.name, clean(&report.version), counted(report.dead, "dead letter"));
+    let by_cause = format!("  by cause: baton dead ls {}\n", report.name);
+    block("DEAD", &head, "", style) + &by_cause
 }
 
 /// A pause is meant, and easily forgotten.

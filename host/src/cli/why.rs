@@ -65,7 +65,10 @@ fn word(verdict: Verdict) -> (&'static str, Tone) {
         Verdict::BeforeStart => ("before its start", Tone::Note),
         Verdict::Filtered => ("filtered", Tone::Note),
         Verdict::Expired => ("expired", Tone::Note),
+        Verdict::Parked => ("to be tried again", Tone::Note),
         Verdict::Held => ("HELD", Tone::Bad),
+        Verdict::Dead => ("DEAD", Tone::Bad),
+        Verdict::Discarded => ("discarded", Tone::Note),
         Verdict::Waiting => ("WAITING", Tone::Bad),
         Verdict::NotReached => ("not reached yet", Tone::Note),
         Verdict::Blocked => ("BLOCKED", Tone::Bad),
@@ -133,8 +136,13 @@ mod tests {
 
     #[test]
     fn a_held_event_is_said_with_its_fault_and_the_mend() {
-        let fault =
-            Fault { kind: FaultKind::Trap, message: "panicked".into(), time_ms: 0, digest: "d".into() };
+        let fault = Fault {
+            kind: FaultKind::Trap,
+            message: "panicked".into(),
+            time_ms: 0,
+            digest: "d".into(),
+            frames: Vec::new(),
+        };
         let why = WhyReport { fault: Some(fault), key: Some("k\u{7}".into()), ..report(Verdict::Held) };
         let text = render(&why, Style::default());
         assert!(text.starts_with("HELD: it is so\n\n  event  order-created@17  order-17"), "{text}");

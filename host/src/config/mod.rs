@@ -28,7 +28,7 @@ pub use mistake::{Mistake, Mistakes, Place};
 pub use schema::schema;
 pub use settings::{
     ApiSettings, ChannelSettings, DATA_DEFAULT, Durability, FlowSettings, JournalSettings, LimitSettings,
-    Plaintext, ProcessorSettings, RetentionSettings, Settings, TelemetrySettings,
+    Plaintext, ProcessorSettings, RetentionSettings, RetrySettings, Settings, TelemetrySettings,
 };
 pub use unit::{Period, Size, SizeError};
 

@@ -13,6 +13,7 @@ use crate::model::flow::{FlowRule, FlowRules};
 use crate::model::name::{ChannelName, ProcessorName};
 use crate::model::operation::Lanes;
 use crate::model::retention::{self, AgeBound, RetentionRules, SizeBound};
+use crate::model::retry::RetryCaps;
 
 /// The folder for data when nobody says otherwise, in the folder of the file.
 pub const DATA_DEFAULT: &str = ".baton";
@@ -32,6 +33,8 @@ pub struct Settings {
     pub journal: JournalSettings,
     /// What is accepted, and how much runs at a time.
     pub limits: LimitSettings,
+    /// What descriptors may ask at most for events that failed.
+    pub retry: RetrySettings,
     /// How long and how much of each channel is kept; everything, unless it says.
     pub retention: RetentionSettings,
     /// By channel.
@@ -52,6 +55,7 @@ impl Default for Settings {
             api: ApiSettings::default(),
             journal: JournalSettings::default(),
             limits: LimitSettings::default(),
+            retry: RetrySettings::default(),
             retention: RetentionSettings::default(),
             channel: BTreeMap::new(),
             telemetry: TelemetrySettings::default(),
@@ -191,6 +195,45 @@ impl Default for LimitSettings {
             threads_max: 64,
             drain_ms_max: 5_000,
             streams_max: 256,
+        }
+    }
+}
+
+/// What descriptors may ask at most for events that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RetrySettings {
+    /// How often an event is tried, the first time included.
+    #[schemars(range(min = 1, max = 1000))]
+    pub attempts_max: u32,
+    /// The longest delay between two attempts, such as `1h`.
+    pub delay_max: Period,
+    /// How long after the first attempt no further one is planned, such as `7d`.
+    pub total_max: Period,
+}
+
+impl Default for RetrySettings {
+    fn default() -> Self {
+        RetryCaps::default().into()
+    }
+}
+
+impl From<RetryCaps> for RetrySettings {
+    fn from(caps: RetryCaps) -> Self {
+        Self {
+            attempts_max: caps.attempts_max,
+            delay_max: Period::of_ms(caps.delay_ms_max),
+            total_max: Period::of_ms(caps.total_ms_max),
+        }
+    }
+}
+
+impl From<RetrySettings> for RetryCaps {
+    fn from(settings: RetrySettings) -> Self {
+        Self {
+            attempts_max: settings.attempts_max,
+            delay_ms_max: settings.delay_max.ms(),
+            total_ms_max: settings.total_max.ms(),
         }
     }
 }

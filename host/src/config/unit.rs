@@ -23,6 +23,11 @@ impl Period {
         Self(Duration::from_secs(seconds))
     }
 
+    /// So many milliseconds.
+    pub const fn of_ms(ms: u64) -> Self {
+        Self(Duration::from_millis(ms))
+    }
+
     /// As the standard library has it.
     pub const fn duration(self) -> Duration {
         self.0

@@ -40,10 +40,21 @@ pub struct Refusal {
     pub kind: FaultKind,
     /// What happened.
     pub message: String,
+    /// The least delay before the next attempt that the handler asks for, in milliseconds.
+    pub after_ms: u64,
+    /// The functions that a trap went through.
+    pub frames: Vec<String>,
+}
+
+impl Refusal {
+    /// Of a kind, for a reason.
+    pub fn new(kind: FaultKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), after_ms: 0, frames: Vec::new() }
+    }
 }
 
 fn refuse<T>(kind: FaultKind, message: impl Into<String>) -> Result<T, Refusal> {
-    Err(Refusal { kind, message: message.into() })
+    Err(Refusal::new(kind, message))
 }
 
 /// An event that was handled.
@@ -98,7 +109,10 @@ impl Effects {
     ) -> Result<(), Refusal> {
         let note = || outcome.note().unwrap_or("without a reason").to_owned();
         match outcome.verdict() {
-            Verdict::Retry => return refuse(FaultKind::Retry, note()),
+            Verdict::Retry => {
+                let after_ms = outcome.retry_after_ms();
+                return Err(Refusal { after_ms, ..Refusal::new(FaultKind::Retry, note()) });
+            }
             Verdict::Reject => return refuse(FaultKind::Reject, note()),
             Verdict::Handled => {}
         }

@@ -1,20 +1,24 @@
 //! What a processor handles next: merges its channels by journal position, hands out events to lanes, keeps the events of
-//! a held key back in order. What a subscription's filter does not pass is decided here, in runs, and meets no guest. It holds a
+//! a parked key back in order. What a subscription's filter does not pass is decided here, in runs, and meets no guest. It holds a
 //! bounded number of events and runs nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use hashbrown::{DefaultHashBuilder, HashMap};
+use hashbrown::DefaultHashBuilder;
 
 use crate::channel::{Domain, Item, ReadError, Reader};
-use crate::model::change::{ProcessorId, SubscriptionId};
+use crate::model::change::{Again, ChannelId, ProcessorId, SubscriptionId};
 use crate::model::descriptor::{Descriptor, KeyChoice, SubscriptionAsk};
 use crate::model::filter::Filter;
 use crate::model::record::Record;
+use crate::model::retry::{Order, RetryCaps, RetryPolicy};
 use crate::view::decided::{AHEAD_FILTERED_MAX, AHEAD_MAX, Decided};
+use crate::view::failed::EventRef;
+use crate::view::world::World;
 
+use super::parked::Parked;
 use super::skipped::Skipped;
 use super::standing::Standing;
 use super::work::{BATCH_EVENTS_MAX, Key, Picked, Work};
@@ -23,10 +27,12 @@ use super::work::{BATCH_EVENTS_MAX, Key, Picked, Work};
 const LANE_EVENTS_MAX: usize = 512;
 /// The most bytes of events that stand before one lane.
 const LANE_BYTES_MAX: usize = 1 << 20;
-/// The most keys that one processor holds before it reads no more.
+/// The most events of one processor that failed and are not given up before it reads no more.
 pub const HELD_MAX: usize = 1_000;
-/// The most events that wait behind held keys of one processor before it reads no more.
+/// The most events that wait behind those before it reads no more.
 pub const WAITING_MAX: usize = 10_000;
+/// The most dead letters of one processor before it reads no more.
+pub const DEAD_MAX: usize = 100_000;
 
 /// A channel that the processor reads.
 pub struct Source {
@@ -36,35 +42,36 @@ pub struct Source {
     pub replays: u32,
     /// The channel's name.
     pub channel: Arc<str>,
+    channel_id: ChannelId,
     choice: KeyChoice,
+    /// How it tries events again that failed.
+    pub policy: RetryPolicy,
     filter: Option<Filter>,
     reader: Reader,
     /// What is decided, as far as this processor's lanes know.
     decided: Decided,
 }
 
-/// A key that waits, with the events of it that came later.
-#[derive(Default)]
-struct HeldKey {
-    waiting: Vec<(SubscriptionId, u64)>,
-}
-
 /// What a processor handles next.
 pub struct Feeder {
     domain: Domain,
+    processor: ProcessorId,
     /// Its sources.
     pub sources: Vec<Source>,
     standing: Standing,
     /// How many lanes share what stands there.
     lanes: usize,
-    held: HashMap<Box<str>, HeldKey>,
-    waiting: usize,
+    parked: Parked,
+    /// Attempts so far at events that failed, those that were redriven included.
+    failed: BTreeMap<EventRef, u32>,
+    /// Dead letters that are to be handled again, by their place in the order of their keys.
+    redriven: VecDeque<(u64, EventRef)>,
+    /// How many dead letters there are.
+    dead: usize,
     /// Whether the bounds of what may be held, wait or be decided ahead let nothing more be read.
     blocked: bool,
     /// Whether only what is durable is read.
     durable_only: bool,
-    /// Attempts so far of events that failed before.
-    attempts: BTreeMap<(SubscriptionId, u64), u32>,
     hasher: DefaultHashBuilder,
     skipped: Skipped,
 }
@@ -80,7 +87,7 @@ enum Fed {
 
 impl Feeder {
     /// Begins where the subscriptions of a deployed processor are.
-    pub fn new(domain: &Domain, processor: ProcessorId, descriptor: &Descriptor) -> Self {
+    pub fn new(domain: &Domain, processor: ProcessorId, descriptor: &Descriptor, caps: &RetryCaps) -> Self {
         let place = |ask: &SubscriptionAsk| {
             domain.look(|world| {
                 let channel = world.channel_id(ask.channel.as_str())?;
@@ -96,27 +103,74 @@ impl Feeder {
                 subscription,
                 replays,
                 channel: ask.channel.as_str().into(),
+                channel_id: channel,
                 choice: ask.key.clone(),
+                policy: RetryPolicy::new(&ask.retry, ask.then, ask.order, caps),
                 filter: ask.filter.clone(),
                 reader,
                 decided,
             })
         });
-        Self {
+        let mut feeder = Self {
             domain: domain.clone(),
+            processor,
             sources: sources.collect(),
             standing: Standing::default(),
             lanes: 1,
-            held: HashMap::new(),
-            waiting: 0,
+            parked: Parked::default(),
+            failed: BTreeMap::new(),
+            redriven: VecDeque::new(),
+            dead: 0,
             blocked: false,
             durable_only: false,
-            attempts: domain.look(|world| {
-                world.processors().get(processor as usize).map(|p| p.released.clone()).unwrap_or_default()
-            }),
             hasher: DefaultHashBuilder::default(),
             skipped: Skipped::default(),
+        };
+        feeder.take_failed();
+        feeder
+    }
+
+    /// Takes over what failed before: what is parked or held, and what was redriven.
+    fn take_failed(&mut self) {
+        let known = self.domain.look(|world| Known::of(world, self.processor, &self.sources));
+        let now_ms = self.domain.now_ms();
+        self.failed.extend(known.held.iter().map(|held| (held.event, held.attempts)));
+        for Failing { event, again, key, .. } in known.held {
+            // What cannot be read now is found unreadable when its turn comes.
+            let key = self.revive(event).map_or(key, |work| work.key().to_owned());
+            match self.source_of(event.0).map(|source| source.policy.order) {
+                Some(Order::Pass) => self.parked.park_loose(event, again, now_ms),
+                _ => self.parked.park(&key, event, again, now_ms),
+            }
         }
+        self.dead = known.dead;
+        self.take_redriven(known.redriven);
+    }
+
+    /// Something was redriven, released or discarded: takes that over.
+    pub fn look_again(&mut self) -> Result<(), ReadError> {
+        let known = self.domain.look(|world| Known::of(world, self.processor, &self.sources));
+        let again: BTreeMap<EventRef, Option<Again>> =
+            known.held.iter().map(|held| (held.event, held.again)).collect();
+        self.failed
+            .retain(|event, _| again.contains_key(event) || known.redriven.iter().any(|r| r.event == *event));
+        let loose = self.parked.look_again(self.domain.now_ms(), |event| again.get(&event).copied());
+        self.dead = known.dead;
+        self.take_redriven(known.redriven);
+        self.stand(loose)
+    }
+
+    fn take_redriven(&mut self, redriven: Vec<Redriven>) {
+        for Redriven { at, event, attempts } in redriven {
+            if self.failed.insert(event, attempts).is_none() {
+                self.redriven.push_back((at, event));
+            }
+        }
+        self.redriven.make_contiguous().sort_unstable();
+    }
+
+    fn source_of(&self, subscription: SubscriptionId) -> Option<&Source> {
+        self.sources.iter().find(|source| source.subscription == subscription)
     }
 
     /// Reads from now on only what is durable.
@@ -148,10 +202,11 @@ impl Feeder {
             if self.lanes > 1 {
                 batch.limit(self.standing.free().div_ceil(self.lanes).max(1));
             }
-            let (waiting, behind) = (self.waiting, self.standing.behind());
+            self.take_parked(batch)?;
+            let (waiting, behind) = (self.parked.waiting(), self.standing.behind());
             while self.take(batch) {}
-            // Where all that was read went behind held keys or other lanes' keys, what comes after it may be free.
-            let moved = (self.waiting, self.standing.behind()) != (waiting, behind);
+            // Where all that was read went behind parked keys or other lanes' keys, what comes after it may be free.
+            let moved = (self.parked.waiting(), self.standing.behind()) != (waiting, behind);
             if !batch.works.is_empty() || self.skipped.is_full() || !moved {
                 self.skipped.take(&mut batch.skips);
                 return Ok(());
@@ -170,7 +225,7 @@ impl Feeder {
             };
             self.sources.iter().filter_map(lag).sum::<u64>()
         });
-        lag.saturating_sub((self.held.len() + self.waiting) as u64)
+        lag.saturating_sub((self.parked.len() + self.parked.waiting()) as u64) + self.redriven.len() as u64
     }
 
     /// Whether there may be something for another lane.
@@ -184,21 +239,28 @@ impl Feeder {
         let horizon =
             if self.durable_only { visible.min(self.domain.durable().current().0) } else { visible };
         loop {
-            if self.waiting >= WAITING_MAX || self.held.len() >= HELD_MAX {
+            if self.parked.waiting() >= WAITING_MAX || self.parked.len() >= HELD_MAX || self.dead >= DEAD_MAX
+            {
                 return Ok(Fed::Blocked);
             }
             if self.skipped.is_full() {
                 return Ok(Fed::SkippedFull);
             }
-            let Some(source) = self.lowest(horizon)? else { return Ok(Fed::All) };
-            let fed = self.deal(source)?;
+            let lowest = self.lowest(horizon)?;
+            let redriven = self.redriven.front().map(|(at, _)| *at).filter(|at| *at < horizon);
+            let fed = match (lowest, redriven) {
+                (None, None) => return Ok(Fed::All),
+                (Some((position, source)), at) if at.is_none_or(|at| position < at) => self.deal(source)?,
+                _ => self.deal_redriven()?,
+            };
             if fed != Fed::All {
                 return Ok(fed);
             }
         }
     }
 
-    fn lowest(&mut self, horizon: u64) -> Result<Option<usize>, ReadError> {
+    /// The lowest position that a source has to offer.
+    fn lowest(&mut self, horizon: u64) -> Result<Option<(u64, usize)>, ReadError> {
         let mut lowest: Option<(u64, usize)> = None;
         for (index, source) in self.sources.iter_mut().enumerate() {
             let Some(item) = source.reader.peek()? else { continue };
@@ -206,14 +268,15 @@ impl Feeder {
                 lowest = Some((item.position, index));
             }
         }
-        Ok(lowest.map(|(_, index)| index))
+        Ok(lowest)
     }
 
     /// Takes the next event of a source in.
     fn deal(&mut self, index: usize) -> Result<Fed, ReadError> {
         let Some(source) = self.sources.get_mut(index) else { return Ok(Fed::All) };
         let Some(item) = source.reader.peek()? else { return Ok(Fed::All) };
-        if source.decided.contains(item.offset) {
+        let event = (source.subscription, item.offset);
+        if source.decided.contains(item.offset) || self.failed.contains_key(&event) {
             source.reader.take()?;
             return Ok(Fed::All);
         }
@@ -222,7 +285,6 @@ impl Feeder {
             return Ok(Fed::Blocked);
         }
         if let Some(filter) = &source.filter
-            && !self.attempts.contains_key(&(source.subscription, item.offset))
             && !filter.passes(&parse(item)?)
         {
             source.decided.insert(item.offset);
@@ -230,30 +292,82 @@ impl Feeder {
             source.reader.take()?;
             return Ok(Fed::All);
         }
-        if self.standing.len() >= LANE_EVENTS_MAX * self.lanes
-            || self.standing.bytes() >= LANE_BYTES_MAX * self.lanes
-        {
+        if is_full(&self.standing, self.lanes) {
             return Ok(Fed::Full);
         }
         let key = Key::of(&source.choice, item)?;
         let hash = self.hasher.hash_one(key.bytes(item));
-        let attempt = match self.attempts.is_empty() {
-            true => 1,
-            false => 1 + self.attempts.get(&(source.subscription, item.offset)).copied().unwrap_or(0),
-        };
         let Some(item) = source.reader.take()? else { return Ok(Fed::All) };
-        self.standing.push(Work { source: index, item, attempt, hash, key });
+        let order = item.position;
+        self.standing.push(Work { source: index, item, order, attempt: 1, parked: false, hash, key });
         Ok(Fed::All)
     }
 
-    /// Moves the next event into the batch, or behind its held key; says whether there may be another.
+    /// Takes the next dead letter in that is to be handled again.
+    fn deal_redriven(&mut self) -> Result<Fed, ReadError> {
+        if is_full(&self.standing, self.lanes) {
+            return Ok(Fed::Full);
+        }
+        if let Some((at, event)) = self.redriven.pop_front() {
+            let work = self.revive(event)?;
+            self.standing.push(Work { order: at, ..work });
+        }
+        Ok(Fed::All)
+    }
+
+    /// An event that failed, as work; it is read again.
+    pub fn revive(&self, event: EventRef) -> Result<Work, ReadError> {
+        let gone =
+            || ReadError::Journal { why: format!("the event at offset {} that failed is gone", event.1) };
+        let found = self.sources.iter().position(|source| source.subscription == event.0);
+        let (index, source) = found.and_then(|i| Some((i, self.sources.get(i)?))).ok_or_else(gone)?;
+        let item = self.domain.event_at(source.channel_id, event.1)?.ok_or_else(gone)?;
+        let key = Key::of(&source.choice, &item)?;
+        let hash = self.hasher.hash_one(key.bytes(&item));
+        let attempt = 1 + self.failed.get(&event).copied().unwrap_or(0);
+        let order = item.position;
+        Ok(Work { source: index, item, order, attempt, parked: false, hash, key })
+    }
+
+    /// Events whose keys do not wait for them stand at the end.
+    fn stand(&mut self, loose: Vec<EventRef>) -> Result<(), ReadError> {
+        for event in loose {
+            let work = self.revive(event)?;
+            self.standing.push(work);
+        }
+        Ok(())
+    }
+
+    /// Moves the next events of parked keys into the batch whose time has come.
+    fn take_parked(&mut self, batch: &mut Picked) -> Result<(), ReadError> {
+        if self.parked.len() == 0 {
+            return Ok(());
+        }
+        let loose = self.parked.wake(self.domain.now_ms());
+        self.stand(loose)?;
+        while let Some(event) = self.parked.peek_ready() {
+            let work = self.revive(event)?;
+            if !batch.has_room_for(&work) {
+                break;
+            }
+            self.parked.take_ready();
+            batch.push(Work { parked: true, ..work });
+        }
+        Ok(())
+    }
+
+    /// When the next event is to be tried again.
+    pub fn next_due(&self) -> Option<u64> {
+        self.parked.next_due()
+    }
+
+    /// Moves the next event into the batch, or behind its parked key; says whether there may be another.
     fn take(&mut self, batch: &mut Picked) -> bool {
-        let Self { standing, held, .. } = self;
-        let is_held = |work: &Work| !held.is_empty() && held.contains_key(work.key());
-        let Some(work) = standing.take(|work| batch.has_room_for(work) || is_held(work)) else {
+        let Self { standing, parked, .. } = self;
+        let Some(work) = standing.take(|work| batch.has_room_for(work) || parked.has_key(work.key())) else {
             return false;
         };
-        if is_held(&work) {
+        if self.parked.has_key(work.key()) {
             self.keep_back(&work);
             self.give_back(&work);
         } else {
@@ -262,60 +376,126 @@ impl Feeder {
         true
     }
 
-    /// Puts an event behind its held key; says whether the key is held.
+    /// Puts an event behind its parked key; says whether the key is parked.
     fn keep_back(&mut self, work: &Work) -> bool {
-        keep_back(&mut self.held, &mut self.waiting, &self.sources, work)
+        keep_back(&mut self.parked, &self.sources, work)
     }
 
     /// A lane has the key of this event no more.
     fn give_back(&mut self, work: &Work) {
-        let Self { standing, held, waiting, sources, .. } = self;
-        if standing.is_by_key() {
-            standing.give_back(work.hash, |next| keep_back(held, waiting, sources, next));
+        let Self { standing, parked, sources, .. } = self;
+        if standing.is_by_key() && !work.parked {
+            standing.give_back(work.hash, |next| keep_back(parked, sources, next));
         }
     }
 
     /// Notes that an event is done with.
     pub fn decided(&mut self, work: &Work) {
-        if let Some(source) = self.sources.get_mut(work.source) {
-            source.decided.insert(work.item.offset);
+        let Some(source) = self.sources.get_mut(work.source) else { return };
+        source.decided.insert(work.item.offset);
+        let event = (source.subscription, work.item.offset);
+        if !self.failed.is_empty() {
+            self.failed.remove(&event);
+        }
+        if work.parked {
+            self.parked.done(work.key(), event);
         }
         self.give_back(work);
     }
 
-    /// Notes that an event failed: its key waits.
-    pub fn hold(&mut self, work: &Work) {
-        self.held.entry(work.key().into()).or_default();
+    /// Notes that an event is a dead letter.
+    pub fn died(&mut self, work: &Work) {
+        self.dead += 1;
+        self.decided(work);
+    }
+
+    /// Notes that an event failed and is not given up: its key waits, unless its subscription needs no order.
+    pub fn park(&mut self, work: &Work, again: Option<Again>) {
+        let Some(source) = self.sources.get(work.source) else { return };
+        let event = (source.subscription, work.item.offset);
+        let now_ms = self.domain.now_ms();
+        self.failed.insert(event, work.attempt);
+        match source.policy.order {
+            Order::Key => self.parked.park(work.key(), event, again, now_ms),
+            Order::Pass => {
+                self.parked.park_loose(event, again, now_ms);
+                if work.parked {
+                    self.parked.done(work.key(), event);
+                }
+            }
+        }
         self.give_back(work);
     }
 
-    /// Whether so much is held, waits behind it or is decided ahead of it that nothing more is read.
+    /// Whether so much failed, waits behind it or is decided ahead of it that nothing more is read.
     pub fn is_blocked(&self) -> bool {
         self.blocked
     }
 
-    /// The events that wait behind a held key, by key.
-    pub fn waiting(&self) -> impl Iterator<Item = (&str, &[(SubscriptionId, u64)])> {
-        self.held.iter().map(|(key, held)| (&**key, held.waiting.as_slice()))
+    /// The events that wait behind ones that failed: key, subscription and offset.
+    pub fn waiting(&self) -> impl Iterator<Item = (&str, EventRef)> {
+        self.parked.behind()
     }
+}
+
+/// What the world knows of a processor's events that failed.
+struct Known {
+    held: Vec<Failing>,
+    redriven: Vec<Redriven>,
+    dead: usize,
+}
+
+/// An event that failed and is not given up.
+struct Failing {
+    event: EventRef,
+    again: Option<Again>,
+    attempts: u32,
+    key: String,
+}
+
+/// A dead letter that is to be handled again.
+struct Redriven {
+    at: u64,
+    event: EventRef,
+    attempts: u32,
+}
+
+impl Known {
+    /// Those of these sources: what a version does not read any more waits for one that does.
+    fn of(world: &World, processor: ProcessorId, sources: &[Source]) -> Self {
+        let read = |id: SubscriptionId| sources.iter().any(|source| source.subscription == id);
+        let all = world.processors().get(processor as usize).map(|processor| &processor.held);
+        let held = all.into_iter().flatten().filter(|((id, _), _)| read(*id));
+        let mut held: Vec<_> = held.collect();
+        held.sort_unstable_by_key(|(_, held)| held.position);
+        let failing = held.into_iter().map(|(event, held)| {
+            let (again, attempts, key) = (held.again, held.attempts, held.key.clone());
+            Failing { event: *event, again, attempts, key }
+        });
+        let letters = || {
+            sources
+                .iter()
+                .flat_map(|s| world.dead().of(s.subscription, 0).map(|(o, d)| ((s.subscription, o), d)))
+        };
+        let redriven = letters()
+            .filter_map(|(event, dead)| Some(Redriven { at: dead.redriven?, event, attempts: dead.count }));
+        Self {
+            held: failing.collect(),
+            redriven: redriven.collect(),
+            dead: letters().filter(|(_, d)| d.redriven.is_none()).count(),
+        }
+    }
+}
+
+fn is_full(standing: &Standing, lanes: usize) -> bool {
+    standing.len() >= LANE_EVENTS_MAX * lanes || standing.bytes() >= LANE_BYTES_MAX * lanes
 }
 
 fn parse(item: &Item) -> Result<Record<'_>, ReadError> {
     Record::parse(&item.record).map_err(|error| ReadError::Journal { why: error.to_string() })
 }
 
-fn keep_back(
-    held: &mut HashMap<Box<str>, HeldKey>,
-    waiting: &mut usize,
-    sources: &[Source],
-    work: &Work,
-) -> bool {
-    if held.is_empty() {
-        return false;
-    }
-    let Some(key) = held.get_mut(work.key()) else { return false };
+fn keep_back(parked: &mut Parked, sources: &[Source], work: &Work) -> bool {
     let subscription = sources.get(work.source).map_or(0, |source| source.subscription);
-    key.waiting.push((subscription, work.item.offset));
-    *waiting += 1;
-    true
+    parked.keep_back(work.key(), (subscription, work.item.offset))
 }

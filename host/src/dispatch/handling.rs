@@ -3,17 +3,20 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::channel::{Domain, Refused};
 use crate::journal::FRAME_BYTES_MAX;
 use crate::meter::{COUNTS, Histogram, TIMES_US};
-use crate::model::change::{Control, Draft, Skip};
+use crate::model::change::{Again, Control, Draft, Skip};
 use crate::model::deployment::Deployment;
 use crate::model::fault::{Fault, FaultKind};
+use crate::model::retry::{Attempt, Next, RetryPolicy, chance};
 use crate::model::text::escaped;
-use crate::model::time::rfc3339;
+use crate::model::time::{for_people, rfc3339};
 use crate::runtime::{self, Batch, CallError, Executor, HostCalls, Outcomes};
+use crate::view::failed::EventRef;
+use crate::view::world::World;
 
 use super::breaks::Breaks;
 use super::effects::{Cause, EFFECTS_BYTES_MAX, Effects, Refusal};
@@ -93,18 +96,38 @@ pub struct Handling {
     pub stats: Arc<Stats>,
     /// Whether no further call is to begin.
     pub stopping: AtomicBool,
+    /// How each of its sources tries failed events again.
+    pub policies: Vec<RetryPolicy>,
     /// The limits that it passes one after another.
     pub breaks: Breaks,
 }
 
 /// What became of a batch.
 pub enum Handled {
-    /// It is sequenced; these of its events are held.
-    Committed(Vec<usize>),
+    /// It is sequenced; these of its events failed.
+    Committed(Vec<Failed>),
     /// A newer deployment or a stop came first: what of it did not happen is read again by whoever comes next.
     Fenced,
     /// It could not be committed.
     Failed(String),
+}
+
+/// An event of a batch that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failed {
+    /// Its place in the batch.
+    pub index: usize,
+    /// What becomes of it.
+    pub fate: Fate,
+}
+
+/// What becomes of an event that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is tried again, then or when somebody says so.
+    Parked(Option<Again>),
+    /// It is a dead letter.
+    Dead,
 }
 
 impl Handling {
@@ -138,19 +161,20 @@ impl Handling {
         batch: &Batch,
         skips: &mut Vec<Skip>,
     ) -> Handled {
-        let mut all_held = Vec::new();
+        let mut all_failed = Vec::new();
         for (index, cause) in causes.iter().enumerate() {
             let Some(alone) = batch.only(index) else { continue };
             if self.stopping.load(Ordering::SeqCst) {
                 return Handled::Fenced;
             }
             match self.attempt(executor, std::slice::from_ref(cause), &alone, skips) {
-                Handled::Committed(held) if held.is_empty() => {}
-                Handled::Committed(_) => all_held.push(index),
+                Handled::Committed(failed) => {
+                    all_failed.extend(failed.first().map(|one| Failed { index, ..*one }))
+                }
                 other => return other,
             }
         }
-        Handled::Committed(all_held)
+        Handled::Committed(all_failed)
     }
 
     fn call(&self, executor: &mut Option<Executor>, batch: &Batch) -> Result<Outcomes, CallError> {
@@ -181,19 +205,19 @@ impl Handling {
         let mut draft = Draft::default();
         draft.reserve(causes.len() * CAUSE_BYTES + outcomes.map_or(0, Outcomes::bytes), causes.len());
         skips.drain(..).for_each(|skip| draft.skipped(skip));
-        let mut held = Vec::new();
+        let mut failed = Vec::new();
         let time = rfc3339(batch.time_ms());
         let mut outcomes = outcomes.map(Outcomes::iter);
         for (index, cause) in causes.iter().enumerate() {
             let added = match &mut outcomes {
-                Err(error) => Err(Refusal { kind: kind_of(error), message: error.to_string() }),
+                Err(error) => Err(refusal_of(error)),
                 Ok(outcomes) => self.effects_of(&mut draft, cause, &time, outcomes.next()),
             };
             if let Err(refusal) = added {
                 self.stats.fault(refusal.kind);
                 self.breaks.broke(refusal.kind, cause.work.item.position);
-                self.hold(&mut draft, cause, refusal);
-                held.push(index);
+                let fate = self.fail(&mut draft, cause, refusal);
+                failed.push(Failed { index, fate });
             }
             if draft.len() > FRAME_BYTES_FULL
                 && let Err(ended) = self.sequence(std::mem::take(&mut draft))
@@ -204,13 +228,13 @@ impl Handling {
         if let Err(ended) = self.sequence(draft) {
             return ended;
         }
-        let (failed, handled) = (held.len() as u64, (causes.len() - held.len()) as u64);
+        let (faults, handled) = (failed.len() as u64, (causes.len() - failed.len()) as u64);
         if handled > 0 {
             self.breaks.handled();
         }
         self.stats.handled.fetch_add(handled, Ordering::Relaxed);
-        self.stats.failed.fetch_add(failed, Ordering::Relaxed);
-        Handled::Committed(held)
+        self.stats.failed.fetch_add(faults, Ordering::Relaxed);
+        Handled::Committed(failed)
     }
 
     fn sequence(&self, draft: Draft) -> Result<(), Handled> {
@@ -224,7 +248,8 @@ impl Handling {
         }
     }
 
-    fn effects_of(
+    /// Adds what an outcome changes to a draft, or says why nothing of it is taken.
+    pub fn effects_of(
         &self,
         draft: &mut Draft,
         cause: &Cause<'_>,
@@ -232,27 +257,70 @@ impl Handling {
         outcome: Option<crate::runtime::Outcome<'_>>,
     ) -> Result<(), Refusal> {
         let message = "the call gave no outcome for the event".to_owned();
-        let outcome = outcome.ok_or(Refusal { kind: FaultKind::Host, message })?;
+        let outcome = outcome.ok_or_else(|| Refusal::new(FaultKind::Host, message))?;
         self.effects.add(draft, cause, time, &outcome)
     }
 
-    fn hold(&self, draft: &mut Draft, cause: &Cause<'_>, refusal: Refusal) {
+    /// Records that an event failed, and what becomes of it.
+    fn fail(&self, draft: &mut Draft, cause: &Cause<'_>, refusal: Refusal) -> Fate {
         let &Cause { work, subscription, .. } = cause;
-        let flow = cause.record.stamp.flow;
+        let (offset, position, flow) = (work.item.offset, work.item.position, cause.record.stamp.flow);
         let time_ms = self.domain.now_ms();
+        let next = self.next(cause, &refusal, time_ms);
         let digest = self.deployment.digest.chars().take(SHORT_DIGEST).collect();
-        let message = bounded(refusal.message);
-        let fault = Fault { kind: refusal.kind, message, time_ms, digest };
-        let line = format!("{} at offset {}: {}", fault.kind.as_str(), work.item.offset, fault.message);
-        self.logs.write(time_ms, &self.name, "error", Some(&flow.to_string()), &line);
-        draft.control(&Control::Held {
-            subscription,
-            offset: work.item.offset,
-            position: work.item.position,
-            flow,
-            key: work.key().to_owned(),
-            fault,
-        });
+        let Refusal { kind, message, frames, .. } = refusal;
+        let fault = Fault { kind, message: bounded(message), time_ms, digest, frames };
+        self.tell_fault(cause, &fault, next);
+        let key = work.key().to_owned();
+        let again = match next {
+            Next::Dead => {
+                draft.died(&Control::Died { subscription, offset, position, flow, key, fault });
+                return Fate::Dead;
+            }
+            Next::Held => None,
+            Next::Again(after_ms) => Some(Again { at_ms: time_ms.saturating_add(after_ms), after_ms }),
+        };
+        draft.control(&Control::Held { subscription, offset, position, flow, key, fault, again });
+        Fate::Parked(again)
+    }
+
+    fn next(&self, cause: &Cause<'_>, refusal: &Refusal, time_ms: u64) -> Next {
+        let &Cause { work, subscription, .. } = cause;
+        let Some(policy) = self.policies.get(work.source) else { return Next::Dead };
+        let (counted, first_ms) = match work.attempt {
+            1 => (0, time_ms),
+            _ => self
+                .domain
+                .look(|world| counted(world, (subscription, work.item.offset)))
+                .unwrap_or((0, time_ms)),
+        };
+        let first_ms = if counted == 0 { time_ms } else { first_ms };
+        policy.next(&Attempt {
+            kind: refusal.kind,
+            number: counted + 1,
+            since_first_ms: time_ms.saturating_sub(first_ms),
+            asked_ms: refusal.after_ms,
+            chance: chance(work.item.position, work.attempt),
+        })
+    }
+
+    fn tell_fault(&self, cause: &Cause<'_>, fault: &Fault, next: Next) {
+        let then = match next {
+            Next::Again(after_ms) => {
+                format!("tried again in {}", for_people(Duration::from_millis(after_ms)))
+            }
+            Next::Dead => "given up: it is a dead letter".to_owned(),
+            Next::Held => "held until somebody looks".to_owned(),
+        };
+        let line = format!(
+            "{} at offset {}, attempt {}: {}; {then}",
+            fault.kind.as_str(),
+            cause.work.item.offset,
+            cause.work.attempt,
+            fault.message
+        );
+        let flow = cause.record.stamp.flow.to_string();
+        self.logs.write(fault.time_ms, &self.name, "error", Some(&flow), &line);
     }
 
     /// Tells that the host paused the processor, and why.
@@ -282,6 +350,21 @@ fn unmade(error: runtime::Error) -> CallError {
         runtime::Error::Instantiate(error) => error,
         other => CallError::Host(other.to_string()),
     }
+}
+
+/// How many attempts at an event count so far, and when the first of them was. A dead letter that was redriven begins anew.
+fn counted(world: &World, event: EventRef) -> Option<(u32, u64)> {
+    let processor = world.subscriptions().get(event.0 as usize)?.processor;
+    Some(world.processors().get(processor as usize)?.held.get(&event)?.counted())
+}
+
+/// Why a call that broke is no outcome.
+pub fn refusal_of(error: &CallError) -> Refusal {
+    let frames = match error {
+        CallError::Trap { frames, .. } => frames.clone(),
+        _ => Vec::new(),
+    };
+    Refusal { frames, ..Refusal::new(kind_of(error), error.to_string()) }
 }
 
 fn kind_of(error: &CallError) -> FaultKind {

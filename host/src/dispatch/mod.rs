@@ -18,7 +18,9 @@ mod logs;
 mod native;
 mod operate;
 mod pace;
+mod parked;
 mod pool;
+mod rehearsal;
 mod running;
 mod scaling;
 mod skipped;
@@ -32,6 +34,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
@@ -42,18 +45,20 @@ use crate::model::change::ProcessorId;
 use crate::model::deployment::Deployment;
 use crate::model::name::ProcessorName;
 use crate::model::operation::{Lanes, bounds};
+use crate::model::retry::RetryCaps;
 use crate::runtime::{Executor, HostCalls};
 
 use calls::ProcessorCalls;
 use pool::Pool;
 use running::{Made, Running};
 
-pub use feeder::{HELD_MAX, WAITING_MAX};
+pub use feeder::{DEAD_MAX, HELD_MAX, WAITING_MAX};
 pub use guest_config::GuestConfig;
 pub use handling::Stats;
 pub use logs::{LogBook, LogFilter};
 pub use native::{Context, Emit, Handled, Native, Outcome, Received, Rejected};
 pub use pool::PoolLimits;
+pub use rehearsal::RehearsalError;
 pub use version::{NativeFactory, Version};
 pub use work::BATCH_EVENTS_MAX;
 
@@ -70,6 +75,8 @@ pub struct DispatchConfig {
     pub configs: Configs,
     /// How many lanes the operator gave processors beforehand.
     pub lanes: BTreeMap<ProcessorName, Lanes>,
+    /// What the operator allows of retries.
+    pub retry: RetryCaps,
 }
 
 /// Why a version does not run. What ran before goes on.
@@ -113,6 +120,7 @@ struct Shared {
     drain: Duration,
     /// How many lanes the operator set, by processor.
     lanes: BTreeMap<ProcessorName, Lanes>,
+    retry: RetryCaps,
     /// Settings for guests, as they are now.
     configs: RwLock<Configs>,
     processors: RwLock<Vec<Slot>>,
@@ -128,6 +136,8 @@ struct Shared {
 struct Slot {
     running: Option<Arc<Running>>,
     stats: Arc<Stats>,
+    /// Counts what was redriven, released or discarded of its events, whatever runs.
+    revivals: Arc<AtomicU64>,
 }
 
 impl Listener for Shared {
@@ -149,6 +159,7 @@ impl Dispatcher {
             logs: Arc::default(),
             drain: config.drain,
             lanes: config.lanes,
+            retry: config.retry,
             configs: RwLock::new(config.configs),
             processors: RwLock::default(),
             switching: Mutex::new(()),
@@ -167,7 +178,8 @@ impl Dispatcher {
         shared.switch(version)
     }
 
-    /// Runs a version that is deployed already: after a restart. What it held is tried again.
+    /// Runs a version that is deployed already: after a restart. What it held goes on being held, and what is to be tried again is
+    /// tried when its time comes.
     pub fn resume_deployed(
         &self,
         version: &Version,
@@ -179,7 +191,6 @@ impl Dispatcher {
             return shared.switch(&version.again()).map(drop);
         }
         let executors = shared.warm(version)?;
-        shared.release(deployment.processor)?;
         shared.run(version, deployment, executors);
         Ok(())
     }
@@ -256,19 +267,21 @@ impl Dispatcher {
         Ok(done?)
     }
 
-    /// Tries everything again that a processor holds.
+    /// Tries everything again at once that a processor holds, and gives up nothing.
     pub fn retry_held(&self, name: &ProcessorName) -> Result<(), DispatchError> {
         let shared = &self.0;
-        let _switching = shared.switching.lock();
-        let old = shared.running(name.as_str()).ok_or_else(|| DispatchError::Unknown(name.to_string()))?;
-        let executors = shared.warm(old.version())?;
-        if !shared.drain(&old) {
-            // A batch is still in flight: only a new generation fences it off.
-            return shared.switch(old.version()).map(drop);
-        }
-        shared.release(old.deployment().processor)?;
-        shared.run(old.version(), old.deployment().clone(), executors);
+        let running = shared.running(name.as_str());
+        let running = running.ok_or_else(|| DispatchError::Unknown(name.to_string()))?;
+        shared.release(running.deployment().processor)?;
+        self.revived(running.deployment().processor);
         Ok(())
+    }
+
+    /// Has a processor hear that some of its events were redriven, released or discarded.
+    pub fn revived(&self, processor: ProcessorId) {
+        let slot = self.0.processors.read().get(processor as usize).cloned().unwrap_or_default();
+        slot.revivals.fetch_add(1, Ordering::SeqCst);
+        slot.running.iter().for_each(Running::start);
     }
 
     /// What runs of a processor, if it runs, and what it has done.
@@ -354,9 +367,8 @@ impl Processor<'_> {
     /// The events that wait behind held keys: key, subscription, offset.
     pub fn waiting(&self) -> Vec<(String, u32, u64)> {
         self.running.look(|feeder, _| {
-            let rows = feeder.waiting().flat_map(|(key, events)| {
-                events.iter().map(move |(subscription, offset)| (key.to_owned(), *subscription, *offset))
-            });
+            let rows =
+                feeder.waiting().map(|(key, (subscription, offset))| (key.to_owned(), subscription, offset));
             rows.collect()
         })
     }
@@ -404,17 +416,21 @@ impl Shared {
     }
 
     fn calls(&self, version: &Version) -> Arc<dyn HostCalls> {
+        Arc::new(self.calls_of(version))
+    }
+
+    fn calls_of(&self, version: &Version) -> ProcessorCalls {
         let name = &version.descriptor().name;
         let state = self.domain.look(|world| {
             let id = world.processor_id(name.as_str())?;
             Some(world.processors().get(id as usize)?.state.clone())
         });
-        Arc::new(ProcessorCalls {
+        ProcessorCalls {
             name: name.as_str().into(),
             state: state.unwrap_or_default(),
             config: self.config_of(name.as_str()).values().clone(),
             logs: self.logs.clone(),
-        })
+        }
     }
 
     fn config_of(&self, name: &str) -> GuestConfig {
@@ -501,6 +517,8 @@ impl Shared {
             calls: self.calls(version),
             logs: self.logs.clone(),
             stats: slot.stats.clone(),
+            retry: self.retry,
+            revivals: slot.revivals.clone(),
             executors,
             lanes: self.lanes.get(&version.descriptor().name).copied(),
         });

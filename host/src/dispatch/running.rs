@@ -1,24 +1,26 @@
 //! A processor that runs: its feeder and its lanes, when a lane stands in the row of the pool, and how all of them come to
 //! rest. What happens to one batch is `handling`; when a batch may begin is `pace`.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::channel::Domain;
+use crate::channel::{Domain, ReadError};
 use crate::model::bounds::Bounds;
-use crate::model::change::SubscriptionId;
+use crate::model::change::{Draft, SubscriptionId};
 use crate::model::deployment::Deployment;
 use crate::model::operation::{Lanes, Operator};
 use crate::model::record::Record;
-use crate::runtime::{Batch, Executor, HostCalls};
+use crate::model::retry::RetryCaps;
+use crate::runtime::{Batch, Executor, HostCalls, Outcomes};
+use crate::view::failed::EventRef;
 
 use super::breaks::{Breaks, LIMIT_FAULTS_IN_A_ROW_MAX};
-use super::effects::{Cause, Effects};
+use super::effects::{Cause, Effects, Refusal};
 use super::feeder::Feeder;
-use super::handling::{Handled, Handling, Stats};
+use super::handling::{Fate, Handled, Handling, Stats};
 use super::lane::{Hands, LaneSet};
 use super::logs::LogBook;
 use super::pace::Pace;
@@ -46,6 +48,10 @@ pub struct Made {
     pub executors: Vec<Executor>,
     /// How many lanes it has, as `baton.toml` says.
     pub lanes: Option<Lanes>,
+    /// What `baton.toml` allows of retries.
+    pub retry: RetryCaps,
+    /// Counts what was redriven, released or discarded.
+    pub revivals: Arc<AtomicU64>,
 }
 
 /// One deployment of a processor at work.
@@ -57,6 +63,8 @@ pub struct Running {
     pub(super) paused: AtomicBool,
     pub(super) feeding: Mutex<Feeding>,
     settled: Condvar,
+    /// Counts what was redriven, released or discarded.
+    revivals: Arc<AtomicU64>,
     /// Subscription and channel of each of the feeder's sources.
     sources: Vec<(SubscriptionId, u32, Arc<str>)>,
     pub(super) lanes: LaneSet,
@@ -73,6 +81,10 @@ pub(super) struct Feeding {
     pub(super) in_flight: usize,
     pub(super) stopped: bool,
     failure: Option<String>,
+    /// When a lane is woken to try again what failed.
+    due_ms: Option<u64>,
+    /// As far as the feeder has heard of what was redriven, released or discarded.
+    revived: u64,
 }
 
 /// A lane in the row of the pool.
@@ -87,6 +99,19 @@ impl Job for LaneJob {
     }
 }
 
+/// Tries again what failed, for a processor that may be gone by then.
+struct Due(Weak<Running>);
+
+impl Job for Due {
+    fn run(&self) -> bool {
+        if let Some(running) = self.0.upgrade() {
+            running.feeding.lock().due_ms = None;
+            running.start();
+        }
+        false
+    }
+}
+
 impl Feeding {
     /// Whether no batch is to begin.
     pub(super) fn rests(&self) -> bool {
@@ -97,8 +122,19 @@ impl Feeding {
 impl Running {
     /// Puts the parts together; nothing runs before [`Running::wake`].
     pub fn new(made: Made) -> Arc<Self> {
-        let Made { domain, pool, version, deployment, calls, logs, stats, executors, lanes: lanes_set } =
-            made;
+        let Made {
+            domain,
+            pool,
+            version,
+            deployment,
+            calls,
+            logs,
+            stats,
+            executors,
+            lanes: lanes_set,
+            retry,
+            revivals,
+        } = made;
         let descriptor = version.descriptor();
         let name: Arc<str> = descriptor.name.as_str().into();
         let channels = domain.look(|world| {
@@ -108,7 +144,8 @@ impl Running {
             descriptor.publishes.iter().filter_map(id).collect()
         });
         let at_the_edge = version.is_at_the_edge();
-        let mut feeder = Feeder::new(&domain, deployment.processor, descriptor);
+        let revived = revivals.load(Ordering::SeqCst);
+        let mut feeder = Feeder::new(&domain, deployment.processor, descriptor, &retry);
         if at_the_edge {
             feeder.read_durable_only();
         }
@@ -120,17 +157,38 @@ impl Running {
         let lanes = LaneSet::new(pace.bounds().min() as usize, executors);
         let paused = AtomicBool::new(pace.is_paused());
         let bounds = if version.is_native() { Bounds::UNBOUNDED } else { Bounds::of(&descriptor.limits) };
+        let policies = feeder.sources.iter().map(|source| source.policy.clone()).collect();
         let effects = Effects::new(&domain, deployment.processor, &name, channels, bounds);
         let stopping = AtomicBool::new(false);
         let breaks = Breaks::default();
-        let handling =
-            Handling { domain, name, version, deployment, effects, calls, logs, stats, stopping, breaks };
+        let handling = Handling {
+            domain,
+            name,
+            version,
+            deployment,
+            effects,
+            calls,
+            logs,
+            stats,
+            stopping,
+            policies,
+            breaks,
+        };
         Arc::new(Self {
             pool,
             handling,
             wakes: AtomicU64::new(0),
             paused,
-            feeding: Mutex::new(Feeding { feeder, pace, in_flight: 0, stopped: false, failure: None }),
+            feeding: Mutex::new(Feeding {
+                feeder,
+                pace,
+                in_flight: 0,
+                stopped: false,
+                failure: None,
+                due_ms: None,
+                revived,
+            }),
+            revivals,
             settled: Condvar::new(),
             sources,
             lanes,
@@ -201,7 +259,7 @@ impl Running {
         if feeding.rests() || lane >= lanes {
             return false;
         }
-        let Feeding { feeder, pace, in_flight, .. } = &mut *feeding;
+        let Feeding { feeder, pace, in_flight, due_ms, revived, .. } = &mut *feeding;
         if !feeder.share(lanes, pace.has_several_lanes(), *in_flight) {
             return false;
         }
@@ -211,10 +269,14 @@ impl Running {
             return false;
         }
         let room = if self.at_the_edge { 1 } else { room };
-        if let Err(error) = feeder.next_batch(picked, room) {
+        let revivals = self.revivals.load(Ordering::SeqCst);
+        let is_news = std::mem::replace(revived, revivals) != revivals;
+        let heard = if is_news { feeder.look_again() } else { Ok(()) };
+        if let Err(error) = heard.and_then(|()| feeder.next_batch(picked, room)) {
             self.fail(&mut feeding, error.to_string());
             return false;
         }
+        self.wake_when_due(feeder.next_due(), due_ms);
         if picked.is_empty() {
             return false;
         }
@@ -236,19 +298,30 @@ impl Running {
         feeding.failure = Some(why);
     }
 
-    fn finish(&self, lane: usize, works: &[Work], held: &Handled) {
+    /// Has a lane woken when what failed is to be tried again.
+    fn wake_when_due(self: &Arc<Self>, next_due: Option<u64>, due_ms: &mut Option<u64>) {
+        if let Some(next) = next_due.filter(|next| due_ms.is_none_or(|due| *next < due)) {
+            *due_ms = Some(next);
+            self.pool.push_at(next, Arc::new(Due(Arc::downgrade(self))));
+        }
+    }
+
+    fn finish(self: &Arc<Self>, lane: usize, works: &[Work], handled: &Handled) {
         let mut feeding = self.feeding.lock();
         feeding.in_flight -= 1;
         feeding.pace.ends(lane);
-        match held {
-            Handled::Committed(held) => {
+        match handled {
+            Handled::Committed(failed) => {
+                let mut failed = failed.iter().peekable();
                 for (index, work) in works.iter().enumerate() {
-                    if held.contains(&index) {
-                        feeding.feeder.hold(work)
-                    } else {
-                        feeding.feeder.decided(work)
+                    match failed.next_if(|one| one.index == index).map(|one| one.fate) {
+                        Some(Fate::Parked(again)) => feeding.feeder.park(work, again),
+                        Some(Fate::Dead) => feeding.feeder.died(work),
+                        None => feeding.feeder.decided(work),
                     }
                 }
+                let Feeding { feeder, due_ms, .. } = &mut *feeding;
+                self.wake_when_due(feeder.next_due(), due_ms);
             }
             Handled::Fenced => feeding.stopped = true,
             Handled::Failed(why) => self.fail(&mut feeding, why.clone()),
@@ -309,6 +382,23 @@ impl Running {
             causes.push(Cause { work, record, subscription, replays });
         }
         Ok(causes)
+    }
+
+    /// An event of one of its subscriptions, as work.
+    pub fn revive(&self, event: EventRef) -> Result<Work, ReadError> {
+        self.feeding.lock().feeder.revive(event)
+    }
+
+    /// The channel of one of its sources, and how often its events may have been handled before.
+    pub fn source(&self, index: usize) -> Option<(Arc<str>, u32)> {
+        self.sources.get(index).map(|(_, replays, channel)| (channel.clone(), *replays))
+    }
+
+    /// What an outcome would change.
+    pub fn effects(&self, cause: &Cause<'_>, time: &str, outcomes: &Outcomes) -> Result<Draft, Refusal> {
+        let mut draft = Draft::default();
+        let outcome = outcomes.iter().next();
+        self.handling.effects_of(&mut draft, cause, time, outcome).map(|()| draft)
     }
 
     /// Lets no further call begin, for good.

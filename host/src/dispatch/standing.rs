@@ -62,7 +62,7 @@ impl Standing {
         }
         let mut works: Vec<Work> = self.taken.drain().flat_map(|key| key.behind).collect();
         works.extend(self.ready.drain(..));
-        works.sort_unstable_by_key(|work| work.item.position);
+        works.sort_unstable_by_key(|work| work.order);
         works.into_iter().rev().for_each(|work| self.queue.push_front(work));
         self.behind = 0;
     }

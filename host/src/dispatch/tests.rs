@@ -19,6 +19,7 @@ use crate::model::descriptor::Descriptor;
 use crate::model::event::{Event, Extension};
 use crate::model::name::ChannelName;
 use crate::model::record::Record;
+use crate::model::retry::RetryCaps;
 use crate::model::trace::{TraceParent, handling_span};
 use crate::runtime::{CallError, NativeCall, NativeHandler, NewEmit, OutcomesBuilder, Verdict};
 use crate::view::decided::AHEAD_MAX;
@@ -26,6 +27,7 @@ use crate::view::state::row_bytes;
 
 mod lanes;
 mod operate;
+mod retry;
 
 struct Host {
     domain: Domain,
@@ -58,6 +60,7 @@ fn open_on(storage: Arc<dyn Storage>) -> Host {
         drain: Duration::from_secs(5),
         configs: Configs::new(),
         lanes: BTreeMap::new(),
+        retry: RetryCaps::default(),
     };
     let dispatcher = Dispatcher::start(&domain, config).unwrap();
     Host { domain, dispatcher, clock, _keeper: keeper }
@@ -150,14 +153,17 @@ impl Host {
         }
     }
 
-    /// Waits until a processor holds something, and says what went wrong with the first.
+    /// Waits until a processor failed on something, and says what went wrong with the first.
     fn first_fault(&self, processor: &str) -> String {
         let until = std::time::Instant::now() + Duration::from_secs(20);
         loop {
             if let Some((_, message)) = self.held(processor).into_values().next() {
                 return message;
             }
-            assert!(std::time::Instant::now() < until, "{processor} holds nothing");
+            if let Some(message) = self.dead(processor).into_values().next() {
+                return message;
+            }
+            assert!(std::time::Instant::now() < until, "{processor} failed on nothing");
             std::thread::yield_now();
         }
     }
@@ -182,6 +188,16 @@ impl Host {
             held.iter()
                 .map(|((_, offset), held)| (*offset, (held.key.clone(), held.fault.message.clone())))
                 .collect()
+        })
+    }
+
+    /// The dead letters of a processor, by offset.
+    fn dead(&self, processor: &str) -> BTreeMap<u64, String> {
+        self.domain.look(|world| {
+            let id = world.processor_id(processor).unwrap();
+            let letters = world.processors()[id as usize].subscriptions.iter();
+            let letters = letters.flat_map(|id| world.dead().of(*id, 0));
+            letters.map(|(offset, dead)| (offset, dead.attempts.last().unwrap().message.clone())).collect()
         })
     }
 
@@ -510,7 +526,8 @@ fn a_long_row_of_events_of_a_held_key_holds_up_nobody_behind_it() {
     let row: Vec<_> = (0..2000).map(|n| event(n, "bad")).collect();
     host.publish("a", &row);
     host.publish("a", &[event(2000, "good")]);
-    let version = version(descriptor("p", r#"{"channel":"a"}"#, "", 1), "d", rejecting("bad"));
+    let version =
+        version(descriptor("p", r#"{"channel":"a","then":"stay-held"}"#, "", 1), "d", rejecting("bad"));
     host.dispatcher.deploy(&version).unwrap();
     host.settle("p", 2000);
     assert_eq!(host.held("p").len(), 1);
@@ -521,7 +538,8 @@ fn a_processor_that_holds_too_many_keys_reads_no_more_and_says_so() {
     let host = host();
     let keys: Vec<_> = (0..3000).map(|n| event(n, &format!("bad-{n}"))).collect();
     host.publish("a", &keys);
-    let version = version(descriptor("p", r#"{"channel":"a"}"#, "", 1), "d", rejecting("bad"));
+    let version =
+        version(descriptor("p", r#"{"channel":"a","then":"stay-held"}"#, "", 1), "d", rejecting("bad"));
     let deployment = host.dispatcher.deploy(&version).unwrap();
     let is_blocked = || host.dispatcher.look(deployment.processor, |running| running.unwrap().is_blocked());
     let until = std::time::Instant::now() + Duration::from_secs(20);

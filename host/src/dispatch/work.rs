@@ -20,8 +20,12 @@ pub struct Work {
     pub source: usize,
     /// The event.
     pub item: Item,
+    /// Its place in the order of its key: its position, or where it was redriven.
+    pub order: u64,
     /// Which attempt at it comes now, counted from 1.
     pub attempt: u32,
+    /// It comes after an event of its key that failed, or is one.
+    pub parked: bool,
     /// The hash of its key; two keys with one hash count as the same.
     pub hash: u64,
     /// Its key.

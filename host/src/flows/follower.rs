@@ -361,7 +361,7 @@ impl Follower {
             latest_ms: watched.latest_ms,
             now_ms: moment.now_ms,
             events: watched.events,
-            held: left.iter().any(|left| moment.is_held(left.subscription, left.offset)),
+            held: left.iter().any(|left| moment.is_stuck(left.subscription, left.offset)),
             waits_for: self.flows.0.waits_for(moment, &left, &|_, _| false),
         })
     }
@@ -430,6 +430,9 @@ fn changes_readers(change: &Change<'_>) -> bool {
             | Control::ProcessorNamed { .. }
             | Control::Switched { .. }
             | Control::Held { .. }
+            | Control::Died { .. }
+            | Control::Redriven { .. }
+            | Control::Discarded { .. }
             | Control::Released { .. }
             | Control::Paused { .. }
             | Control::Resumed { .. }

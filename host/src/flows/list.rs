@@ -127,7 +127,7 @@ impl List<'_> {
             _ => Uuid::nil(),
         };
         let flows = match self.wanted.status {
-            Some(FlowStatus::Stuck) => self.moment.held_flows(),
+            Some(FlowStatus::Stuck) => self.moment.stuck_flows(),
             _ => {
                 let (flows, cut) = self.moment.open_flows(&self.shared.domain, &self.shared.unended())?;
                 self.page.incomplete = cut;
@@ -223,22 +223,23 @@ impl Shared {
         if left.is_empty() {
             return Vec::new();
         }
-        let status = |id: SubscriptionId, offset| match (moment.is_held(id, offset), waits(id, offset)) {
-            (true, _) => HandlingStatus::Held,
-            (_, true) => HandlingStatus::Waiting,
-            _ => HandlingStatus::Pending,
+        let status = |id: SubscriptionId, offset| match (moment.failed(id, offset), waits(id, offset)) {
+            (Some(status), _) => status,
+            (None, true) => HandlingStatus::Waiting,
+            (None, false) => HandlingStatus::Pending,
         };
         self.domain.look(|world| {
             let named = |left: &Left| {
                 let processor = world.subscriptions().get(left.subscription as usize)?.processor;
                 let processor = world.processors().get(processor as usize)?;
-                let held = processor.held.get(&(left.subscription, left.offset));
+                let held = processor.held.get(&(left.subscription, left.offset)).map(|held| &held.fault);
+                let dead = || world.dead().get((left.subscription, left.offset))?.attempts.last();
                 Some(WaitsFor {
                     processor: processor.name.to_string(),
                     channel: world.channels().get(left.channel as usize)?.name.to_string(),
                     offset: left.offset,
                     status: status(left.subscription, left.offset),
-                    fault: held.map(|held| held.fault.clone()),
+                    fault: held.or_else(dead).cloned(),
                 })
             };
             left.iter().filter_map(named).collect()

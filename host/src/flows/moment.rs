@@ -10,7 +10,9 @@ use crate::channel::{Domain, ReadError, Reader};
 use crate::journal::Position;
 use crate::model::change::{ChannelId, ProcessorId, SubscriptionId};
 use crate::model::record::flow_of;
+use crate::model::report::HandlingStatus;
 use crate::view::decided::Decided;
+use crate::view::failed::EventRef;
 use crate::view::reports::is_read;
 use crate::view::world::{Subscription, World};
 
@@ -29,10 +31,19 @@ pub struct Moment {
     /// When it was.
     pub now_ms: u64,
     lags: BTreeMap<ChannelId, Lag>,
-    /// The events that held their keys, with their flows.
-    held: BTreeMap<(SubscriptionId, u64), Uuid>,
+    /// The events that had failed.
+    failed: BTreeMap<EventRef, Failed>,
+    /// Those of them whose offsets were passed, by channel and offset.
+    passed: BTreeMap<(ChannelId, u64), Vec<SubscriptionId>>,
     /// What the follower had not decided, and where it began.
     followed: BTreeMap<ChannelId, Laggard>,
+}
+
+/// An event that had failed and was not done with.
+#[derive(Clone, Copy)]
+struct Failed {
+    flow: Uuid,
+    status: HandlingStatus,
 }
 
 /// A channel that somebody had not read to its end.
@@ -65,7 +76,8 @@ impl Moment {
             position,
             now_ms,
             lags: BTreeMap::new(),
-            held: BTreeMap::new(),
+            failed: BTreeMap::new(),
+            passed: BTreeMap::new(),
             followed: BTreeMap::new(),
         };
         let follower = world.processor_id(FOLLOWER);
@@ -73,10 +85,26 @@ impl Moment {
             moment.note(world, follower, id, subscription);
         }
         for processor in world.processors() {
-            let held = processor.held.iter().filter(|((id, _), _)| is_read(world, *id));
-            moment.held.extend(held.map(|(event, held)| (*event, held.flow)));
+            for (event, held) in &processor.held {
+                let status = if held.again.is_some() { HandlingStatus::Parked } else { HandlingStatus::Held };
+                moment.note_failed(world, *event, Failed { flow: held.flow, status });
+            }
+        }
+        for (event, dead) in world.dead().iter() {
+            let status = if dead.redriven.is_some() { HandlingStatus::Pending } else { HandlingStatus::Dead };
+            moment.note_failed(world, event, Failed { flow: dead.flow, status });
         }
         moment
+    }
+
+    fn note_failed(&mut self, world: &World, (id, offset): EventRef, failed: Failed) {
+        let Some(subscription) = world.subscriptions().get(id as usize).filter(|_| is_read(world, id)) else {
+            return;
+        };
+        self.failed.insert((id, offset), failed);
+        if subscription.decided.contains(offset) {
+            self.passed.entry((subscription.channel, offset)).or_default().push(id);
+        }
     }
 
     fn note(
@@ -109,17 +137,25 @@ impl Moment {
     pub fn left(&self, channel: ChannelId, offset: u64) -> impl Iterator<Item = SubscriptionId> {
         let lag = self.lags.get(&channel).filter(|lag| offset < lag.next);
         let readers = lag.map(|lag| lag.readers.as_slice()).unwrap_or_default();
-        readers.iter().filter(move |one| !one.decided.contains(offset)).map(|one| one.subscription)
+        let passed = self.passed.get(&(channel, offset)).map(Vec::as_slice).unwrap_or_default();
+        let lagging = readers.iter().filter(move |one| !one.decided.contains(offset));
+        lagging.map(|one| one.subscription).chain(passed.iter().copied())
     }
 
-    /// Whether an event held its key.
-    pub fn is_held(&self, subscription: SubscriptionId, offset: u64) -> bool {
-        self.held.contains_key(&(subscription, offset))
+    /// How far an event was that had failed.
+    pub fn failed(&self, subscription: SubscriptionId, offset: u64) -> Option<HandlingStatus> {
+        self.failed.get(&(subscription, offset)).map(|failed| failed.status)
     }
 
-    /// The flows that had an event which held its key.
-    pub fn held_flows(&self) -> HashSet<Uuid> {
-        self.held.values().copied().collect()
+    /// Whether an event was stuck: it held its key until somebody looks, or was a dead letter.
+    pub fn is_stuck(&self, subscription: SubscriptionId, offset: u64) -> bool {
+        matches!(self.failed(subscription, offset), Some(HandlingStatus::Held | HandlingStatus::Dead))
+    }
+
+    /// The flows that had an event which was stuck.
+    pub fn stuck_flows(&self) -> HashSet<Uuid> {
+        let stuck = |failed: &&Failed| matches!(failed.status, HandlingStatus::Held | HandlingStatus::Dead);
+        self.failed.values().filter(stuck).map(|failed| failed.flow).collect()
     }
 
     /// Whether a rule holds for the flow that began at an offset: it began after the rule was there.
@@ -139,7 +175,7 @@ impl Moment {
         domain: &Domain,
         followed: &[ChannelId],
     ) -> Result<(HashSet<Uuid>, bool), ReadError> {
-        let mut flows = self.held_flows();
+        let mut flows: HashSet<Uuid> = self.failed.values().map(|failed| failed.flow).collect();
         let followed = followed.iter().filter_map(|channel| self.followed.get_key_value(channel));
         let ends = domain.look(|world| {
             let next = |(channel, one): (&ChannelId, _)| {

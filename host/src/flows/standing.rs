@@ -8,7 +8,7 @@ use crate::model::report::FlowStatus;
 pub struct Facts {
     /// An event of it is still to be decided by somebody.
     pub left: bool,
-    /// An event of it holds its key after a fault.
+    /// An event of it holds its key after a fault until somebody looks, or is a dead letter.
     pub held: bool,
     /// It has an event of an ending type.
     pub ended: bool,

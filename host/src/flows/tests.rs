@@ -21,6 +21,7 @@ use crate::model::name::{ChannelName, ProcessorName};
 use crate::model::record::{Record, flow_of};
 use crate::model::report::{FlowStatus, HandlingStatus};
 use crate::model::retention::{AgeBound, RetentionRules, RetentionSettings};
+use crate::model::retry::RetryCaps;
 use crate::model::why;
 use crate::runtime::{CallError, NativeCall, NativeHandler, NewEmit, OutcomesBuilder, Verdict};
 use crate::view::decided::AHEAD_MAX;
@@ -47,6 +48,7 @@ fn open(storage: &Arc<Memory>) -> Host {
     let parts = Parts { journal, views: None, clock: clock.clone(), limits };
     let (domain, keeper) = Domain::open(parts).unwrap();
     let config = DispatchConfig {
+        retry: RetryCaps::default(),
         pool: PoolLimits { workers: 2, threads_max: 8 },
         drain: Duration::from_secs(5),
         configs: Configs::new(),
@@ -172,7 +174,8 @@ fn counted(domain: &Domain, end: u64) -> BTreeMap<String, (u64, u64, bool)> {
                         Control::SubscriptionCreated { subscription, channel, start, .. } => {
                             subscriptions.push((subscription, channel, start));
                         }
-                        Control::Held { subscription, offset, .. } => {
+                        Control::Held { subscription, offset, .. }
+                        | Control::Died { subscription, offset, .. } => {
                             held.insert((subscription, offset));
                         }
                         _ => {}
@@ -218,13 +221,13 @@ fn at_every_moment_under_load_the_lists_agree_with_a_count_of_our_own() {
             agree(&host.domain, &page(&flows, &wanted(None)));
         }
     });
-    let stuck = host.until("only held flows are left", || {
+    let stuck = host.until("only flows with dead letters are left", || {
         let page = page(&flows, &wanted(None));
         agree(&host.domain, &page);
         page.flows.iter().all(|flow| flow.status == FlowStatus::Stuck).then_some(page)
     });
     assert_eq!(stuck.flows.len(), 7);
-    assert!(stuck.flows.iter().all(|flow| flow.waits_for[0].status == HandlingStatus::Held));
+    assert!(stuck.flows.iter().all(|flow| flow.waits_for[0].status == HandlingStatus::Dead));
     assert_eq!(page(&flows, &wanted(Some(FlowStatus::Stuck))).flows, stuck.flows);
     assert_eq!(page(&flows, &wanted(Some(FlowStatus::Open))).flows, []);
     assert_eq!(page(&flows, &wanted(Some(FlowStatus::Done))).flows.len(), 593);

@@ -27,11 +27,11 @@ pub struct Trace {
     pub latest_ms: u64,
     /// The types among those that were asked for that it has.
     pub types: Vec<String>,
-    /// What is left of it to do, held events first, at most [`LEFT_SHOWN_MAX`].
+    /// What is left of it to do, what is stuck first, at most [`LEFT_SHOWN_MAX`].
     pub left: Vec<Left>,
     /// How much is left of it to do.
     pub left_count: u64,
-    /// Whether some of what is left is held.
+    /// Whether some of what is left is held, or a dead letter.
     pub held: bool,
 }
 
@@ -125,7 +125,7 @@ impl Trace {
         for subscription in moment.left(channel, offset) {
             self.left_count += 1;
             let left = Left { subscription, channel, offset };
-            if moment.is_held(subscription, offset) {
+            if moment.is_stuck(subscription, offset) {
                 self.held = true;
                 self.left.insert(0, left);
             } else {

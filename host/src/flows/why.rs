@@ -2,15 +2,16 @@
 //! event's flow. It decides nothing; it says what is so.
 
 use crate::channel::{Domain, ReadError};
-use crate::model::change::{Change, Changes, ProcessorId, SubscriptionId};
+use crate::model::change::{Change, Changes, Control, ProcessorId, SubscriptionId};
 use crate::model::deployment::Deployment;
 use crate::model::filter::Ruling;
 use crate::model::record::Record;
 use crate::model::time::rfc3339;
 use crate::model::why::{EventPlace, Verdict, WhyReport};
+use crate::view::failed::{Dead, Held};
 use crate::view::reports::is_read;
 use crate::view::wanted::refusing;
-use crate::view::world::{Held, Processor, World};
+use crate::view::world::{Processor, World};
 
 use super::Flows;
 use super::find::{EventAsk, FindError, Found, find};
@@ -124,6 +125,10 @@ impl Case<'_> {
         let next = match verdict {
             Verdict::Handled | Verdict::NotReached => format!("baton flow show {}", self.found.event.flow),
             Verdict::Held | Verdict::Waiting => format!("baton processor resume {}", self.name()),
+            Verdict::Dead => {
+                let place = &self.found.event;
+                format!("baton dead redrive {} {}@{}", self.name(), place.channel, place.offset)
+            }
             Verdict::Failed => format!("baton logs {}", self.name()),
             _ => format!("baton processor show {}", self.name()),
         };
@@ -166,7 +171,10 @@ impl Case<'_> {
             let text = format!("{name} began to read the channel at offset {start}, behind the event");
             return self.report(Verdict::BeforeStart, text);
         }
-        if subscription.decided.contains(offset) {
+        if let Some(dead) = self.world.dead().get((id, offset)).filter(|dead| dead.redriven.is_none()) {
+            return self.dead(dead);
+        }
+        if self.world.is_decided((id, offset)) {
             return self.report(Verdict::Handled, format!("{name} is done with the event"));
         }
         if !processor.deployed {
@@ -190,12 +198,30 @@ impl Case<'_> {
         let (name, kind, attempts) = (self.name(), held.fault.kind.as_str(), held.attempts);
         let times = if attempts == 1 { "once".to_owned() } else { format!("{attempts} times") };
         let text = format!("{name} tried it {times} and failed ({kind}); it holds the key '{}'", held.key);
+        let again = held
+            .again
+            .map(|again| format!(", and is tried again at {}", rfc3339(again.at_ms.max(held.fault.time_ms))));
+        let verdict = if again.is_some() { Verdict::Parked } else { Verdict::Held };
+        let text = text + &again.unwrap_or_default();
         WhyReport {
             fault: Some(held.fault.clone()),
             time: Some(rfc3339(held.fault.time_ms)),
             attempts: Some(attempts),
             key: Some(held.key.clone()),
-            ..self.report(Verdict::Held, text)
+            ..self.report(verdict, text)
+        }
+    }
+
+    fn dead(&self, dead: &Dead) -> WhyReport {
+        let (name, attempts) = (self.name(), dead.count);
+        let times = if attempts == 1 { "once".to_owned() } else { format!("{attempts} times") };
+        let text = format!("{name} tried it {times} and gave it up: it is a dead letter");
+        WhyReport {
+            fault: dead.attempts.last().cloned(),
+            time: Some(rfc3339(dead.died_ms())),
+            attempts: Some(attempts),
+            key: Some(dead.key.clone()),
+            ..self.report(Verdict::Dead, text)
         }
     }
 
@@ -282,19 +308,29 @@ fn add_handling(
     };
     let frames = domain.frames_of(&[found.flow])?;
     let end = domain.durable().current().0;
-    let mut handling = None;
+    let (mut handling, mut discarded) = (None, None);
     domain.visit(&frames, end, |frame| {
         let mut one = Handling { time_ms: frame.time_ms, ..Handling::default() };
         Changes::new(&frame.body)
             .map_while(Result::ok)
             .for_each(|change| one.note(&change, id, subscription, found));
+        if one.discarded {
+            discarded = Some(frame.time_ms);
+        }
         if one.decided {
             handling = Some(one);
         }
     })?;
-    let told = handling.is_some();
+    let told = handling.is_some() || discarded.is_some();
     match handling {
         Some(handling) => tell(domain, id, handling, report),
+        None if let Some(time_ms) = discarded => {
+            let time = rfc3339(time_ms);
+            report.verdict = Verdict::Discarded;
+            report.text =
+                format!("{} failed on it, and an operator discarded it at {time}", report.processor);
+            report.time = Some(time);
+        }
         None => {
             report.text =
                 format!("{} is done with the event, without a handling of its own", report.processor)
@@ -308,6 +344,7 @@ fn add_handling(
 struct Handling {
     time_ms: u64,
     decided: bool,
+    discarded: bool,
     replied: bool,
     emitted: Vec<(u32, u64, String)>,
 }
@@ -326,6 +363,11 @@ impl Handling {
                 if record.stamp.cause == Some(found.event.position) && self.emitted.len() < EMITTED_SHOWN_MAX
                 {
                     self.emitted.push((*channel, *offset, record.parts.id.to_owned()));
+                }
+            }
+            Change::Control(control) => {
+                if let Control::Discarded { subscription, offset, .. } = **control {
+                    self.discarded |= (subscription, offset) == (by, found.event.offset);
                 }
             }
             _ => {}

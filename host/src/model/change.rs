@@ -155,11 +155,54 @@ pub enum Control {
         key: String,
         /// What went wrong.
         fault: Fault,
+        /// When it is tried again; without it, when somebody says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        again: Option<Again>,
     },
-    /// Everything that a processor held is tried again.
+    /// What a processor held is tried again at once.
     Released {
         /// Which processor.
         processor: ProcessorId,
+        /// These events; without it all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        events: Option<Vec<(SubscriptionId, u64)>>,
+    },
+    /// An event could not be handled, and is given up: it is a dead letter, and its key goes on.
+    Died {
+        /// The subscription whose event it is.
+        subscription: SubscriptionId,
+        /// The event's offset.
+        offset: u64,
+        /// The event's journal position.
+        position: u64,
+        /// The event's flow.
+        flow: Uuid,
+        /// The key that it had.
+        key: String,
+        /// What went wrong last.
+        fault: Fault,
+    },
+    /// A dead letter is an event to be handled again, at the end of its key.
+    Redriven {
+        /// The subscription whose event it is.
+        subscription: SubscriptionId,
+        /// The event's offset.
+        offset: u64,
+        /// The event's flow.
+        flow: Uuid,
+        /// The place of this frame in the journal, which is the event's place in the order of its key.
+        at: u64,
+    },
+    /// An event that failed is given up for good.
+    Discarded {
+        /// The subscription whose event it is.
+        subscription: SubscriptionId,
+        /// The event's offset.
+        offset: u64,
+        /// The event's flow.
+        flow: Uuid,
+        /// Who said so.
+        by: Operator,
     },
     /// No batch of a processor begins from now on.
     Paused {
@@ -204,6 +247,25 @@ pub enum Control {
         /// When the newest event that went was recorded, milliseconds since the Unix epoch.
         until_ms: u64,
     },
+}
+
+/// When an event that failed is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Again {
+    /// When, in milliseconds since the Unix epoch.
+    pub at_ms: u64,
+    /// How long after the attempt that is: no jump of a clock makes it longer.
+    pub after_ms: u64,
+}
+
+impl Again {
+    /// At once.
+    pub const NOW: Self = Self { at_ms: 0, after_ms: 0 };
+
+    /// How long it is until then.
+    pub fn left_ms(self, now_ms: u64) -> u64 {
+        self.at_ms.saturating_sub(now_ms).min(self.after_ms)
+    }
 }
 
 /// The body of a frame that is being made. The owner gives the events their offsets when it takes it.
@@ -360,6 +422,14 @@ impl Draft {
         self.body.extend_from_slice(&cause.to_le_bytes());
         self.body.extend_from_slice(flow.as_bytes());
         self.bytes(data);
+    }
+
+    /// Adds that an event is a dead letter: the subscription is done with it.
+    pub fn died(&mut self, died: &Control) {
+        if let Control::Died { subscription, offset, .. } = died {
+            self.decided.push((*subscription, *offset));
+        }
+        self.control(died);
     }
 
     /// Adds a rare change.
@@ -522,7 +592,7 @@ mod tests {
     fn a_draft_comes_back_as_its_changes_with_offsets() {
         let flow = Uuid::from_u128(9);
         let record = record();
-        let control = Control::Released { processor: 3 };
+        let control = Control::Released { processor: 3, events: None };
         let mut draft = Draft::default();
         draft.event(1, |out| out.extend_from_slice(&record));
         draft.decided(2, 40, flow);

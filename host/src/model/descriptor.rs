@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::bounds;
 use super::filter::Filter;
 use super::name::{ChannelName, ProcessorName, RESERVED};
+use super::retry::{Order, RetryAsk, Then};
 use super::schema;
 use super::text::{steers, told};
 use super::time::{TimeError, parse_rfc3339, rfc3339};
@@ -80,6 +81,19 @@ pub struct SubscriptionAsk {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Value>")]
     pub filter: Option<Filter>,
+    /// How events that failed are tried again.
+    #[serde(default, skip_serializing_if = "RetryAsk::is_default")]
+    pub retry: RetryAsk,
+    /// What follows the last attempt.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub then: Then,
+    /// Whether later events of its key wait for an event that failed.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub order: Order,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// How a subscription finds an event's key. Written as a text: `default`, `single`, the name of an
@@ -302,6 +316,9 @@ impl Descriptor {
                     format!("'{}' is there twice; keep one", ask.channel),
                 );
             }
+            if let Some((field, why)) = ask.retry.fault() {
+                return refuse(&format!("subscriptions[{index}].retry.{field}"), why);
+            }
         }
         if self.concurrency == 0 || self.concurrency > CONCURRENCY_MAX {
             return refuse(
@@ -441,6 +458,12 @@ mod tests {
                 "subscriptions[1].filter.all[0].exakt",
             ),
             (r#""name":"x","subscriptions":[{"channel":"a","start":{"time":"noon"}}]"#, "."),
+            (
+                r#""name":"x","subscriptions":[{"channel":"a","retry":{"attempts_max":0}}]"#,
+                "subscriptions[0].retry.attempts_max",
+            ),
+            (r#""name":"x","subscriptions":[{"channel":"a","retry":{"delay_ms":-1}}]"#, "."),
+            (r#""name":"x","subscriptions":[{"channel":"a","then":"forget"}]"#, "."),
             (r#""name":"X","subscriptions":[{"channel":"a"}]"#, "."),
             (r#""name":"x","description":"\u001b[2J","subscriptions":[{"channel":"a"}]"#, "description"),
             (r#""name":"baton.x","subscriptions":[{"channel":"a"}]"#, "name"),

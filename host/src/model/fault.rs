@@ -14,6 +14,9 @@ pub struct Fault {
     pub time_ms: u64,
     /// Which version of the processor it was, by the first characters of its digest.
     pub digest: String,
+    /// The functions that a trap went through, innermost first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub frames: Vec<String>,
 }
 
 /// The kinds of faults; a guest's own, the sandbox's and the host's never mix.

@@ -172,10 +172,19 @@ pub struct SubscriptionReport {
     pub ahead: u64,
     /// How many events of the channel it has not decided.
     pub lag: u64,
-    /// How many of those are held because they failed.
+    /// How many of those failed and are tried again by themselves.
+    #[serde(default)]
+    pub parked: u64,
+    /// How many of those failed and are held until somebody looks.
     pub held: u64,
-    /// How many of those wait behind a held event of their key.
+    /// How many of those wait behind an event of their key that failed.
     pub waiting: u64,
+    /// How many dead letters it has; they count as decided.
+    #[serde(default)]
+    pub dead: u64,
+    /// How many events were given up for good, because an operator said so.
+    #[serde(default)]
+    pub discarded: u64,
     /// Which events it gets; without one, all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Value>")]
@@ -238,9 +247,11 @@ pub enum StateFate {
 pub enum ProcessorStatus {
     /// It handles what comes.
     Running,
-    /// It runs, and some keys are held after a fault.
+    /// It runs, and tries some events again that failed.
+    Retrying,
+    /// It runs, and some keys are held after a fault until somebody looks.
     Held,
-    /// It reads nothing more, because too many events wait behind held keys.
+    /// It reads nothing more, because too many events failed, wait behind those, or are dead letters.
     Blocked,
     /// Its file is gone; its positions are kept.
     Undeployed,
@@ -282,8 +293,11 @@ pub struct ProcessorReport {
     pub failed: u64,
     /// Its channels.
     pub subscriptions: Vec<SubscriptionReport>,
-    /// The events that hold their keys, oldest first, at most 100.
+    /// The events that failed and are not given up, oldest first, at most 100.
     pub held: Vec<HeldReport>,
+    /// How many dead letters it has.
+    #[serde(default)]
+    pub dead: u64,
     /// What the component says of itself.
     pub descriptor: Descriptor,
 }
@@ -327,6 +341,9 @@ pub struct HeldReport {
     pub attempts: u32,
     /// What went wrong.
     pub fault: Fault,
+    /// When it is tried again, RFC 3339; without it, when somebody says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// A file in `processors/` that is not running, and what to do.
@@ -492,9 +509,15 @@ pub enum HandlingStatus {
     Handled,
     /// It is still to come.
     Pending,
-    /// It failed and holds its key.
+    /// It failed and is tried again by itself.
+    Parked,
+    /// It failed and holds its key until somebody looks.
     Held,
-    /// It waits behind a held event of its key.
+    /// It failed and was given up: it is a dead letter.
+    Dead,
+    /// It failed, and an operator gave it up for good.
+    Discarded,
+    /// It waits behind an event of its key that failed.
     Waiting,
     /// It was gone before it was handled.
     Expired,

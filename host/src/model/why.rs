@@ -97,8 +97,14 @@ pub enum Verdict {
     Filtered,
     /// It was gone before the processor came to it.
     Expired,
-    /// It failed, and holds its key.
+    /// It failed, and is tried again by itself.
+    Parked,
+    /// It failed, and holds its key until somebody looks.
     Held,
+    /// It failed and was given up: it is a dead letter.
+    Dead,
+    /// It failed, and an operator gave it up for good.
+    Discarded,
     /// It waits behind an event of its key that failed.
     Waiting,
     /// It is to come.

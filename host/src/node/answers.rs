@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::channel::{Domain, Item};
 use crate::config::{Config, Durability};
-use crate::dispatch::Processor;
+use crate::dispatch::{DEAD_MAX, Processor};
 use crate::flows::Lanes;
 use crate::journal::Position;
 use crate::model::change::{ChannelId, ProcessorId, SubscriptionId};
@@ -18,6 +18,7 @@ use crate::model::report::{
 };
 use crate::model::time::rfc3339;
 use crate::registry::Registry;
+use crate::view::failed::{EventRef, Held};
 use crate::view::recorded::recorded;
 use crate::view::reports::{channel_reports, is_read, state_entries, subscription_report};
 use crate::view::world::{self, World};
@@ -214,7 +215,8 @@ impl LaneSide {
         if !processor.deployed && processor.subscriptions.is_empty() {
             return None;
         }
-        let (status, reason) = self.status(processor);
+        let dead = dead_letters(world, processor);
+        let (status, reason) = self.status(processor, dead);
         let scale = scale_report(config, processor, deployment);
         let waits = |s: SubscriptionId| self.waiting.iter().filter(|(_, of, _)| *of == s).count() as u64;
         let subscriptions =
@@ -234,12 +236,14 @@ impl LaneSide {
             failed: self.failed,
             subscriptions: subscriptions.filter_map(|s| subscription_report(world, *s, waits(*s))).collect(),
             held: self.held(world, processor),
+            dead,
             descriptor: deployment.descriptor.clone(),
         })
     }
 
-    fn status(&self, processor: &world::Processor) -> (ProcessorStatus, Option<String>) {
-        let held = processor.held.len();
+    fn status(&self, processor: &world::Processor, dead: u64) -> (ProcessorStatus, Option<String>) {
+        let held = processor.held.values().filter(|held| held.again.is_none()).count();
+        let parked = processor.held.len() - held;
         let waiting = self.waiting.len();
         if !processor.deployed {
             return (
@@ -264,18 +268,27 @@ impl LaneSide {
             let reason = format!("{} (by {})", paused.reason, paused.by.as_str());
             return (ProcessorStatus::Paused, Some(reason));
         }
-        match (self.blocked, held) {
-            (true, _) => {
-                let reason =
-                    format!("nothing more is read: {held} keys are held, {waiting} events wait behind them");
-                (ProcessorStatus::Blocked, Some(reason))
-            }
-            (false, 0) => (ProcessorStatus::Running, None),
-            (false, held) => (
-                ProcessorStatus::Held,
-                Some(format!("{held} held after a fault, {waiting} waiting behind them")),
+        let (status, reason) = match (self.blocked, held, parked) {
+            (true, ..) if dead >= DEAD_MAX as u64 => (
+                ProcessorStatus::Blocked,
+                format!(
+                    "nothing more is read: it has {dead} dead letters, the most that it may have; redrive or discard some"
+                ),
             ),
-        }
+            (true, ..) => (
+                ProcessorStatus::Blocked,
+                format!("nothing more is read: {} events failed, {waiting} wait behind them", held + parked),
+            ),
+            (false, 0, 0) => return (ProcessorStatus::Running, None),
+            (false, 0, parked) => (
+                ProcessorStatus::Retrying,
+                format!("{parked} failed and tried again by itself, {waiting} waiting behind"),
+            ),
+            (false, held, _) => {
+                (ProcessorStatus::Held, format!("{held} held after a fault, {waiting} waiting behind"))
+            }
+        };
+        (status, Some(reason))
     }
 
     fn held(&self, world: &World, processor: &world::Processor) -> Vec<HeldReport> {
@@ -285,7 +298,7 @@ impl LaneSide {
         };
         let mut held: Vec<_> = processor.held.iter().collect();
         held.sort_unstable_by_key(|(_, held)| held.position);
-        let report = |((subscription, offset), held): (&(SubscriptionId, u64), &world::Held)| HeldReport {
+        let report = |((subscription, offset), held): (&EventRef, &Held)| HeldReport {
             channel: channel_of(*subscription).unwrap_or_default(),
             offset: *offset,
             flow: held.flow.to_string(),
@@ -293,9 +306,16 @@ impl LaneSide {
             waiting: self.waiting.iter().filter(|(key, ..)| *key == held.key).count() as u64,
             attempts: held.attempts,
             fault: held.fault.clone(),
+            next: held.again.map(|again| rfc3339(again.at_ms.max(held.fault.time_ms))),
         };
         held.into_iter().take(HELD_SHOWN_MAX).map(report).collect()
     }
+}
+
+fn dead_letters(world: &World, processor: &world::Processor) -> u64 {
+    let of =
+        |id: &SubscriptionId| world.dead().of(*id, 0).filter(|(_, dead)| dead.redriven.is_none()).count();
+    processor.subscriptions.iter().map(of).sum::<usize>() as u64
 }
 
 fn page(domain: &Domain, channel: ChannelId, from: u64, limit: usize) -> Result<Vec<Recorded>, ReadError> {

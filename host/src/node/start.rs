@@ -263,6 +263,7 @@ fn dispatch_config(config: &Config, secret: &[u8; 32]) -> DispatchConfig {
         drain: Duration::from_millis(limits.drain_ms_max),
         configs: configs.map(|(name, own)| (name.clone(), GuestConfig::new(&own.config, secret))).collect(),
         lanes: lanes.collect(),
+        retry: config.settings.retry.into(),
     }
 }
 

@@ -48,7 +48,9 @@ impl<'a> Maker<'a> {
                     spans.extend(self.handling(subscription, offset, frame, None));
                 }
                 Change::Control(control) => {
-                    if let Control::Held { subscription, offset, fault, .. } = *control {
+                    if let Control::Held { subscription, offset, fault, .. }
+                    | Control::Died { subscription, offset, fault, .. } = *control
+                    {
                         spans.extend(self.handling(subscription, offset, frame, Some(fault.message)));
                     }
                 }

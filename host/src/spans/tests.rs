@@ -117,8 +117,13 @@ fn a_trace_from_outside_goes_on_and_a_fault_is_told() {
     let followed = followed();
     followed.publish(Some(TRACEPARENT));
     followed.deploy();
-    let fault =
-        Fault { kind: FaultKind::Reject, message: "no card".into(), time_ms: 0, digest: String::new() };
+    let fault = Fault {
+        kind: FaultKind::Reject,
+        message: "no card".into(),
+        time_ms: 0,
+        digest: String::new(),
+        frames: Vec::new(),
+    };
     let held = Control::Held {
         subscription: 0,
         offset: 0,
@@ -126,6 +131,7 @@ fn a_trace_from_outside_goes_on_and_a_fault_is_told() {
         flow: flow(&followed.domain),
         key: "k".into(),
         fault,
+        again: None,
     };
     followed.commit(Draft::of(&held));
     let spans = followed.spans();

@@ -288,8 +288,15 @@ fn subscriptions(subscriptions: &[SubscriptionScrape]) -> Vec<Family> {
             "How long its oldest undecided event has been there.",
             &|s| seconds(s.lag_ms),
         ),
+        family("baton_subscription_parked_events", None, "Events that failed and are tried again.", &|s| {
+            gauge(s.report.parked)
+        }),
         family("baton_subscription_held_events", None, "Events that failed and hold their key.", &|s| {
             gauge(s.report.held)
+        }),
+        family("baton_subscription_dead_events", None, "Dead letters.", &|s| gauge(s.report.dead)),
+        family("baton_subscription_discarded_events", None, "Events given up for good.", &|s| {
+            Value::Counter(s.report.discarded)
         }),
         family("baton_subscription_waiting_events", None, "Events behind a held one of their key.", &|s| {
             gauge(s.report.waiting)

@@ -36,7 +36,7 @@ use tokio::runtime::{Handle, Runtime};
 use crate::clock::{Clock, ManualClock};
 use crate::model::name::ProcessorName;
 use crate::model::report::{Accepted, FlowReport, LogLine, ProcessorReport};
-use crate::node::{LogFilter, Node, ReadFrom};
+use crate::node::{DEAD_PAGE_MAX, DeadWish, LogFilter, Node, ReadFrom};
 
 pub use builder::TopologyBuilder;
 pub use error::TestError;
@@ -154,13 +154,16 @@ impl Topology {
         self.node.processors().into_iter().map(|report| report.name).collect()
     }
 
-    /// Every event that failed and holds its key, by processor, oldest first.
+    /// Every event that failed, by processor, oldest first: those that are tried again or held, then the dead letters.
     pub fn faults(&self) -> Vec<HeldEvent> {
         let held = |report: ProcessorReport| {
             let name = report.name;
             report.held.into_iter().map(move |held| HeldEvent::of(&name, held)).collect::<Vec<_>>()
         };
-        self.node.processors().into_iter().flat_map(held).collect()
+        let dead = self.wait(self.node.dead(&DeadWish::default(), None, DEAD_PAGE_MAX));
+        let dead =
+            dead.map(|page| page.letters).unwrap_or_default().into_iter().filter_map(HeldEvent::of_dead);
+        self.node.processors().into_iter().flat_map(held).chain(dead).collect()
     }
 
     /// What a published event caused, who handled what, and what is left.

@@ -3,6 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::model::dead::DeadReport;
 use crate::model::report::{HeldReport, Recorded};
 
 /// What an event's source begins with when a processor published it.
@@ -56,7 +57,7 @@ impl Emitted {
     }
 }
 
-/// An event that a processor failed on, and that holds its key.
+/// An event that a processor failed on: it is tried again, held, or a dead letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeldEvent {
     /// The processor.
@@ -65,7 +66,7 @@ pub struct HeldEvent {
     pub channel: String,
     /// Its place there.
     pub offset: u64,
-    /// Its key, whose later events wait.
+    /// Its key.
     pub key: String,
     /// What kind of fault it is, such as `trap` or `reject`.
     pub kind: String,
@@ -83,5 +84,18 @@ impl HeldEvent {
             kind: held.fault.kind.as_str().to_owned(),
             message: held.fault.message,
         }
+    }
+
+    pub(super) fn of_dead(dead: DeadReport) -> Option<Self> {
+        let DeadReport { processor, channel, offset, key, mut attempts, .. } = dead;
+        let fault = attempts.pop()?;
+        Some(Self {
+            processor,
+            channel,
+            offset,
+            key,
+            kind: fault.kind.as_str().to_owned(),
+            message: fault.message,
+        })
     }
 }

@@ -54,5 +54,11 @@ pub fn deployment(processor: ProcessorId, generation: u64, asks: &[&str], publis
 }
 
 pub fn fault() -> Fault {
-    Fault { kind: FaultKind::Trap, message: "unreachable".into(), time_ms: u64::MAX, digest: "d".into() }
+    Fault {
+        kind: FaultKind::Trap,
+        message: "unreachable".into(),
+        time_ms: u64::MAX,
+        digest: "d".into(),
+        frames: Vec::new(),
+    }
 }

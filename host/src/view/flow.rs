@@ -81,9 +81,9 @@ fn is_expired(world: &World, event: &SeenEvent<'_>) -> bool {
 
 fn worse(flow: FlowStatus, handling: HandlingStatus) -> FlowStatus {
     match (flow, handling) {
-        (FlowStatus::Stuck, _) | (_, HandlingStatus::Held) => FlowStatus::Stuck,
-        (_, HandlingStatus::Pending | HandlingStatus::Waiting) => FlowStatus::Open,
-        (flow, HandlingStatus::Handled | HandlingStatus::Expired) => flow,
+        (FlowStatus::Stuck, _) | (_, HandlingStatus::Held | HandlingStatus::Dead) => FlowStatus::Stuck,
+        (_, HandlingStatus::Pending | HandlingStatus::Waiting | HandlingStatus::Parked) => FlowStatus::Open,
+        (flow, HandlingStatus::Handled | HandlingStatus::Expired | HandlingStatus::Discarded) => flow,
     }
 }
 
@@ -111,6 +111,8 @@ struct Seen<'a> {
     events: Vec<SeenEvent<'a>>,
     /// When an offset was decided by a subscription.
     decided: BTreeMap<(u64, SubscriptionId), u64>,
+    /// Which events an operator gave up for good.
+    discarded: BTreeSet<(u64, SubscriptionId)>,
     /// What a processor answered to the event at a position.
     replies: HashMap<(ProcessorId, u64), &'a [u8]>,
 }
@@ -151,7 +153,10 @@ impl<'a> Seen<'a> {
             Change::Event { record, .. } => Identity::of(record)?.flow,
             Change::Decided { flow, .. } | Change::Reply { flow, .. } => *flow,
             Change::Control(control) => match **control {
-                Control::Held { flow, .. } => flow,
+                Control::Held { flow, .. }
+                | Control::Died { flow, .. }
+                | Control::Redriven { flow, .. }
+                | Control::Discarded { flow, .. } => flow,
                 _ => return Ok(false),
             },
             Change::StateSet { .. } | Change::StateDelete { .. } | Change::Skipped(_) => return Ok(false),
@@ -160,6 +165,11 @@ impl<'a> Seen<'a> {
             return Ok(false);
         }
         match *change {
+            Change::Control(ref control) => {
+                if let Control::Discarded { subscription, offset, .. } = **control {
+                    self.discarded.insert((offset, subscription));
+                }
+            }
             Change::Event { channel, offset, record } => {
                 self.events.push(SeenEvent { position, time_ms, channel, offset, record });
             }
@@ -204,10 +214,15 @@ impl<W: Fn(SubscriptionId, u64) -> bool> Judge<'_, W> {
         let decided_ms = self.seen.decided.get(&(event.offset, id)).copied();
         let decided_ms = decided_ms.filter(|_| !self.comes_again(id, event.offset));
         let held = processor.held.get(&(id, event.offset));
+        let dead = self.world.dead().get((id, event.offset));
         let status = match decided_ms {
             Some(_) => HandlingStatus::Handled,
             None if event.offset < subscription.start || !is_read(self.world, id) => return None,
+            None if held.is_some_and(|held| held.again.is_some()) => HandlingStatus::Parked,
             None if held.is_some() => HandlingStatus::Held,
+            None if dead.is_some_and(|dead| dead.redriven.is_none()) => HandlingStatus::Dead,
+            None if dead.is_some() => HandlingStatus::Pending,
+            None if self.seen.discarded.contains(&(event.offset, id)) => HandlingStatus::Discarded,
             None if Record::parse(event.record)
                 .is_ok_and(|record| is_filtered(self.world, id, event.offset, &record)) =>
             {
@@ -220,7 +235,8 @@ impl<W: Fn(SubscriptionId, u64) -> bool> Judge<'_, W> {
             None if (self.waiting)(id, event.offset) => HandlingStatus::Waiting,
             None => HandlingStatus::Pending,
         };
-        let fault = held.filter(|_| status == HandlingStatus::Held).map(|held| held.fault.clone());
+        let fault = held.map(|held| held.fault.clone());
+        let fault = fault.or_else(|| dead?.attempts.last().cloned()).filter(|_| decided_ms.is_none());
         let reply = self.seen.replies.get(&(subscription.processor, event.position));
         Some(Handling {
             processor: processor.name.to_string(),
@@ -234,7 +250,9 @@ impl<W: Fn(SubscriptionId, u64) -> bool> Judge<'_, W> {
 
     /// Whether a reset of the subscription took it back before the event.
     fn comes_again(&self, id: SubscriptionId, offset: u64) -> bool {
-        let open = |s: &Subscription| offset >= s.start && !s.decided.contains(offset);
+        let open = |s: &Subscription| {
+            offset >= s.start && (!s.decided.contains(offset) || self.world.is_revived((id, offset)))
+        };
         self.world.subscriptions().get(id as usize).is_some_and(open) && is_read(self.world, id)
     }
 

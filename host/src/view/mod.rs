@@ -2,6 +2,7 @@
 //! thrown away and folded again from the journal; none decides anything.
 
 pub mod decided;
+pub mod failed;
 pub mod flow;
 pub mod flow_news;
 pub mod index;

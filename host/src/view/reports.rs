@@ -51,6 +51,7 @@ pub fn subscription_report(world: &World, id: SubscriptionId, waiting: u64) -> O
     let processor = world.processors().get(subscription.processor as usize)?;
     let channel = world.channels().get(subscription.channel as usize)?;
     let (cursor, ahead) = (subscription.decided.cursor(), subscription.decided.ahead());
+    let failed = || processor.held.range((id, 0)..=(id, u64::MAX));
     Some(SubscriptionReport {
         processor: processor.name.to_string(),
         channel: channel.name.to_string(),
@@ -61,8 +62,11 @@ pub fn subscription_report(world: &World, id: SubscriptionId, waiting: u64) -> O
         filtered: subscription.filtered,
         ahead,
         lag: channel.next.saturating_sub(cursor).saturating_sub(ahead),
-        held: processor.held.range((id, 0)..=(id, u64::MAX)).count() as u64,
+        parked: failed().filter(|(_, held)| held.again.is_some()).count() as u64,
+        held: failed().filter(|(_, held)| held.again.is_none()).count() as u64,
         waiting,
+        dead: world.dead().of(id, 0).filter(|(_, dead)| dead.redriven.is_none()).count() as u64,
+        discarded: subscription.discarded,
         filter: filter_of(world, id).cloned(),
     })
 }
@@ -133,7 +137,7 @@ mod tests {
         let (key, flow) = ("k".to_owned(), Uuid::nil());
         control(
             &mut world,
-            Control::Held { subscription: 0, offset: 4, position: 4, flow, key, fault: fault() },
+            Control::Held { subscription: 0, offset: 4, position: 4, flow, key, fault: fault(), again: None },
         );
         let expected = SubscriptionReport {
             processor: "mail".into(),
@@ -146,6 +150,9 @@ mod tests {
             ahead: 2,
             lag: 4,
             held: 1,
+            dead: 0,
+            discarded: 0,
+            parked: 0,
             waiting: 3,
             filter: None,
         };

@@ -42,6 +42,6 @@ pub fn refusing<'a>(
         return filters.find(refuses).filter(|_| subscription.filtered > 0);
     }
     let processor = world.processors().get(subscription.processor as usize)?;
-    let failed = processor.held.contains_key(&(id, offset)) || processor.released.contains_key(&(id, offset));
+    let failed = processor.held.contains_key(&(id, offset));
     filter_of(world, id).filter(refuses).filter(|_| !failed)
 }

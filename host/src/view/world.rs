@@ -5,16 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use uuid::Uuid;
 
 use crate::model::change::{Change, ChannelId, Control, ProcessorId, Skip, SubscriptionId};
 use crate::model::deployment::Deployment;
-use crate::model::fault::Fault;
 use crate::model::name::{ChannelName, ProcessorName};
 use crate::model::operation::Operation;
 use crate::model::runs::Runs;
 
 use super::decided::Decided;
+use super::failed::{Attempts, Dead, DeadLetters, EventRef, Held};
 use super::state::{ProcessorState, StateRow, StateValue};
 
 /// A channel.
@@ -50,41 +49,21 @@ pub struct Processor {
     pub deployed: bool,
     /// Its subscriptions, forgotten ones left out.
     pub subscriptions: Vec<SubscriptionId>,
-    /// The events that failed and hold their keys.
-    pub held: BTreeMap<(SubscriptionId, u64), Held>,
-    /// The events that failed, are tried again and are not decided yet, with the number of attempts so far.
-    pub released: BTreeMap<(SubscriptionId, u64), u32>,
+    /// The events that failed and are not given up.
+    pub held: BTreeMap<EventRef, Held>,
     /// What an operator said of it: paused and why, a rate, bounds for its lanes.
     pub operation: Operation,
     /// Its keyed state.
     pub state: Arc<ProcessorState>,
 }
 
-/// An event that failed and holds its key.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Held {
-    /// Its journal position.
-    pub position: u64,
-    /// Its flow.
-    pub flow: Uuid,
-    /// The key that waits.
-    pub key: String,
-    /// What went wrong.
-    pub fault: Fault,
-    /// How many attempts there were.
-    pub attempts: u32,
-}
-
 impl Processor {
     fn release(&mut self) {
-        let held = std::mem::take(&mut self.held);
-        self.released.extend(held.into_iter().map(|(event, held)| (event, held.attempts)));
+        self.held.values_mut().for_each(Held::anew);
     }
 
     fn pass_over(&mut self, subscription: SubscriptionId, to: u64) {
-        let stays = |event: &(SubscriptionId, u64)| event.0 != subscription || event.1 >= to;
-        self.held.retain(|event, _| stays(event));
-        self.released.retain(|event, _| stays(event));
+        self.held.retain(|event, _| event.0 != subscription || event.1 >= to);
     }
 }
 
@@ -103,6 +82,10 @@ pub struct Subscription {
     pub expired: u64,
     /// How many events it is done with because its filter did not pass them.
     pub filtered: u64,
+    /// How many events it handled.
+    pub acked: u64,
+    /// How many events it gave up for good, because an operator said so.
+    pub discarded: u64,
     /// How often the events of the channel may have been handled before for the same processor: counts resets, and what was
     /// forgotten. It keeps the ids apart that they cause.
     pub replays: u32,
@@ -115,7 +98,26 @@ impl Subscription {
     pub fn new(processor: ProcessorId, channel: ChannelId, start: u64, first: u64) -> Self {
         let mut decided = Decided::from(start);
         let expired = decided.advance_to(first);
-        Self { processor, channel, start, decided, expired, filtered: 0, replays: 0, forgotten: false }
+        Self {
+            processor,
+            channel,
+            start,
+            decided,
+            expired,
+            filtered: 0,
+            acked: 0,
+            discarded: 0,
+            replays: 0,
+            forgotten: false,
+        }
+    }
+}
+
+impl Subscription {
+    /// How many events it is done with by now, those left out that its filter did not pass or that expired.
+    pub fn done_otherwise(&self) -> u64 {
+        let done = self.decided.cursor() - self.start + self.decided.ahead();
+        done.saturating_sub(self.expired).saturating_sub(self.filtered)
     }
 }
 
@@ -128,6 +130,7 @@ pub struct World {
     processor_ids: HashMap<String, ProcessorId>,
     subscriptions: Vec<Subscription>,
     deployments: Vec<Arc<Deployment>>,
+    dead: DeadLetters,
     dirty: Dirty,
 }
 
@@ -151,6 +154,8 @@ pub struct Rows {
     pub subscriptions: Vec<(SubscriptionId, Subscription)>,
     /// Deployments by their place in the list.
     pub deployments: Vec<(usize, Arc<Deployment>)>,
+    /// Dead letters; those that are none any more without a row.
+    pub dead: Vec<(EventRef, Option<Arc<Dead>>)>,
     /// State by processor.
     pub state: Vec<(ProcessorId, Vec<StateRow>)>,
 }
@@ -187,16 +192,26 @@ impl World {
 
     fn decide(&mut self, id: SubscriptionId, offset: u64) {
         let Some(subscription) = self.subscriptions.get_mut(id as usize) else { return };
-        subscription.decided.insert(offset);
+        let is_new = subscription.decided.insert(offset);
         self.dirty.subscriptions.insert(id);
-        let processor = subscription.processor;
-        if let Some(state) = self.processors.get_mut(processor as usize)
-            && !(state.held.is_empty() && state.released.is_empty())
-        {
-            state.held.remove(&(id, offset));
-            state.released.remove(&(id, offset));
+        // What failed before is decided in its place; that of a dead letter is taken already.
+        if self.take_failed((id, offset)) || is_new {
+            self.subscriptions.get_mut(id as usize).into_iter().for_each(|s| s.acked += 1);
+        }
+    }
+
+    /// Forgets that an event failed, which goes on now; a dead letter that nobody has redriven stays one.
+    fn take_failed(&mut self, event: EventRef) -> bool {
+        let Some(processor) = self.subscriptions.get(event.0 as usize).map(|s| s.processor) else {
+            return false;
+        };
+        let Some(state) = self.processors.get_mut(processor as usize) else { return false };
+        let held = !state.held.is_empty() && state.held.remove(&event).is_some();
+        if held {
             self.dirty.processors.insert(processor);
         }
+        let redriven = self.dead.get(event).is_some_and(|dead| dead.redriven.is_some());
+        (redriven && self.dead.remove(event).is_some()) || held
     }
 
     fn skip(&mut self, skip: &Skip) {
@@ -225,7 +240,6 @@ impl World {
                     deployed: false,
                     subscriptions: Vec::new(),
                     held: BTreeMap::new(),
-                    released: BTreeMap::new(),
                     operation: Operation::default(),
                     state: Arc::default(),
                 };
@@ -247,15 +261,31 @@ impl World {
                 self.switched(*processor, *generation, pauses_us);
             }
             Control::Undeployed { processor, forget } => self.undeployed(*processor, *forget),
-            Control::Held { subscription, offset, position, flow, key, fault } => {
-                let (key, fault) = (key.clone(), fault.clone());
-                let held = Held { position: *position, flow: *flow, key, fault, attempts: 1 };
-                self.held(*subscription, *offset, held);
+            Control::Held { subscription, offset, position, flow, key, fault, again } => {
+                let held = Held::new(*position, *flow, key.clone(), fault.clone(), *again);
+                self.held((*subscription, *offset), held);
             }
+            Control::Died { subscription, offset, position, flow, key, fault } => {
+                let last = Held::new(*position, *flow, key.clone(), fault.clone(), None);
+                self.died((*subscription, *offset), last);
+            }
+            Control::Redriven { subscription, offset, at, .. } => {
+                self.redriven((*subscription, *offset), *at)
+            }
+            Control::Discarded { subscription, offset, .. } => self.discarded((*subscription, *offset)),
             Control::SubscriptionReset { subscription, to, clear_state } => {
                 self.reset(*subscription, *to, *clear_state);
             }
-            Control::Released { processor } => self.with_processor(*processor, Processor::release),
+            Control::Released { processor, events: None } => {
+                self.with_processor(*processor, Processor::release);
+            }
+            Control::Released { processor, events: Some(events) } => {
+                self.with_processor(*processor, |processor| {
+                    for event in events {
+                        processor.held.get_mut(event).into_iter().for_each(Held::anew);
+                    }
+                });
+            }
             Control::Expired { channel, to, until_ms } => self.expired(*channel, *to, *until_ms),
             Control::Paused { processor, paused } => {
                 self.operate(*processor, |operation| operation.paused = Some(paused.clone()));
@@ -310,7 +340,7 @@ impl World {
             processor.deployed = false;
             processor.release();
             if forget {
-                processor.released.clear();
+                processor.held.clear();
                 processor.operation = Operation::default();
                 forgotten = std::mem::take(&mut processor.subscriptions);
                 processor.state.clear();
@@ -323,6 +353,7 @@ impl World {
         let Some(subscription) = self.subscriptions.get_mut(id as usize) else { return };
         subscription.forgotten = true;
         self.dirty.subscriptions.insert(id);
+        self.dead.remove_before(id, u64::MAX);
         if let Some(channel) = self.channels.get_mut(subscription.channel as usize) {
             channel.subscriptions.retain(|other| *other != id);
         }
@@ -339,28 +370,66 @@ impl World {
         subscription.start = to;
         subscription.decided = Decided::from(to);
         subscription.expired = subscription.decided.advance_to(first);
-        subscription.filtered = 0;
+        (subscription.filtered, subscription.acked, subscription.discarded) = (0, 0, 0);
         subscription.replays += 1;
+        self.dead.remove_before(id, u64::MAX);
         self.dirty.subscriptions.insert(id);
         let processor = subscription.processor;
         self.with_processor(processor, |processor| {
             processor.held.retain(|(of, _), _| *of != id);
-            processor.released.retain(|(of, _), _| *of != id);
             if clear_state {
                 processor.state.clear();
             }
         });
     }
 
-    fn held(&mut self, subscription: SubscriptionId, offset: u64, held: Held) {
-        let Some(processor) = self.subscriptions.get(subscription as usize).map(|s| s.processor) else {
-            return;
-        };
-        self.with_processor(processor, |processor| {
-            let before = processor.released.remove(&(subscription, offset)).unwrap_or(0);
-            let held = Held { attempts: before + held.attempts, ..held };
-            processor.held.insert((subscription, offset), held);
-        });
+    /// The attempts at an event so far, which is then no failed event any more.
+    fn attempts_before(&mut self, event: EventRef, processor: ProcessorId) -> Option<Attempts> {
+        let held = self.processors.get_mut(processor as usize).and_then(|p| p.held.remove(&event));
+        let dead = self.dead.remove(event);
+        held.map(Attempts::from).or_else(|| dead.map(|dead| Attempts::from(&*dead)))
+    }
+
+    fn with_attempts(&mut self, event: EventRef, last: Held) -> Option<(ProcessorId, Held)> {
+        let processor = self.subscriptions.get(event.0 as usize).map(|s| s.processor)?;
+        self.dirty.processors.insert(processor);
+        Some(match self.attempts_before(event, processor) {
+            Some(earlier) => (processor, last.after(earlier)),
+            None => (processor, last),
+        })
+    }
+
+    fn held(&mut self, event: EventRef, last: Held) {
+        let Some((processor, held)) = self.with_attempts(event, last) else { return };
+        self.with_processor(processor, |processor| drop(processor.held.insert(event, held)));
+    }
+
+    fn died(&mut self, event: EventRef, last: Held) {
+        let Some((_, last)) = self.with_attempts(event, last) else { return };
+        self.dead.insert(event, Dead::new(last));
+        if let Some(subscription) = self.subscriptions.get_mut(event.0 as usize) {
+            subscription.decided.insert(event.1);
+        }
+        self.dirty.subscriptions.insert(event.0);
+    }
+
+    fn redriven(&mut self, event: EventRef, at: u64) {
+        if let Some(dead) = self.dead.get(event).filter(|dead| dead.redriven.is_none()) {
+            let redriven = Dead { redriven: Some(at), ..Dead::clone(dead) };
+            self.dead.insert(event, redriven);
+        }
+    }
+
+    fn discarded(&mut self, event: EventRef) {
+        let Some(processor) = self.subscriptions.get(event.0 as usize).map(|s| s.processor) else { return };
+        if self.attempts_before(event, processor).is_some() {
+            self.dirty.processors.insert(processor);
+            self.dirty.subscriptions.insert(event.0);
+            self.subscriptions.get_mut(event.0 as usize).into_iter().for_each(|subscription| {
+                subscription.decided.insert(event.1);
+                subscription.discarded += 1;
+            });
+        }
     }
 
     /// Whoever reads the channel passes over what is gone.
@@ -371,7 +440,7 @@ impl World {
         self.dirty.channels.insert(id);
         for id in channel.subscriptions.clone() {
             let Some(subscription) = self.subscriptions.get_mut(id as usize) else { continue };
-            subscription.expired += subscription.decided.advance_to(to);
+            subscription.expired += subscription.decided.advance_to(to) + self.dead.remove_before(id, to);
             self.dirty.subscriptions.insert(id);
             let processor = subscription.processor;
             self.with_processor(processor, |processor| processor.pass_over(id, to));
@@ -425,6 +494,39 @@ impl World {
         &self.processors
     }
 
+    /// The dead letters.
+    pub fn dead(&self) -> &DeadLetters {
+        &self.dead
+    }
+
+    /// Takes dead letters over from the store.
+    pub fn dead_mut(&mut self) -> &mut DeadLetters {
+        &mut self.dead
+    }
+
+    /// Whether a subscription is done with an event: it handled it, or it is filtered, expired, discarded or a dead letter.
+    pub fn is_decided(&self, (id, offset): EventRef) -> bool {
+        let Some(subscription) = self.subscriptions.get(id as usize) else { return false };
+        subscription.decided.contains(offset) && !self.is_revived((id, offset))
+    }
+
+    /// Whether an event is to be handled although its offset is passed: a dead letter that was redriven.
+    pub fn is_revived(&self, event: EventRef) -> bool {
+        let processor = self.subscriptions.get(event.0 as usize).map(|s| s.processor as usize);
+        let processor = processor.and_then(|processor| self.processors.get(processor));
+        processor.is_some_and(|processor| processor.held.contains_key(&event))
+            || self.dead.get(event).is_some_and(|dead| dead.redriven.is_some())
+    }
+
+    /// The lowest offset that a subscription may still have to read: of what it has not decided, and of what failed.
+    pub fn needed_from(&self, id: SubscriptionId) -> Option<u64> {
+        let subscription = self.subscriptions.get(id as usize)?;
+        let processor = self.processors.get(subscription.processor as usize)?;
+        let held = processor.held.range((id, 0)..=(id, u64::MAX)).next().map(|((_, offset), _)| *offset);
+        let dead = self.dead.of(id, 0).next().map(|(offset, _)| offset);
+        [held, dead].into_iter().flatten().chain([subscription.decided.cursor()]).min()
+    }
+
     /// All subscriptions; a subscription's number is its place.
     pub fn subscriptions(&self) -> &[Subscription] {
         &self.subscriptions
@@ -466,6 +568,7 @@ impl World {
             processors: pick(&self.processors, dirty.processors),
             subscriptions: pick(&self.subscriptions, dirty.subscriptions),
             deployments: deployments.filter_map(|i| Some((i, self.deployments.get(i)?.clone()))).collect(),
+            dead: self.dead.take_dirty(),
             state: Vec::new(),
         }
     }
@@ -475,6 +578,7 @@ impl World {
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use serde_json::json;
+    use uuid::Uuid;
 
     use super::*;
     use crate::model::change::{Changes, Draft};

@@ -25,12 +25,19 @@ pub struct Ask {
     key: Option<String>,
 }
 
+/// How failed events are tried again, as `host/src/model/retry.rs` reads it.
+#[derive(Default)]
+pub struct Retry(pub serde_json::Map<String, serde_json::Value>);
+
 /// One `subscribe(..)`.
 pub struct Subscription {
     pub channel: String,
     pub key: Option<String>,
     pub start: Option<Start>,
     pub filter: Option<Filter>,
+    pub retry: Retry,
+    pub then: Option<String>,
+    pub order: Option<String>,
 }
 
 /// Where a subscription begins, when it says so.
@@ -88,7 +95,15 @@ impl Ask {
             let why = format!("a processor subscribes to {} channels at most", check::SUBSCRIPTIONS_MAX);
             return Err(Error::new(literal.span(), why));
         }
-        let mut subscription = Subscription { channel, key: None, start: None, filter: None };
+        let mut subscription = Subscription {
+            channel,
+            key: None,
+            start: None,
+            filter: None,
+            retry: Retry::default(),
+            then: None,
+            order: None,
+        };
         comma(&content)?;
         let mut seen = Vec::new();
         items(&content, |word, input| {
@@ -158,7 +173,10 @@ impl Subscription {
             "key" => self.key = Some(key(&value(input)?)?),
             "start" => self.start = Some(value(input)?),
             "filter" => self.filter = Some(value(input)?),
-            _ => return Err(unknown(word, "key, start or filter")),
+            "retry" => self.retry = retry(input)?,
+            "then" => self.then = Some(one_of(&value(input)?, &["continue", "stay-held"])?),
+            "order" => self.order = Some(one_of(&value(input)?, &["key", "pass"])?),
+            _ => return Err(unknown(word, "key, start, filter, retry, then or order")),
         }
         Ok(())
     }
@@ -178,6 +196,39 @@ impl Parse for Start {
             _ => one_of(&literal, &["earliest", "latest"]).map(Self::Named),
         }
     }
+}
+
+/// `retry(attempts = 3, delay = "1s", factor = 2.0, delay_max = "1m", jitter_percent = 20, total = "1h", on("retry", "trap"))`
+fn retry(input: ParseStream) -> Result<Retry> {
+    let content;
+    parenthesized!(content in input);
+    let mut retry = Retry::default();
+    let mut seen = Vec::new();
+    items(&content, |word, input| {
+        once(&mut seen, word)?;
+        let (field, value) = match word.to_string().as_str() {
+            "attempts" => ("attempts_max", within(&value(input)?, (1, check::ATTEMPTS_MAX))?.into()),
+            "delay" => ("delay_ms", check::duration_ms(&value(input)?)?.into()),
+            "delay_max" => ("delay_ms_max", check::duration_ms(&value(input)?)?.into()),
+            "total" => ("total_ms_max", check::duration_ms(&value(input)?)?.into()),
+            "jitter_percent" => ("jitter_percent", within(&value(input)?, (0, 100))?.into()),
+            "factor" => ("factor", check::factor(&value(input)?)?.into()),
+            "on" => ("on", check::faults(&words(input)?)?.into()),
+            _ => {
+                let known = "attempts, delay, factor, delay_max, jitter_percent, total or on";
+                return Err(unknown(word, known));
+            }
+        };
+        retry.0.insert(field.to_owned(), value);
+        Ok(())
+    })?;
+    Ok(retry)
+}
+
+fn words(input: ParseStream) -> Result<Vec<LitStr>> {
+    let content;
+    parenthesized!(content in input);
+    Ok(Punctuated::<LitStr, Token![,]>::parse_terminated(&content)?.into_iter().collect())
 }
 
 /// Reads items that begin with a word, separated by commas.

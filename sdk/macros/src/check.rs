@@ -1,10 +1,32 @@
 //! Which literals are allowed: the host's own bounds, so that what it would refuse does not compile.
 
-use syn::{Error, LitInt, LitStr, Result};
+use syn::{Error, Lit, LitInt, LitStr, Result};
 
 const NAME_LEN_MAX: usize = 128;
 pub const CONCURRENCY_MAX: u64 = 64;
 pub const SUBSCRIPTIONS_MAX: usize = 64;
+pub const ATTEMPTS_MAX: u64 = 1_000;
+const FACTOR_MAX: f64 = 100.0;
+const YEAR_MS: u64 = 365 * 86_400_000;
+/// The faults that trying again may mend.
+const FAULTS: [&str; 16] = [
+    "retry",
+    "trap",
+    "deadline",
+    "memory",
+    "call-time",
+    "host-calls",
+    "output",
+    "resources",
+    "emits",
+    "state",
+    "malformed",
+    "undeclared-channel",
+    "bad-event",
+    "hop-limit",
+    "flow-budget",
+    "host",
+];
 /// The limits that may be asked for, each with the least and the most.
 pub const LIMITS: [(&str, (u64, u64)); 7] = [
     ("memory_bytes_max", (64 << 10, 4 << 30)),
@@ -78,4 +100,41 @@ pub fn within(literal: &LitInt, (low, high): (u64, u64)) -> Result<u64> {
             Err(Error::new(literal.span(), why))
         }
     }
+}
+
+/// A duration such as `200ms`, `5s` or `2h`, up to a year, in milliseconds.
+pub fn duration_ms(literal: &LitStr) -> Result<u64> {
+    let text = literal.value();
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_lowercase());
+    let unit_ms = match text.get(digits.len()..) {
+        Some("ms") => Some(1),
+        Some("s") => Some(1_000),
+        Some("m") => Some(60_000),
+        Some("h") => Some(3_600_000),
+        Some("d") => Some(86_400_000),
+        _ => None,
+    };
+    let ms = unit_ms.and_then(|unit: u64| digits.parse::<u64>().ok()?.checked_mul(unit));
+    ms.filter(|ms| *ms <= YEAR_MS).ok_or_else(|| {
+        let why = format!("'{text}' is no duration up to a year; write it like 200ms, 5s, 2m, 1h or 7d");
+        Error::new(literal.span(), why)
+    })
+}
+
+/// By how much each delay is longer than the one before it.
+pub fn factor(literal: &Lit) -> Result<f64> {
+    let factor = match literal {
+        Lit::Float(float) => float.base10_parse::<f64>()?,
+        Lit::Int(int) => int.base10_parse::<u32>()?.into(),
+        other => return Err(Error::new(other.span(), "a factor is a number, such as 2.0")),
+    };
+    if (1.0..=FACTOR_MAX).contains(&factor) {
+        return Ok(factor);
+    }
+    Err(Error::new(literal.span(), format!("{factor} is out of bounds; choose 1 to {FACTOR_MAX}")))
+}
+
+/// The faults after which an event is tried again.
+pub fn faults(literals: &[LitStr]) -> Result<Vec<String>> {
+    literals.iter().map(|literal| one_of(literal, &FAULTS)).collect()
 }

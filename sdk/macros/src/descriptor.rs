@@ -47,5 +47,13 @@ fn subscription(subscription: &Subscription) -> Value {
     if let Some(filter) = &subscription.filter {
         fields.insert("filter".to_owned(), filter.0.clone());
     }
+    if !subscription.retry.0.is_empty() {
+        fields.insert("retry".to_owned(), Value::Object(subscription.retry.0.clone()));
+    }
+    for (name, value) in [("then", &subscription.then), ("order", &subscription.order)] {
+        if let Some(value) = value {
+            fields.insert(name.to_owned(), json!(value));
+        }
+    }
     Value::Object(fields)
 }

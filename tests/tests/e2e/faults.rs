@@ -121,3 +121,135 @@ fn a_restart_and_a_new_version_try_again_too() {
         receipt["deployment"]["digest"].as_str()?.starts_with(&fault).then_some(())
     });
 }
+
+fn dead(host: &Host, query: &str, count: u64) -> Value {
+    eventually("the dead letters are there", || {
+        let page = host.get(&format!("/v1/dead{query}")).expect(200);
+        (page["count"] == count).then_some(page)
+    })
+}
+
+fn trial(host: &Host, id: &str, key: &str, way: &Value) -> String {
+    let accepted = host.publish("trials", "", &event(id, "task", key, way.clone())).expect(202);
+    accepted["events"][0]["flow"].as_str().unwrap().to_owned()
+}
+
+fn tell(host: &Host, path: &str, body: &Value) -> Value {
+    host.post(path, "application/json", body).expect(200)
+}
+
+#[test]
+fn what_fails_for_a_while_is_tried_again_by_itself_also_over_a_restart() {
+    let (shop, host) = start();
+    let flow = trial(&host, "1", "a", &json!({"way": "later", "not_before_ms": u64::MAX}));
+    dead(&host, "", 1);
+    let soon = trial(&host, "2", "a", &json!({"way": "later", "not_before_ms": soon_ms()}));
+    host.stop();
+    let host = shop.start();
+    host.await_running(&["relay"]);
+    eventually("the second is handled or given up", || {
+        let done = host.get(&format!("/v1/flows/{soon}")).expect(200)["status"] == "done";
+        (done || host.get("/v1/dead").expect(200)["count"] == 2).then_some(())
+    });
+    let report = dead(&host, &format!("?flow={flow}"), 1);
+    let letter = &report["letters"][0];
+    assert_eq!(
+        (&letter["attempts_count"], &letter["key"], &letter["channel"]),
+        (&json!(3), &json!("a"), &json!("trials"))
+    );
+    let numbers: Vec<&str> =
+        letter["attempts"].as_array().unwrap().iter().map(|fault| fault["kind"].as_str().unwrap()).collect();
+    assert_eq!(numbers, ["retry"; 3]);
+}
+
+#[test]
+fn a_dead_letter_is_shown_everywhere_and_has_a_way_back() {
+    let (shop, host) = start();
+    let flow = trial(&host, "1", "a", &json!({"way": "reject"}));
+    let behind = trial(&host, "2", "a", &json!({"way": "well"}));
+    host.await_done(&behind);
+    let page = dead(&host, "?processor=fickle", 1);
+    let group = page["groups"][0]["group"].as_str().unwrap().to_owned();
+    assert_eq!((&page["groups"][0]["count"], &page["letters"][0]["flow"]), (&json!(1), &json!(flow)));
+    let report = host.get(&format!("/v1/flows/{flow}")).expect(200);
+    assert_eq!(
+        (&report["status"], &report["events"][0]["handlings"][0]["status"]),
+        (&json!("stuck"), &json!("dead"))
+    );
+    let why = host.get("/v1/why?event=trials@0&processor=fickle").expect(200);
+    assert_eq!((&why["verdict"], &why["attempts"]), (&json!("dead"), &json!(1)));
+    assert_eq!(host.processor("fickle")["dead"], 1);
+    let metrics = host.get("/metrics").text;
+    assert!(
+        metrics.contains("baton_subscription_dead_events{processor=\"fickle\",channel=\"trials\"} 1"),
+        "{metrics}"
+    );
+
+    let rehearsed = tell(&host, "/v1/dead/rehearse", &json!({"group": group}));
+    assert_eq!(rehearsed[0]["fault"], "reject: this task can never be done");
+    assert_eq!(tell(&host, "/v1/dead/redrive", &json!({"group": group}))["count"], 1);
+    let again = eventually("it is given up again", || {
+        let page = host.get("/v1/dead").expect(200);
+        (page["letters"][0]["attempts_count"] == 2).then(|| page["letters"][0].clone())
+    });
+    assert_eq!(again["flow"], flow);
+    let server = ["--server", &host.url];
+    let said = shop.run(&[&["flow", "resume", &flow][..], &server].concat());
+    assert_eq!(String::from_utf8_lossy(&said.stdout), "1 dead letter redriven, 0 tried again at once\n");
+    eventually("it is given up once more", || {
+        (host.get("/v1/dead").expect(200)["letters"][0]["attempts_count"] == 3).then_some(())
+    });
+    let said = shop.run(&[&["dead", "discard", "fickle", "trials@0"][..], &server].concat());
+    assert_eq!(String::from_utf8_lossy(&said.stdout), "1 event given up for good\n");
+    host.await_done(&flow);
+    let why = host.get("/v1/why?event=trials@0&processor=fickle").expect(200);
+    assert_eq!(why["verdict"], "discarded");
+    let gone = shop.run(&[&["dead", "redrive", "fickle", "trials@0"][..], &server].concat());
+    assert_eq!(gone.status.code(), Some(4), "{}", String::from_utf8_lossy(&gone.stderr));
+    assert!(String::from_utf8_lossy(&gone.stderr).starts_with("error[no-dead-letter]"));
+    let nothing = host.post("/v1/dead/redrive", "application/json", &json!({})).expect(400);
+    assert_eq!(nothing["code"], "bad-body");
+}
+
+#[test]
+fn ten_thousand_dead_letters_are_a_few_causes_and_go_back_over_kills_without_a_loss() {
+    let shop = shop();
+    shop.drop_in("fickle", &component("guest-fickle"));
+    let host = shop.spawn();
+    host.await_running(&["fickle"]);
+    let soon = soon_ms();
+    for part in 0..10 {
+        let task = |n: u64| {
+            let way = if n.is_multiple_of(2) {
+                json!({"way": "reject"})
+            } else {
+                json!({"way": "reject", "not_before_ms": soon})
+            };
+            event(&n.to_string(), "task", &format!("k{}", n % 500), way)
+        };
+        let events: Vec<Value> = (part * 1000..(part + 1) * 1000).map(task).collect();
+        host.publish_all("trials", &events).expect(202);
+    }
+    let page = dead(&host, "?limit=1", 10_000);
+    assert_eq!(page["groups"].as_array().unwrap().len(), 1);
+    let mut host = host;
+    for _ in 0..3 {
+        tell(&host, "/v1/dead/redrive", &json!({"processor": "fickle", "limit": 2_000}));
+        host.kill();
+        host = shop.spawn();
+        host.await_running(&["fickle"]);
+    }
+    let page = dead(&host, "?limit=1000", 10_000);
+    let mut offsets = std::collections::BTreeSet::new();
+    let mut page = page;
+    loop {
+        let letters = page["letters"].as_array().unwrap();
+        letters.iter().for_each(|letter| assert!(offsets.insert(letter["offset"].as_u64().unwrap())));
+        let Some(next) = page["next"].as_str() else { break };
+        page = host.get(&format!("/v1/dead?limit=1000&after={next}")).expect(200);
+    }
+    assert_eq!(offsets.len(), 10_000);
+    assert_eq!(tell(&host, "/v1/dead/discard", &json!({"all": true}))["count"], 10_000);
+    assert_eq!(host.get("/v1/dead").expect(200)["count"], 0);
+    assert_eq!(host.count("tasks-done"), 0);
+}

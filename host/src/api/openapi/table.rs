@@ -7,7 +7,9 @@ use super::super::streams::EVENT_STREAM;
 use super::describe::{Operation, duration, flag, get, number, operation, post, text};
 use crate::model::access::{AuditPage, NewToken, TokenList};
 use crate::model::asyncapi::ASYNCAPI_JSON;
+use crate::model::dead::{DeadDone, DeadPage};
 use crate::model::flow::FlowPage;
+use crate::model::rehearsal::Rehearsal;
 use crate::model::report::{
     ChannelList, ChannelReport, DeployReport, DeploymentList, EventPage, FlowReport, LogPage, ProcessorList,
     ProcessorReport, Publication, ReloadReport, ResetReport, StateList, StatusReport, SubscriptionList,
@@ -22,10 +24,60 @@ const FLOW: &str = "The flow: the `correlationid` of its events.";
 
 /// Every route and method of the router.
 pub fn operations() -> Vec<Operation> {
-    [channels(), processors(), subscriptions(), flows(), operators(), tokens(), documents(), machines()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        channels(),
+        processors(),
+        subscriptions(),
+        flows(),
+        dead(),
+        operators(),
+        tokens(),
+        documents(),
+        machines(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn dead() -> Vec<Operation> {
+    let meant = || {
+        json!({
+            "type": "object", "additionalProperties": false,
+            "properties": {
+                "processor": text(), "channel": text(), "offset": {"type": "integer", "minimum": 0}, "flow": text(),
+                "kind": text(), "group": text(), "all": flag(), "limit": {"type": "integer", "minimum": 1},
+                "by": {"enum": ["cli", "http", "library"]},
+            },
+        })
+    };
+    vec![
+        get("/v1/dead", "Dead letters: by cause, and one by one.")
+            .query("processor", "Those of this processor.", text())
+            .query("channel", "Those of events of this channel.", text())
+            .query("offset", "That of the event at this offset.", number(None))
+            .query("flow", "Those of this flow.", text())
+            .query("kind", "Those whose last fault is of this kind.", text())
+            .query("group", "Those of this group.", text())
+            .query("after", "What `next` of the page before said.", text())
+            .query("limit", "How many letters a page has at most (100).", number(Some(1000)))
+            .answers::<DeadPage>(200, "The groups of all of them, and a page."),
+        post("/v1/dead/redrive", "Have dead letters handled again, each at the end of its key.")
+            .takes_media("application/json", meant())
+            .answers::<DeadDone>(200, "How many."),
+        post("/v1/dead/rehearse", "What the version that runs would do with them; nothing is kept of it.")
+            .takes_media("application/json", meant())
+            .answers::<Vec<Rehearsal>>(200, "One for each, at most 100."),
+        post("/v1/dead/discard", "Give dead letters up for good, or an event that holds its key.")
+            .takes_media("application/json", meant())
+            .answers::<DeadDone>(200, "How many."),
+        post(
+            "/v1/flows/{id}/resume",
+            "Let a flow go on: redrive its dead letters, try again what of it is held or parked.",
+        )
+        .part("id", FLOW)
+        .answers::<DeadDone>(200, "How many events."),
+    ]
 }
 
 fn tokens() -> Vec<Operation> {

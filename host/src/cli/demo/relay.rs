@@ -61,7 +61,10 @@ fn silence(handling: &Handling, first: &str) -> Row {
         HandlingStatus::Pending => ("(still to do)", Tone::Note),
         HandlingStatus::Waiting => ("(waits)", Tone::Note),
         HandlingStatus::Expired => ("(expired)", Tone::Note),
+        HandlingStatus::Parked => ("(to be tried again)", Tone::Note),
         HandlingStatus::Held => ("(HELD)", Tone::Bad),
+        HandlingStatus::Dead => ("(DEAD)", Tone::Bad),
+        HandlingStatus::Discarded => ("(discarded)", Tone::Note),
     };
     [toned(format!("{first}{word}"), tone), text(&handling.processor), text(""), text("")]
 }

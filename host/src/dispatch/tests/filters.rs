@@ -2,7 +2,7 @@
 
 use super::*;
 
-const ONLY_GOOD: &str = r#"{"channel":"a","filter":{"prefix":{"subject":"good"}}}"#;
+const ONLY_GOOD: &str = r#"{"channel":"a","then":"stay-held","filter":{"prefix":{"subject":"good"}}}"#;
 
 fn filtered(host: &Host, processor: &str) -> u64 {
     host.domain.look(|world| {

@@ -84,7 +84,7 @@ fn event(draft: &mut Draft, channel: ChannelId, flow: Uuid, cause: Option<u64>) 
 }
 
 fn held(subscription: SubscriptionId, flow: Uuid) -> Control {
-    Control::Held { subscription, offset: 0, position: 0, flow, key: "k".into(), fault: fault() }
+    Control::Held { subscription, offset: 0, position: 0, flow, key: "k".into(), fault: fault(), again: None }
 }
 
 fn statuses(report: &FlowReport) -> Vec<Vec<HandlingStatus>> {
@@ -237,11 +237,12 @@ fn a_filtered_event_is_nobodys_to_do_before_its_run_is_recorded_and_after() {
             flow: FLOW,
             key: "k".into(),
             fault: fault(),
+            again: None,
         })
     });
     filtering(&mut relay, 4, r#"{"exact":{"type":"other"}}"#);
     assert_eq!(relay.report().status, FlowStatus::Stuck);
-    control(&mut relay.world, Control::Released { processor: 0 });
+    control(&mut relay.world, Control::Released { processor: 0, events: None });
     assert_eq!(relay.report().status, FlowStatus::Open);
 }
 

@@ -5,11 +5,12 @@ use rusqlite::{Connection, Row};
 use crate::model::change::SubscriptionId;
 use crate::model::name::{ChannelName, NameError, ProcessorName};
 use crate::view::decided::Decided;
+use crate::view::failed::{Dead, Held};
 use crate::view::state::StateValue;
-use crate::view::world::{Channel, Held, Processor, Subscription, World};
+use crate::view::world::{Channel, Processor, Subscription, World};
 
 use super::Fault;
-use super::write::{Failed, HeldRow};
+use super::write::{DeadRow, Failed, HeldRow};
 
 impl From<NameError> for Fault {
     fn from(error: NameError) -> Self {
@@ -32,10 +33,11 @@ pub(super) fn world(from: &Connection) -> Result<(World, u64), Fault> {
     each(from, "SELECT id, name, deployed, held FROM processor ORDER BY id", |row| {
         processor(&mut world, row)
     })?;
-    let subscriptions = "SELECT id, processor, channel, start, cursor, forgotten, ahead, filtered, replays, expired FROM subscription ORDER BY id";
+    let subscriptions = "SELECT id, processor, channel, start, cursor, forgotten, ahead, filtered, replays, expired, acked, discarded FROM subscription ORDER BY id";
     each(from, subscriptions, |row| subscription(&mut world, row))?;
     each(from, "SELECT place, receipt FROM deployment ORDER BY place", |row| deployment(&mut world, row))?;
     each(from, "SELECT processor, key, name, expires_ms, value FROM state", |row| state(&world, row))?;
+    each(from, "SELECT subscription, offset, letter FROM dead", |row| dead(&mut world, row))?;
     let next = from.query_row("SELECT next FROM position", [], |row| unsigned(row, 0))?;
     Ok((world, next))
 }
@@ -80,7 +82,6 @@ fn processor(world: &mut World, row: &Row<'_>) -> Result<(), Fault> {
         deployed: row.get(2)?,
         subscriptions: Vec::new(),
         held: failed.held.into_iter().map(held).collect(),
-        released: failed.released.into_iter().map(|(s, offset, attempts)| ((s, offset), attempts)).collect(),
         operation: failed.operation,
         state: Default::default(),
     };
@@ -89,8 +90,9 @@ fn processor(world: &mut World, row: &Row<'_>) -> Result<(), Fault> {
 }
 
 fn held(row: HeldRow) -> ((SubscriptionId, u64), Held) {
-    let HeldRow { subscription, offset, position, flow, key, fault, attempts } = row;
-    ((subscription, offset), Held { position, flow, key, fault, attempts })
+    let HeldRow { subscription, offset, position, flow, key, fault, attempts, before, base, first_ms, again } =
+        row;
+    ((subscription, offset), Held { position, flow, key, fault, before, attempts, base, first_ms, again })
 }
 
 fn subscription(world: &mut World, row: &Row<'_>) -> Result<(), Fault> {
@@ -108,7 +110,12 @@ fn subscription(world: &mut World, row: &Row<'_>) -> Result<(), Fault> {
         filtered: unsigned(row, 7)?,
         replays: row.get(8)?,
         expired: unsigned(row, 9)?,
+        acked: 0,
+        discarded: unsigned(row, 11)?,
     };
+    // A store of before did not count them: then there were no dead letters either.
+    let acked = u64::try_from(row.get::<_, i64>(10)?).unwrap_or_else(|_| subscription.done_otherwise());
+    let subscription = Subscription { acked, ..subscription };
     world.load_subscription(id, subscription);
     Ok(())
 }
@@ -124,6 +131,14 @@ fn ahead_offsets(cursor: u64, bits: &[u8]) -> impl Iterator<Item = u64> {
 fn deployment(world: &mut World, row: &Row<'_>) -> Result<(), Fault> {
     number(row, world.deployments().len())?;
     world.load_deployment(serde_json::from_str(&row.get::<_, String>(1)?)?);
+    Ok(())
+}
+
+fn dead(world: &mut World, row: &Row<'_>) -> Result<(), Fault> {
+    let letter: DeadRow = serde_json::from_str(&row.get::<_, String>(2)?)?;
+    let DeadRow { position, flow, key, attempts, count, group, redriven } = letter;
+    let letter = Dead { position, flow, key, attempts, count, group, redriven };
+    world.dead_mut().load((row.get(0)?, unsigned(row, 1)?), letter);
     Ok(())
 }
 

@@ -46,6 +46,12 @@ const MIGRATIONS: &[&str] = &[
     ALTER TABLE channel ADD COLUMN first INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE channel ADD COLUMN expired_until_ms INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE subscription ADD COLUMN expired INTEGER NOT NULL DEFAULT 0",
+    "
+    ALTER TABLE subscription ADD COLUMN acked INTEGER NOT NULL DEFAULT -1;
+    ALTER TABLE subscription ADD COLUMN discarded INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE dead (
+        subscription INTEGER NOT NULL, offset INTEGER NOT NULL, letter TEXT NOT NULL,
+        PRIMARY KEY (subscription, offset)) STRICT, WITHOUT ROWID",
 ];
 
 /// Why the store cannot be used. What an earlier host left in it is never the reason: see [`Store::open`].

@@ -3,13 +3,37 @@
 use uuid::Uuid;
 
 use super::*;
-use crate::model::change::{Change, Control, Skip};
+use crate::model::change::{Again, Change, Control, Skip};
 use crate::model::operation::{Operation, Operator, Paused};
 use crate::view::fixture::{Random, channel_created, control, deployment, fault, processor_named};
 
 fn held(random: &mut Random, subscription: u32, offset: u64) -> Control {
     let (position, flow) = (random.below(1 << 40), Uuid::from_u128(random.below(1 << 60).into()));
-    Control::Held { subscription, offset, position, flow, key: format!("k{offset}"), fault: fault() }
+    let (key, fault) = (format!("k{offset}"), fault());
+    match random.below(3) {
+        0 => Control::Died { subscription, offset, position, flow, key, fault },
+        more => {
+            let again = (more == 1).then_some(Again { at_ms: position, after_ms: offset });
+            Control::Held { subscription, offset, position, flow, key, fault, again }
+        }
+    }
+}
+
+/// Something happens to an event that failed, if there is one.
+fn revived(world: &World, random: &mut Random, processor: u32) -> Control {
+    let (flow, by) = (Uuid::nil(), Operator::Cli);
+    let dead = world.dead().iter().map(|(event, _)| event).nth(random.below(5) as usize);
+    let held = world.processors()[processor as usize].held.keys().next().copied();
+    match (random.below(4), dead, held) {
+        (0 | 1, Some((subscription, offset)), _) => {
+            Control::Redriven { subscription, offset, flow, at: offset }
+        }
+        (2, Some((subscription, offset)), _) | (2, None, Some((subscription, offset))) => {
+            Control::Discarded { subscription, offset, flow, by }
+        }
+        (_, _, Some(event)) => Control::Released { processor, events: Some(vec![event]) },
+        _ => Control::Released { processor, events: None },
+    }
 }
 
 /// Two channels, two processors that read both.
@@ -61,7 +85,10 @@ fn step(world: &mut World, random: &mut Random) {
                 Control::Expired { channel: processor, to: random.below(next + 1), until_ms: generation },
             );
         }
-        3 => control(world, Control::Released { processor }),
+        3 => {
+            let revived = revived(world, random, processor);
+            control(world, revived);
+        }
         4 => {
             let clear_state = random.below(2) == 0;
             control(world, Control::SubscriptionReset { subscription, to: offset, clear_state });
@@ -114,7 +141,7 @@ fn rows(world: &mut World) -> Rows {
 fn told(world: &World) -> String {
     let processors = world.processors().iter().map(|p| {
         let rows = p.state.rows(None, 0, usize::MAX);
-        let told = (&p.name, p.deployed, &p.deployment, &p.subscriptions, &p.held, &p.released, &p.operation);
+        let told = (&p.name, p.deployed, &p.deployment, &p.subscriptions, &p.held, &p.operation);
         format!("{told:?} {rows:?} {}\n", p.state.bytes())
     });
     let subscriptions = world.subscriptions().iter().map(|s| {
@@ -122,12 +149,24 @@ fn told(world: &World) -> String {
         let decided = (s.decided.cursor(), s.decided.ahead(), ahead);
         format!(
             "{:?}\n",
-            (s.processor, s.channel, s.start, s.forgotten, s.filtered, s.replays, s.expired, decided)
+            (
+                s.processor,
+                s.channel,
+                s.start,
+                s.forgotten,
+                s.filtered,
+                s.replays,
+                s.expired,
+                s.acked,
+                s.discarded,
+                decided
+            )
         )
     });
     let found: Vec<_> =
         (0..3).map(|id| (world.channel_id(&format!("c{id}")), world.processor_id("p1"))).collect();
-    let rest = format!("{:?} {:?} {found:?}", world.channels(), world.deployments());
+    let dead: Vec<_> = world.dead().iter().collect();
+    let rest = format!("{:?} {:?} {found:?} {dead:?}", world.channels(), world.deployments());
     processors.chain(subscriptions).chain([rest]).collect()
 }
 
@@ -200,7 +239,7 @@ fn a_store_of_the_first_release_opens_with_nobody_paused() {
     Connection::open(&path).unwrap().execute_batch(old).unwrap();
     let (_, world, next) = Store::open(&path).unwrap();
     assert_eq!((next, &world.processors()[0].operation), (1, &Operation::default()));
-    assert_eq!(world.processors()[0].released[&(0, 3)], 1);
+    assert!(world.processors()[0].held.is_empty() && world.subscriptions()[0].acked == 0);
 }
 
 #[test]

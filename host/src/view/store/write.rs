@@ -6,20 +6,19 @@ use rusqlite::{Connection, Transaction, params};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::model::change::{ProcessorId, SubscriptionId};
+use crate::model::change::{Again, ProcessorId, SubscriptionId};
 use crate::model::deployment::Deployment;
 use crate::model::fault::Fault;
 use crate::model::operation::Operation;
 use crate::view::decided::Decided;
+use crate::view::failed::{Dead, EventRef, Held};
 use crate::view::state::StateRow;
-use crate::view::world::{Channel, Held, Processor, Rows, Subscription};
+use crate::view::world::{Channel, Processor, Rows, Subscription};
 
 /// The events of a processor that failed, and what an operator said of it.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Failed {
     pub held: Vec<HeldRow>,
-    /// Subscription, offset, attempts.
-    pub released: Vec<(SubscriptionId, u64, u32)>,
     /// Not there in a store of the first release.
     #[serde(default)]
     pub operation: Operation,
@@ -35,6 +34,27 @@ pub(super) struct HeldRow {
     pub key: String,
     pub fault: Fault,
     pub attempts: u32,
+    /// The last four are not there in a store of the first release.
+    #[serde(default)]
+    pub before: Vec<Fault>,
+    #[serde(default)]
+    pub base: u32,
+    #[serde(default)]
+    pub first_ms: u64,
+    #[serde(default)]
+    pub again: Option<Again>,
+}
+
+/// A dead letter.
+#[derive(Serialize, Deserialize)]
+pub(super) struct DeadRow {
+    pub position: u64,
+    pub flow: Uuid,
+    pub key: String,
+    pub attempts: Vec<Fault>,
+    pub count: u32,
+    pub group: String,
+    pub redriven: Option<u64>,
 }
 
 /// Writes everything, or nothing.
@@ -55,6 +75,7 @@ pub(super) fn rows(connection: &mut Connection, rows: &Rows, next_position: u64)
     for (id, rows) in &rows.state {
         state(&transaction, *id, rows)?;
     }
+    dead(&transaction, &rows.dead)?;
     let mut position = transaction.prepare_cached("UPDATE position SET next = ?1")?;
     position.execute([next_position as i64])?;
     drop(position);
@@ -76,7 +97,6 @@ fn channel(to: &Transaction<'_>, id: u32, row: &Channel) -> rusqlite::Result<usi
 fn processor(to: &Transaction<'_>, id: ProcessorId, row: &Processor) -> rusqlite::Result<usize> {
     let failed = Failed {
         held: row.held.iter().map(|(event, held)| held_row(*event, held)).collect(),
-        released: row.released.iter().map(|((s, offset), attempts)| (*s, *offset, *attempts)).collect(),
         operation: row.operation.clone(),
     };
     to.prepare_cached("REPLACE INTO processor VALUES (?1, ?2, ?3, ?4)")?.execute(params![
@@ -88,14 +108,14 @@ fn processor(to: &Transaction<'_>, id: ProcessorId, row: &Processor) -> rusqlite
 }
 
 fn held_row((subscription, offset): (SubscriptionId, u64), held: &Held) -> HeldRow {
-    let Held { position, flow, key, fault, attempts } = held.clone();
-    HeldRow { subscription, offset, position, flow, key, fault, attempts }
+    let Held { position, flow, key, fault, before, attempts, base, first_ms, again } = held.clone();
+    HeldRow { subscription, offset, position, flow, key, fault, attempts, before, base, first_ms, again }
 }
 
 fn subscription(to: &Transaction<'_>, id: SubscriptionId, row: &Subscription) -> rusqlite::Result<usize> {
     let replace = "REPLACE INTO subscription
-        (id, processor, channel, start, cursor, ahead, forgotten, filtered, replays, expired)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+        (id, processor, channel, start, cursor, ahead, forgotten, filtered, replays, expired, acked, discarded)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
     to.prepare_cached(replace)?.execute(params![
         id,
         row.processor,
@@ -106,7 +126,9 @@ fn subscription(to: &Transaction<'_>, id: SubscriptionId, row: &Subscription) ->
         row.forgotten,
         row.filtered as i64,
         row.replays,
-        row.expired as i64
+        row.expired as i64,
+        row.acked as i64,
+        row.discarded as i64
     ])
 }
 
@@ -141,6 +163,23 @@ fn state(to: &Transaction<'_>, processor: ProcessorId, rows: &[StateRow]) -> rus
         };
     }
     Ok(())
+}
+
+fn dead(to: &Transaction<'_>, rows: &[(EventRef, Option<Arc<Dead>>)]) -> rusqlite::Result<()> {
+    let mut set = to.prepare_cached("REPLACE INTO dead VALUES (?1, ?2, ?3)")?;
+    let mut delete = to.prepare_cached("DELETE FROM dead WHERE subscription = ?1 AND offset = ?2")?;
+    for ((subscription, offset), letter) in rows {
+        match letter {
+            Some(letter) => set.execute(params![subscription, *offset as i64, json(&dead_row(letter))?])?,
+            None => delete.execute(params![subscription, *offset as i64])?,
+        };
+    }
+    Ok(())
+}
+
+fn dead_row(letter: &Dead) -> DeadRow {
+    let Dead { position, flow, key, attempts, count, group, redriven } = letter.clone();
+    DeadRow { position, flow, key, attempts, count, group, redriven }
 }
 
 fn json<T: Serialize>(value: &T) -> rusqlite::Result<String> {

@@ -14,7 +14,8 @@ struct Task {
 #[processor(
     name = "fickle",
     description = "Does what each task says.",
-    subscribe("tasks"),
+    subscribe("tasks", retry(attempts = 1), then = "stay-held"),
+    subscribe("trials", retry(attempts = 3, delay = "50ms", factor = 1.0, total = "1h")),
     publishes("tasks-done"),
     limits(event_time_ms_max = 300)
 )]

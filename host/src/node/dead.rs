@@ -1,0 +1,270 @@
+//! Dead letters: which there are, having them handled again, giving them up; and letting one flow go on.
+
+use std::collections::BTreeMap;
+
+use uuid::Uuid;
+
+use crate::channel::Upset;
+use crate::dispatch::RehearsalError;
+use crate::model::change::ProcessorId;
+use crate::model::dead::{DeadDone, DeadGroup, DeadPage, DeadPlace, DeadReport};
+use crate::model::fault::FaultKind;
+use crate::model::name::{ChannelName, ProcessorName};
+use crate::model::operation::Operator;
+use crate::model::rehearsal::Rehearsal;
+use crate::model::time::rfc3339;
+use crate::view::failed::{Dead, EventRef};
+use crate::view::world::World;
+
+use super::{DeployError, Node};
+
+/// The most letters of one page.
+pub const DEAD_PAGE_MAX: usize = 1_000;
+/// The most groups of one page.
+const GROUPS_MAX: usize = 200;
+/// The most events that one dry run rehearses.
+pub const REHEARSED_MAX: usize = 100;
+
+/// Which dead letters are meant; what is absent does not matter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeadWish {
+    /// Those of this processor.
+    pub processor: Option<ProcessorName>,
+    /// Those of events of this channel.
+    pub channel: Option<ChannelName>,
+    /// That of the event at this offset.
+    pub offset: Option<u64>,
+    /// Those of this flow.
+    pub flow: Option<Uuid>,
+    /// Those whose last fault is of this kind.
+    pub kind: Option<FaultKind>,
+    /// Those of this group.
+    pub group: Option<String>,
+}
+
+/// Why nothing was done with dead letters.
+#[derive(Debug, thiserror::Error)]
+pub enum DeadError {
+    /// There are none of those.
+    #[error("there is no such dead letter; `baton dead ls` shows those that there are")]
+    None,
+    /// One of them changed meanwhile.
+    #[error(transparent)]
+    Upset(#[from] Upset),
+    /// The processor is not known, or the host could not do it.
+    #[error(transparent)]
+    Deploy(#[from] DeployError),
+    /// It cannot be rehearsed.
+    #[error(transparent)]
+    Rehearsal(#[from] RehearsalError),
+}
+
+impl DeadError {
+    /// The stable code.
+    pub fn code(&self) -> String {
+        match self {
+            Self::None => "no-dead-letter".to_owned(),
+            Self::Upset(error) => error.code().to_owned(),
+            Self::Deploy(error) => error.code().to_owned(),
+            Self::Rehearsal(error) => error.code().to_owned(),
+        }
+    }
+}
+
+impl DeadWish {
+    fn fits(&self, world: &World, (id, offset): EventRef, dead: &Dead) -> Option<bool> {
+        let subscription = world.subscriptions().get(id as usize)?;
+        let processor = &world.processors().get(subscription.processor as usize)?.name;
+        let channel = &world.channels().get(subscription.channel as usize)?.name;
+        let kind = dead.attempts.last().map(|fault| fault.kind);
+        Some(
+            dead.redriven.is_none()
+                && self.processor.as_ref().is_none_or(|wanted| wanted == processor)
+                && self.channel.as_ref().is_none_or(|wanted| wanted == channel)
+                && self.offset.is_none_or(|wanted| wanted == offset)
+                && self.flow.is_none_or(|wanted| wanted == dead.flow)
+                && self.kind.is_none_or(|wanted| Some(wanted) == kind)
+                && self.group.as_ref().is_none_or(|wanted| *wanted == dead.group),
+        )
+    }
+
+    fn find(&self, world: &World) -> Vec<(EventRef, std::sync::Arc<Dead>)> {
+        let fits =
+            |(event, dead): &(EventRef, &std::sync::Arc<Dead>)| self.fits(world, *event, dead) == Some(true);
+        world.dead().iter().filter(fits).map(|(event, dead)| (event, dead.clone())).collect()
+    }
+}
+
+impl Node {
+    /// Dead letters: all groups of those that are meant, and a page of them behind `after`.
+    pub async fn dead(
+        &self,
+        wish: &DeadWish,
+        after: Option<EventRef>,
+        limit: usize,
+    ) -> Result<DeadPage, DeadError> {
+        self.known(wish.processor.as_ref())?;
+        let page = self.0.domain.look(|world| {
+            let found = wish.find(world);
+            let behind = found.iter().skip_while(|(event, _)| after.is_some_and(|after| *event <= after));
+            let shown: Vec<_> = behind.take(limit.min(DEAD_PAGE_MAX)).collect();
+            let last = shown.last().map(|(event, _)| *event);
+            let more = last.filter(|last| found.last().is_some_and(|(event, _)| event > last));
+            DeadPage {
+                count: found.len() as u64,
+                groups: groups(world, &found),
+                letters: shown.into_iter().map(|(event, dead)| report(world, *event, dead)).collect(),
+                next: more.map(|(subscription, offset)| format!("{subscription}-{offset}")),
+            }
+        });
+        self.durable().await?;
+        Ok(page)
+    }
+
+    /// Has dead letters handled again by the version that runs, each at the end of its key; the oldest first, at most `limit`. It is
+    /// durable when this returns.
+    pub async fn redrive(&self, wish: &DeadWish, limit: usize) -> Result<DeadDone, DeadError> {
+        let events = self.meant(wish, limit)?;
+        let redriven = self.0.domain.redrive(&events)?;
+        redriven.into_iter().for_each(|processor| self.0.dispatcher.revived(processor));
+        self.durable().await?;
+        Ok(DeadDone { count: events.len() as u64, ..DeadDone::default() })
+    }
+
+    /// Says what the version that runs would do with dead letters; nothing is kept of it.
+    pub async fn rehearse(&self, wish: &DeadWish) -> Result<Vec<Rehearsal>, DeadError> {
+        let events = self.meant(wish, REHEARSED_MAX)?;
+        let node = self.clone();
+        let rehearse = move || {
+            let processor = |event: &EventRef| {
+                node.0.domain.look(|world| world.subscriptions().get(event.0 as usize).map(|s| s.processor))
+            };
+            let of = |event| node.0.dispatcher.rehearse(processor(&event).unwrap_or(ProcessorId::MAX), event);
+            events.into_iter().map(of).collect::<Result<Vec<_>, _>>()
+        };
+        let rehearsed = tokio::task::spawn_blocking(rehearse).await;
+        let failed = |error: tokio::task::JoinError| DeployError::Failed {
+            code: "host-failed".to_owned(),
+            message: error.to_string(),
+        };
+        Ok(rehearsed.map_err(failed)??)
+    }
+
+    /// Gives dead letters up for good, and an event that holds its key if it is named by its place.
+    pub async fn discard(&self, wish: &DeadWish, by: Operator) -> Result<DeadDone, DeadError> {
+        let events = match self.meant(wish, usize::MAX) {
+            Err(DeadError::None) => vec![self.held(wish).ok_or(DeadError::None)?],
+            events => events?,
+        };
+        let discarded = self.0.domain.discard(&events, by)?;
+        discarded.into_iter().for_each(|processor| self.0.dispatcher.revived(processor));
+        self.durable().await?;
+        Ok(DeadDone { count: events.len() as u64, ..DeadDone::default() })
+    }
+
+    /// Lets a flow go on: has its dead letters handled again, and tries at once what of it is parked or held.
+    pub async fn resume_flow(&self, flow: Uuid) -> Result<DeadDone, DeadError> {
+        let wish = DeadWish { flow: Some(flow), ..DeadWish::default() };
+        let count = match self.redrive(&wish, usize::MAX).await {
+            Ok(done) => done.count,
+            Err(DeadError::None) => 0,
+            Err(error) => return Err(error),
+        };
+        let failed: BTreeMap<ProcessorId, Vec<EventRef>> = self.0.domain.look(|world| {
+            let of = |processor: &crate::view::world::Processor| {
+                let held = processor.held.iter().filter(|(_, held)| held.flow == flow);
+                held.map(|(event, _)| *event).collect::<Vec<_>>()
+            };
+            let all = (0..).zip(world.processors()).map(|(id, processor)| (id, of(processor)));
+            all.filter(|(_, events)| !events.is_empty()).collect()
+        });
+        let released = failed.values().map(Vec::len).sum::<usize>() as u64;
+        if count + released == 0 {
+            return Err(DeadError::None);
+        }
+        for (processor, events) in failed {
+            self.0.domain.release_events(processor, events).map_err(Upset::Refused)?;
+            self.0.dispatcher.revived(processor);
+        }
+        self.durable().await?;
+        Ok(DeadDone { count, released, dry_run: false })
+    }
+
+    fn known(&self, processor: Option<&ProcessorName>) -> Result<(), DeadError> {
+        let Some(name) = processor else { return Ok(()) };
+        let known = self.0.domain.look(|world| world.processor_id(name.as_str()).is_some());
+        let unknown = || DeployError::UnknownProcessor { name: name.to_string() };
+        known.then_some(()).ok_or_else(unknown).map_err(DeadError::from)
+    }
+
+    /// The events that are meant, by the time at which they were given up.
+    fn meant(&self, wish: &DeadWish, limit: usize) -> Result<Vec<EventRef>, DeadError> {
+        self.known(wish.processor.as_ref())?;
+        let mut found = self.0.domain.look(|world| wish.find(world));
+        found.sort_by_key(|(_, dead)| dead.position);
+        found.truncate(limit);
+        if found.is_empty() {
+            return Err(DeadError::None);
+        }
+        Ok(found.into_iter().map(|(event, _)| event).collect())
+    }
+
+    fn held(&self, wish: &DeadWish) -> Option<EventRef> {
+        let (processor, channel, offset) = (wish.processor.as_ref()?, wish.channel.as_ref()?, wish.offset?);
+        self.0.domain.look(|world| {
+            let id = world.processor_id(processor.as_str())?;
+            let event = (world.subscription_of(id, world.channel_id(channel.as_str())?)?, offset);
+            let held = world.processors().get(id as usize)?.held.get(&event)?;
+            held.again.is_none().then_some(event)
+        })
+    }
+}
+
+fn report(world: &World, (id, offset): EventRef, dead: &Dead) -> DeadReport {
+    let (processor, channel) = names(world, id);
+    DeadReport {
+        processor,
+        channel,
+        offset,
+        flow: dead.flow.to_string(),
+        key: dead.key.clone(),
+        died: rfc3339(dead.died_ms()),
+        group: dead.group.clone(),
+        attempts_count: dead.count,
+        attempts: dead.attempts.clone(),
+    }
+}
+
+fn names(world: &World, id: u32) -> (String, String) {
+    let subscription = world.subscriptions().get(id as usize);
+    let processor = subscription.and_then(|s| world.processors().get(s.processor as usize));
+    let channel = subscription.and_then(|s| world.channels().get(s.channel as usize));
+    let text = |name: Option<String>| name.unwrap_or_default();
+    (text(processor.map(|p| p.name.to_string())), text(channel.map(|c| c.name.to_string())))
+}
+
+fn groups(world: &World, found: &[(EventRef, std::sync::Arc<Dead>)]) -> Vec<DeadGroup> {
+    let mut groups: BTreeMap<(&str, u32), Vec<&(EventRef, std::sync::Arc<Dead>)>> = BTreeMap::new();
+    for letter in found {
+        let processor = world.subscriptions().get(letter.0.0 as usize).map_or(0, |s| s.processor);
+        groups.entry((&letter.1.group, processor)).or_default().push(letter);
+    }
+    let group = |letters: Vec<&(EventRef, std::sync::Arc<Dead>)>| {
+        let last = letters.iter().max_by_key(|(_, dead)| dead.died_ms())?;
+        let first_ms = letters.iter().map(|(_, dead)| dead.died_ms()).min()?;
+        let (processor, channel) = names(world, last.0.0);
+        Some(DeadGroup {
+            group: last.1.group.clone(),
+            processor,
+            count: letters.len() as u64,
+            fault: last.1.attempts.last()?.clone(),
+            first: rfc3339(first_ms),
+            last: rfc3339(last.1.died_ms()),
+            example: DeadPlace { channel, offset: last.0.1 },
+        })
+    };
+    let mut groups: Vec<_> = groups.into_values().filter_map(group).collect();
+    groups.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.group.cmp(&b.group)));
+    groups.truncate(GROUPS_MAX);
+    groups
+}
