@@ -89,7 +89,14 @@ fn the_descriptor_is_what_the_attribute_says() {
             "subscriptions": [
                 { "channel": "orders", "key": "/items/0/sku" },
                 { "channel": "commands", "key": "single", "start": "latest" },
-                { "channel": "late", "key": "/items/0/sku", "start": { "offset": 7 } },
+                {
+                    "channel": "late", "key": "/items/0/sku", "start": { "offset": 7 },
+                    "retry": {
+                        "attempts_max": 3, "delay_ms": 1000, "factor": 2.0, "delay_ms_max": 60_000,
+                        "jitter_percent": 0, "total_ms_max": 7_200_000, "on": ["retry", "trap"],
+                    },
+                    "then": "stay-held", "order": "pass",
+                },
             ],
             "publishes": ["counted", "raw"],
             "schemas": { "counted": { "type": "integer", "minimum": 0 } },

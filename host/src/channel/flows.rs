@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::journal::{self, Frame, Position};
-use crate::model::change::{Change, Changes, ChannelId, Control};
+use crate::model::change::{Change, Changes, ChannelId};
 use crate::model::record::{Record, flow_of};
 
 use super::Domain;
@@ -149,13 +149,7 @@ pub fn flow_in(change: &Change<'_>) -> Option<Uuid> {
     match change {
         Change::Event { record, .. } => flow_of(record),
         Change::Decided { flow, .. } | Change::Reply { flow, .. } => Some(*flow),
-        Change::Control(control) => match **control {
-            Control::Held { flow, .. }
-            | Control::Died { flow, .. }
-            | Control::Redriven { flow, .. }
-            | Control::Discarded { flow, .. } => Some(flow),
-            _ => None,
-        },
+        Change::Control(control) => control.flow(),
         _ => None,
     }
 }

@@ -370,7 +370,7 @@ mod tests {
         let text = render_letter(&letter, Style::default());
         for part in [
             "2 attempts before these are not kept",
-            "attempt 3, 1970-01-01T00:00:00Z",
+            "attempt 3, 1970-01-01T00:00:00.000Z",
             "attempt 4,",
             "trap: second",
             "at charge",

@@ -63,7 +63,7 @@ fn a_flow_is_a_tree_of_causes() {
         Style::default(),
     );
     let expected = "\
-flow f-1  STUCK: an event is held after a fault
+flow f-1  STUCK: an event failed, and nobody tries it again by himself
 started 2026-01-31T12:00:00.000Z, 3 events, the latest +9 ms
 
 place-order@3  o-1  +0 ms

@@ -9,8 +9,10 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::channel::{Domain, ReadError};
 use crate::model::bounds::Bounds;
-use crate::model::change::{Draft, SubscriptionId};
+use crate::model::change::{ChannelId, Draft, SubscriptionId};
 use crate::model::deployment::Deployment;
+use crate::model::descriptor::Descriptor;
+use crate::model::name::ChannelName;
 use crate::model::operation::{Lanes, Operator};
 use crate::model::record::Record;
 use crate::model::retry::RetryCaps;
@@ -137,12 +139,7 @@ impl Running {
         } = made;
         let descriptor = version.descriptor();
         let name: Arc<str> = descriptor.name.as_str().into();
-        let channels = domain.look(|world| {
-            let id = |name: &crate::model::name::ChannelName| {
-                Some((Arc::from(name.as_str()), world.channel_id(name.as_str())?))
-            };
-            descriptor.publishes.iter().filter_map(id).collect()
-        });
+        let channels = publishing(&domain, descriptor);
         let at_the_edge = version.is_at_the_edge();
         let revived = revivals.load(Ordering::SeqCst);
         let mut feeder = Feeder::new(&domain, deployment.processor, descriptor, &retry);
@@ -453,4 +450,12 @@ impl Running {
     pub fn lanes(&self) -> &LaneSet {
         &self.lanes
     }
+}
+
+/// The numbers of the channels that a processor may publish on.
+fn publishing(domain: &Domain, descriptor: &Descriptor) -> Vec<(Arc<str>, ChannelId)> {
+    domain.look(|world| {
+        let id = |name: &ChannelName| Some((Arc::from(name.as_str()), world.channel_id(name.as_str())?));
+        descriptor.publishes.iter().filter_map(id).collect()
+    })
 }

@@ -249,6 +249,19 @@ pub enum Control {
     },
 }
 
+impl Control {
+    /// The flow that it belongs to.
+    pub fn flow(&self) -> Option<Uuid> {
+        match self {
+            Self::Held { flow, .. }
+            | Self::Died { flow, .. }
+            | Self::Redriven { flow, .. }
+            | Self::Discarded { flow, .. } => Some(*flow),
+            _ => None,
+        }
+    }
+}
+
 /// When an event that failed is tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Again {

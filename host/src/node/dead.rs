@@ -1,6 +1,7 @@
 //! Dead letters: which there are, having them handled again, giving them up; and letting one flow go on.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
@@ -24,6 +25,9 @@ pub const DEAD_PAGE_MAX: usize = 1_000;
 const GROUPS_MAX: usize = 200;
 /// The most events that one dry run rehearses.
 pub const REHEARSED_MAX: usize = 100;
+
+/// A dead letter with its place.
+type Letter = (EventRef, Arc<Dead>);
 
 /// Which dead letters are meant; what is absent does not matter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -88,9 +92,8 @@ impl DeadWish {
         )
     }
 
-    fn find(&self, world: &World) -> Vec<(EventRef, std::sync::Arc<Dead>)> {
-        let fits =
-            |(event, dead): &(EventRef, &std::sync::Arc<Dead>)| self.fits(world, *event, dead) == Some(true);
+    fn find(&self, world: &World) -> Vec<Letter> {
+        let fits = |(event, dead): &(EventRef, &Arc<Dead>)| self.fits(world, *event, dead) == Some(true);
         world.dead().iter().filter(fits).map(|(event, dead)| (event, dead.clone())).collect()
     }
 }
@@ -243,13 +246,13 @@ fn names(world: &World, id: u32) -> (String, String) {
     (text(processor.map(|p| p.name.to_string())), text(channel.map(|c| c.name.to_string())))
 }
 
-fn groups(world: &World, found: &[(EventRef, std::sync::Arc<Dead>)]) -> Vec<DeadGroup> {
-    let mut groups: BTreeMap<(&str, u32), Vec<&(EventRef, std::sync::Arc<Dead>)>> = BTreeMap::new();
+fn groups(world: &World, found: &[Letter]) -> Vec<DeadGroup> {
+    let mut groups: BTreeMap<(&str, ProcessorId), Vec<&Letter>> = BTreeMap::new();
     for letter in found {
         let processor = world.subscriptions().get(letter.0.0 as usize).map_or(0, |s| s.processor);
         groups.entry((&letter.1.group, processor)).or_default().push(letter);
     }
-    let group = |letters: Vec<&(EventRef, std::sync::Arc<Dead>)>| {
+    let group = |letters: Vec<&Letter>| {
         let last = letters.iter().max_by_key(|(_, dead)| dead.died_ms())?;
         let first_ms = letters.iter().map(|(_, dead)| dead.died_ms()).min()?;
         let (processor, channel) = names(world, last.0.0);

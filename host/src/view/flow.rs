@@ -152,12 +152,9 @@ impl<'a> Seen<'a> {
         let of = match change {
             Change::Event { record, .. } => Identity::of(record)?.flow,
             Change::Decided { flow, .. } | Change::Reply { flow, .. } => *flow,
-            Change::Control(control) => match **control {
-                Control::Held { flow, .. }
-                | Control::Died { flow, .. }
-                | Control::Redriven { flow, .. }
-                | Control::Discarded { flow, .. } => flow,
-                _ => return Ok(false),
+            Change::Control(control) => match control.flow() {
+                Some(flow) => flow,
+                None => return Ok(false),
             },
             Change::StateSet { .. } | Change::StateDelete { .. } | Change::Skipped(_) => return Ok(false),
         };

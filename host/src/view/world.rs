@@ -261,6 +261,30 @@ impl World {
                 self.switched(*processor, *generation, pauses_us);
             }
             Control::Undeployed { processor, forget } => self.undeployed(*processor, *forget),
+            Control::SubscriptionReset { subscription, to, clear_state } => {
+                self.reset(*subscription, *to, *clear_state);
+            }
+            Control::Held { .. }
+            | Control::Died { .. }
+            | Control::Released { .. }
+            | Control::Redriven { .. }
+            | Control::Discarded { .. } => self.failure(control),
+            Control::Expired { channel, to, until_ms } => self.expired(*channel, *to, *until_ms),
+            Control::Paused { processor, paused } => {
+                self.operate(*processor, |operation| operation.paused = Some(paused.clone()));
+            }
+            Control::Resumed { processor, rate, .. } => self.operate(*processor, |operation| {
+                (operation.paused, operation.rate) = (None, *rate);
+            }),
+            Control::Scaled { processor, lanes, .. } => {
+                self.operate(*processor, |operation| operation.lanes = *lanes);
+            }
+        }
+    }
+
+    /// Something happened to events that failed.
+    fn failure(&mut self, control: &Control) {
+        match control {
             Control::Held { subscription, offset, position, flow, key, fault, again } => {
                 let held = Held::new(*position, *flow, key.clone(), fault.clone(), *again);
                 self.held((*subscription, *offset), held);
@@ -273,9 +297,6 @@ impl World {
                 self.redriven((*subscription, *offset), *at)
             }
             Control::Discarded { subscription, offset, .. } => self.discarded((*subscription, *offset)),
-            Control::SubscriptionReset { subscription, to, clear_state } => {
-                self.reset(*subscription, *to, *clear_state);
-            }
             Control::Released { processor, events: None } => {
                 self.with_processor(*processor, Processor::release);
             }
@@ -286,16 +307,7 @@ impl World {
                     }
                 });
             }
-            Control::Expired { channel, to, until_ms } => self.expired(*channel, *to, *until_ms),
-            Control::Paused { processor, paused } => {
-                self.operate(*processor, |operation| operation.paused = Some(paused.clone()));
-            }
-            Control::Resumed { processor, rate, .. } => self.operate(*processor, |operation| {
-                (operation.paused, operation.rate) = (None, *rate);
-            }),
-            Control::Scaled { processor, lanes, .. } => {
-                self.operate(*processor, |operation| operation.lanes = *lanes);
-            }
+            _ => {}
         }
     }
 

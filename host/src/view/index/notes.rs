@@ -3,7 +3,7 @@
 
 use uuid::Uuid;
 
-use crate::model::change::{Change, Changes, Control};
+use crate::model::change::{Change, Changes};
 use crate::model::record::Identity;
 
 use super::hash;
@@ -38,9 +38,7 @@ impl Notes {
             }
             Change::Decided { flow, .. } | Change::Reply { flow, .. } => self.flow(*flow),
             Change::Control(control) => {
-                if let Control::Held { flow, .. } = **control {
-                    self.flow(flow);
-                }
+                control.flow().into_iter().for_each(|flow| self.flow(flow));
             }
             Change::StateSet { .. } | Change::StateDelete { .. } | Change::Skipped(_) => {}
         }

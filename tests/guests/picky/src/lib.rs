@@ -11,7 +11,7 @@ struct Tick {
     name = "picky",
     description = "Counts the ticks that it wants.",
     concurrency = 2,
-    subscribe("ticks", filter = any(exact(type = "wanted"), all(prefix(subject = "vip-"), not(suffix(subject = "-x"))))),
+    subscribe("ticks", filter = any(exact(type = "wanted"), all(prefix(subject = "vip-"), not(suffix(subject = "-x")))), then = "stay-held"),
     subscribe("others", start = latest),
     publishes("picked")
 )]
