@@ -18,6 +18,7 @@ mod live;
 mod operate;
 mod retention;
 mod swap;
+mod zoo;
 
 use baton_tests::host::Shop;
 
