@@ -38,10 +38,12 @@
 //! # What is where
 //!
 //! [`node`] is the front door; [`config`] and [`clock`] are what it is built from; [`model`] holds the words: events, names, reports; [`api`] serves
-//! HTTP; [`telemetry`] writes the host's own log; [`testkit`] runs a topology in a test. All other modules are the inside, lowest first: `meter` counts; `journal` makes frames durable; `view` folds
+//! HTTP, to those whom [`Node::admit_local`] or a token lets in; [`telemetry`] writes the host's own log; [`testkit`] runs a topology in a test. All other modules are the inside, lowest first: `meter` counts; `access` knows the tokens of HTTP; `journal` makes frames durable; `view` folds
 //! them; `channel` owns a domain's channels; `runtime` runs guests; `registry` watches which there are; `dispatch` brings events to handlers and
 //! outcomes to frames; `flows` tells which orders are done. They are public for the benchmark and the tests, and promise nothing.
 
+#[doc(hidden)]
+pub mod access;
 pub mod api;
 #[doc(hidden)]
 pub mod bench;

@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use crate::guests;
-use crate::http::Http;
+use crate::http::{Http, TOKEN};
 use crate::wait::eventually;
 
 /// The folder of a host. It outlives the hosts that run on it one after another.
@@ -77,6 +77,7 @@ impl Shop {
                     Ok(node) => node,
                     Err(error) => return started.send(Err(error.to_string())).unwrap(),
                 };
+                node.admit_local(TOKEN);
                 let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
                 started.send(Ok(format!("http://{}", listener.local_addr().unwrap()))).unwrap();
                 baton::api::serve(listener, node.clone(), async { drop(stopped.await) }).await;
@@ -89,8 +90,18 @@ impl Shop {
 
     /// Starts the program as a process.
     pub fn spawn(&self) -> Host {
-        let log = std::fs::File::create(self.dir().join("log")).unwrap();
+        self.spawned(self.command(&["serve", "--json", "--listen", "127.0.0.1:0"]))
+    }
+
+    /// Starts the program as a process that has no token but the one in the user's folder of settings.
+    pub fn spawn_as_user(&self, config: &Path) -> Host {
         let mut command = self.command(&["serve", "--json", "--listen", "127.0.0.1:0"]);
+        command.env_remove("BATON_TOKEN").env("XDG_CONFIG_HOME", config);
+        self.spawned(command)
+    }
+
+    fn spawned(&self, mut command: Command) -> Host {
+        let log = std::fs::File::create(self.dir().join("log")).unwrap();
         let mut child = command.arg(self.dir()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let said = serde_json::Deserializer::from_reader(stdout).into_iter::<Value>().next();
@@ -110,6 +121,7 @@ impl Shop {
         for name in ["BATON_SERVER", "BATON_LISTEN", "BATON_DATA", "BATON_LOG", "RUST_LOG"] {
             command.env_remove(name);
         }
+        command.env("BATON_TOKEN", TOKEN);
         command.args(arguments).current_dir(self.dir()).stdin(Stdio::null());
         command
     }

@@ -12,6 +12,9 @@ pub const STRUCTURED: &str = "application/cloudevents+json";
 /// The media type of a batch.
 pub const BATCH: &str = "application/cloudevents-batch+json";
 
+/// The token of the hosts of tests.
+pub const TOKEN: &str = "a-token-of-tests";
+
 /// An answer with its body as JSON; `null` where it is none.
 #[derive(Debug)]
 pub struct Answer {
@@ -42,6 +45,7 @@ impl Answer {
 #[derive(Clone)]
 pub struct Http {
     agent: Agent,
+    authorization: String,
     /// Where the host listens.
     pub url: String,
 }
@@ -51,12 +55,22 @@ impl Http {
     pub fn new(url: String) -> Self {
         let config =
             Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(60)));
-        Self { agent: config.build().into(), url }
+        Self { agent: config.build().into(), authorization: format!("Bearer {TOKEN}"), url }
+    }
+
+    /// The same with another token.
+    pub fn with_token(&self, token: &str) -> Self {
+        Self { authorization: format!("Bearer {token}"), ..self.clone() }
     }
 
     /// What asks.
     pub(crate) fn agent(&self) -> &Agent {
         &self.agent
+    }
+
+    /// The header that says who asks.
+    pub(crate) fn authorization(&self) -> &str {
+        &self.authorization
     }
 
     /// Any request; what breaks on the way is an error.
@@ -68,6 +82,10 @@ impl Http {
         body: Vec<u8>,
     ) -> Result<Answer, ureq::Error> {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));
+        let says_who = headers.iter().any(|(name, _)| *name == "authorization");
+        if !says_who {
+            request = request.header("authorization", &self.authorization);
+        }
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -93,7 +111,8 @@ impl Http {
 
     /// PUT
     pub fn put(&self, path: &str, body: Vec<u8>) -> Answer {
-        self.ask("PUT", path, &[], body).unwrap_or_else(|error| panic!("PUT {path}: {error}"))
+        self.ask("PUT", path, &[("content-type", "application/wasm")], body)
+            .unwrap_or_else(|error| panic!("PUT {path}: {error}"))
     }
 
     /// Publishes one event; `query` such as `?wait=reply`.

@@ -26,6 +26,7 @@ impl Http {
     pub fn try_live(&self, path: &str, last_id: Option<&str>) -> Result<Live, (u16, String)> {
         let mut request =
             Request::builder().uri(format!("{}{path}", self.url)).header("accept", "text/event-stream");
+        request = request.header("authorization", self.authorization());
         if let Some(id) = last_id {
             request = request.header("last-event-id", id);
         }

@@ -1,9 +1,14 @@
 //! The HTTP interface: the CloudEvents binding for what comes in, JSON reports for what is asked, problem+json
-//! for what is refused. It owns requests and answers; it keeps no state and decides nothing that the node decides.
+//! for what is refused; `door` says who may ask at all. It owns requests and answers; it keeps no state and decides nothing that the node decides.
 
+mod access;
+mod allowance;
 mod binding;
 mod channels;
 mod documents;
+mod door;
+#[cfg(test)]
+mod door_tests;
 mod flows;
 mod header_text;
 mod openapi;
@@ -26,13 +31,15 @@ use std::future::Future;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRef};
 use axum::http::{Method, Uri};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::node::Node;
+use door::Door;
 pub use openapi::openapi as openapi_document;
 use problem::Refusal;
 use server::{Bounds, Server};
@@ -48,7 +55,9 @@ pub async fn serve(listener: TcpListener, node: Node, shutdown: impl Future<Outp
     let (stop, stopping) = watch::channel(false);
     let stopping = Stopping(stopping);
     let streams = Streams::new(node.config().settings.limits.streams_max);
-    let router = router(Api { node, stopping: stopping.clone(), streams });
+    let listen = listener.local_addr().map_or(node.config().listen, |address| address);
+    let door = Door::new(node.clone(), listen.ip());
+    let router = router(Api { node, stopping: stopping.clone(), streams }, door);
     let server = Server { listener, router, stopping, bounds: Bounds::default() };
     server.run(shutdown, stop).await;
 }
@@ -92,7 +101,7 @@ impl FromRef<Api> for Streams {
 }
 
 /// All routes.
-fn router(api: Api) -> Router {
+fn router(api: Api, door: Door) -> Router {
     Router::new()
         .route("/v1/channels", get(channels::list))
         .route("/v1/channels/{name}", get(channels::show))
@@ -122,8 +131,12 @@ fn router(api: Api) -> Router {
         .route("/healthz", get(operations::healthz))
         .route("/readyz", get(operations::readyz))
         .route("/metrics", get(operations::metrics))
+        .route("/v1/tokens", get(access::list).post(access::create))
+        .route("/v1/audit", get(access::audit))
+        .route("/v1/tokens/{name}", delete(access::revoke))
         .fallback(no_route)
         .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn_with_state(door, door::door))
         .layer(CatchPanicLayer::custom(panicked))
         .with_state(api)
 }

@@ -3,17 +3,13 @@
 use axum::Json;
 use axum::extract::{Request, State};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
-use super::params::{Named, NoParams, Params, read_body};
+use super::params::{Named, NoParams, Params, read_json};
 use super::problem::Refusal;
 use crate::model::name::ProcessorName;
 use crate::model::operation::{Lanes, Operator, Rate};
 use crate::model::report::ProcessorReport;
 use crate::node::{DeployError, Node, Resume};
-
-/// The most bytes of a body.
-const BODY_BYTES_MAX: usize = 16 << 10;
 
 /// The body of a pause.
 #[derive(Deserialize)]
@@ -32,7 +28,7 @@ pub async fn pause(
     request: Request,
 ) -> Result<Json<ProcessorReport>, Refusal> {
     let expected = r#"{"reason": "why it is paused"}"#;
-    let PauseBody { reason, by } = body(request, expected).await?;
+    let PauseBody { reason, by } = read_json(request, expected).await?;
     Ok(Json(node.pause(&name, &reason, by).await?))
 }
 
@@ -53,7 +49,7 @@ pub async fn resume(
     request: Request,
 ) -> Result<Json<ProcessorReport>, Refusal> {
     let expected = r#"nothing, or {"rate": "100/s" or "none", "held": true}"#;
-    let ResumeBody { rate, held, by } = body(request, expected).await?;
+    let ResumeBody { rate, held, by } = read_json(request, expected).await?;
     let rate = rate.as_deref().map(rate_or_none).transpose()?;
     Ok(Json(node.resume(&name, Resume { rate, held, by }).await?))
 }
@@ -84,7 +80,7 @@ pub async fn scale(
     request: Request,
 ) -> Result<Json<ProcessorReport>, Refusal> {
     let expected = r#"{"lanes": "1..4"}, or {"reset": true}"#;
-    let ScaleBody { lanes, reset, by } = body(request, expected).await?;
+    let ScaleBody { lanes, reset, by } = read_json(request, expected).await?;
     if lanes.is_some() == reset {
         return Err(Refusal::bad_request(
             "bad-body",
@@ -92,12 +88,4 @@ pub async fn scale(
         ));
     }
     Ok(Json(node.scale(&name, lanes, by).await?))
-}
-
-/// The body as JSON; an empty one is an empty object.
-async fn body<T: DeserializeOwned>(request: Request, expected: &str) -> Result<T, Refusal> {
-    let (bytes, _room) = read_body(request, BODY_BYTES_MAX).await?;
-    let json: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
-    serde_json::from_slice(json)
-        .map_err(|error| Refusal::bad_request("bad-body", format!("the body: {error}; expected {expected}")))
 }

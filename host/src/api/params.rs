@@ -18,6 +18,9 @@ use crate::model::time::parse_duration;
 /// How long a body may take to arrive.
 const BODY_TIME_MAX: Duration = Duration::from_secs(60);
 
+/// The most bytes of what an operator says.
+const JSON_BYTES_MAX: usize = 16 << 10;
+
 /// The one name or id in the path.
 pub struct Named<T>(pub T);
 
@@ -88,6 +91,14 @@ pub async fn read_body(request: Request, bytes_max: usize) -> Result<(Bytes, Roo
             Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "body-timeout", detail))
         }
     }
+}
+
+/// The body as JSON, of what an operator says; an empty one is an empty object.
+pub async fn read_json<T: DeserializeOwned>(request: Request, expected: &str) -> Result<T, Refusal> {
+    let (bytes, _room) = read_body(request, JSON_BYTES_MAX).await?;
+    let json: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
+    serde_json::from_slice(json)
+        .map_err(|error| Refusal::bad_request("bad-body", format!("the body: {error}; expected {expected}")))
 }
 
 fn body_refusal(rejection: &BytesRejection, bytes_max: usize) -> Refusal {

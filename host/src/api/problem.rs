@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::binding::BindingError;
 use crate::model::report::Problem;
-use crate::node::{DeployError, FindError, PublishError, ReadError, UpkeepError, WhyError};
+use crate::node::{AccessError, DeployError, FindError, PublishError, ReadError, UpkeepError, WhyError};
 
 /// The media type of a problem.
 pub const PROBLEM_JSON: &str = "application/problem+json";
@@ -135,6 +135,18 @@ impl From<DeployError> for Refusal {
             DeployError::UnknownProcessor { .. } => Self::new(StatusCode::NOT_FOUND, code, detail),
             DeployError::Operation(_) => Self::new(StatusCode::BAD_REQUEST, code, detail),
             DeployError::Failed { .. } => Self::new(StatusCode::INTERNAL_SERVER_ERROR, code, detail),
+        }
+    }
+}
+
+impl From<AccessError> for Refusal {
+    fn from(error: AccessError) -> Self {
+        let (code, detail) = (error.code(), error.to_string());
+        match error {
+            AccessError::Taken(_) | AccessError::TooMany => Self::new(StatusCode::CONFLICT, code, detail),
+            AccessError::NoRole(_) => Self::bad_request(code, detail),
+            AccessError::Unknown(_) => Self::not_found(code, detail),
+            _ => Self::internal(code, detail),
         }
     }
 }

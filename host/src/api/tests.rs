@@ -12,6 +12,9 @@ use ureq::http::Request;
 use super::*;
 use crate::config::{Config, Settings};
 
+const TOKEN: &str = "a-token-of-tests";
+const WASM: [(&str, &str); 1] = [("content-type", "application/wasm")];
+
 struct Host {
     base: String,
     node: Node,
@@ -30,6 +33,7 @@ impl Host {
     async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let node = Node::start(Config::from_settings(dir.path(), Settings::default())).await.unwrap();
+        node.admit_local(TOKEN);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let (stop, mut stopped) = watch::channel(false);
@@ -40,6 +44,7 @@ impl Host {
 
     async fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Got {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
+        request = request.header("authorization", format!("Bearer {TOKEN}"));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -191,7 +196,7 @@ async fn bodies_are_bounded() {
     let got = host.call("POST", "/v1/channels/a/events", &[("content-type", binding::BATCH)], body).await;
     assert_problem(&got, 413, "body-too-large");
     let body = vec![0; COMPONENT_BYTES_MAX + 1];
-    assert_problem(&host.call("PUT", "/v1/processors/a", &[], body).await, 413, "body-too-large");
+    assert_problem(&host.call("PUT", "/v1/processors/a", &WASM, body).await, 413, "body-too-large");
     host.stop().await;
 }
 
@@ -199,7 +204,7 @@ async fn bodies_are_bounded() {
 async fn a_component_that_is_none_is_refused() {
     let host = Host::start().await;
     for path in ["/v1/processors/a", "/v1/processors/a?wait=false"] {
-        let got = host.call("PUT", path, &[], b"not wasm".to_vec()).await;
+        let got = host.call("PUT", path, &WASM, b"not wasm".to_vec()).await;
         assert_eq!(got.status, 422, "{path}: {}", got.body);
     }
     host.stop().await;

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::access::secret;
+
 use super::Error;
 use super::report::Durability;
 
@@ -20,6 +22,8 @@ pub struct Host {
     child: Option<Child>,
     url: String,
     agent: ureq::Agent,
+    /// The header that says who asks.
+    authorization: String,
 }
 
 /// Makes the folder of a host.
@@ -32,11 +36,13 @@ pub fn prepare(folder: &Path, durability: Durability) -> Result<(), Error> {
 impl Host {
     /// Starts the program that measures once more, on a folder; says how long it took until it listened.
     pub fn start(folder: &Path) -> Result<(Self, Duration), Error> {
+        let token = secret()?;
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["serve", "--json", "--listen", "127.0.0.1:0"]).arg(folder);
         command
             .env_remove("BATON_DATA")
             .env_remove("BATON_LISTEN")
+            .env("BATON_TOKEN", &token)
             .env("BATON_LOG", "error")
             .stdin(Stdio::null())
             .stdout(Stdio::piped());
@@ -52,6 +58,7 @@ impl Host {
             child: Some(child),
             url: url.unwrap_or_default(),
             agent: ureq::Agent::new_with_defaults(),
+            authorization: format!("Bearer {token}"),
         };
         if host.url.is_empty() {
             let why = fs::read_to_string(folder.join("log")).unwrap_or_default();
@@ -62,8 +69,8 @@ impl Host {
 
     /// Asks for a report.
     pub fn get(&self, path: &str) -> Result<Value, Error> {
-        let mut answer =
-            self.agent.get(format!("{}{path}", self.url)).call().map_err(|error| refused(path, &error))?;
+        let ask = self.agent.get(format!("{}{path}", self.url)).header("authorization", &self.authorization);
+        let mut answer = ask.call().map_err(|error| refused(path, &error))?;
         let body = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
         let body = body.map_err(|error| refused(path, &error))?;
         serde_json::from_slice(&body).map_err(|error| Error::Host { why: format!("{path}: {error}") })
@@ -73,6 +80,7 @@ impl Host {
     pub fn publish(&self, channel: &str, batch: &str) -> Result<(), Error> {
         let path = format!("/v1/channels/{channel}/events");
         let ask = self.agent.post(format!("{}{path}", self.url));
+        let ask = ask.header("authorization", &self.authorization);
         let ask = ask.header("content-type", "application/cloudevents-batch+json");
         let mut answer = ask.send(batch).map_err(|error| refused(&path, &error))?;
         let body = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
+use ureq::http::request::Builder;
 use ureq::http::{Request, header};
 
 use super::failure::{Exit, Failure};
@@ -23,6 +24,8 @@ const ANSWER_BYTES_MAX: u64 = 1 << 30;
 pub struct Client {
     agent: ureq::Agent,
     server: String,
+    /// The header that says who asks.
+    authorization: Option<String>,
 }
 
 /// What is asked of the host.
@@ -64,13 +67,14 @@ impl Reply {
 }
 
 impl Client {
-    /// A client of the host at `server`.
-    pub fn new(server: &str) -> Self {
+    /// A client of the host at `server`, which knows it by a token.
+    pub fn new(server: &str, token: Option<String>) -> Self {
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .allow_non_standard_methods(true)
             .timeout_connect(Some(CONNECT_TIME_MAX));
-        Self { agent: config.build().into(), server: server.trim_end_matches('/').to_owned() }
+        let authorization = token.map(|token| format!("Bearer {token}"));
+        Self { agent: config.build().into(), server: server.trim_end_matches('/').to_owned(), authorization }
     }
 
     /// Asks for a report.
@@ -81,7 +85,7 @@ impl Client {
     /// Asks, and turns a refusal into a failure.
     pub fn ask(&self, ask: Ask<'_>) -> Result<Reply, Failure> {
         let url = format!("{}{}", self.server, ask.path);
-        let mut request = Request::builder().method(ask.method).uri(url);
+        let mut request = self.request().method(ask.method).uri(url);
         if !ask.content_type.is_empty() {
             request = request.header(header::CONTENT_TYPE, ask.content_type);
         }
@@ -99,9 +103,8 @@ impl Client {
     /// Reads live, from behind the message with the id `last` if it is not empty. There is no end to wait for: it ends when the
     /// host ends it.
     pub fn live(&self, path: &str, last: &str) -> Result<Messages<impl BufRead + use<>>, Failure> {
-        let mut request = Request::builder()
-            .uri(format!("{}{path}", self.server))
-            .header(header::ACCEPT, "text/event-stream");
+        let mut request =
+            self.request().uri(format!("{}{path}", self.server)).header(header::ACCEPT, "text/event-stream");
         if !last.is_empty() {
             request = request.header("last-event-id", last);
         }
@@ -116,6 +119,13 @@ impl Client {
             return Err(self.refusal(&Reply { status: response.status().as_u16(), body }));
         }
         Ok(Messages::new(BufReader::new(response.into_body().into_reader()), last.to_owned()))
+    }
+
+    fn request(&self) -> Builder {
+        match &self.authorization {
+            Some(authorization) => Request::builder().header(header::AUTHORIZATION, authorization),
+            None => Request::builder(),
+        }
     }
 
     fn accept(&self, reply: Reply) -> Result<Reply, Failure> {
@@ -184,7 +194,7 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let server = format!("http://{}", listener.local_addr().unwrap());
         drop(listener);
-        let failure = Client::new(&server).ask(Ask::get("/v1/status")).err().unwrap();
+        let failure = Client::new(&server, None).ask(Ask::get("/v1/status")).err().unwrap();
         assert_eq!(failure.exit, Exit::Unreachable);
         assert!(failure.message.contains("baton serve") && failure.message.contains(&server), "{failure}");
     }

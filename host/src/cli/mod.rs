@@ -1,6 +1,7 @@
 //! The command line: `serve` starts a host, all other commands ask one over HTTP or work on files. It reads
 //! arguments, prints and gives exit codes; what is true it takes from the reports.
 
+mod audit;
 mod backup;
 mod bench;
 mod build;
@@ -8,6 +9,7 @@ mod channel;
 mod client;
 mod components;
 mod config;
+mod credential;
 mod demo;
 mod deploy;
 mod deployment;
@@ -34,6 +36,7 @@ mod subscription;
 mod table;
 mod tail;
 mod test;
+mod token;
 mod trim;
 mod why;
 
@@ -79,7 +82,7 @@ struct Shared {
 
 impl Shared {
     fn client(&self) -> Client {
-        Client::new(&self.server)
+        Client::new(&self.server, credential::token())
     }
 
     fn out(&self) -> Out {
@@ -146,6 +149,11 @@ enum Command {
     Journal(journal::JournalCommand),
     /// Have a running host write everything that it needs to start again into a folder.
     Backup(backup::BackupArgs),
+    /// Make, list or revoke the tokens by which others may ask a host.
+    #[command(subcommand, visible_alias = "tokens")]
+    Token(token::TokenCommand),
+    /// Show what operators did, and by which token.
+    Audit(audit::AuditArgs),
     /// Measure the host on this machine beside its budgets.
     Bench(bench::BenchArgs),
 }
@@ -191,6 +199,8 @@ fn run(command: Command, shared: &Shared) -> Result<(), Failure> {
         Command::Config(command) => config::run(command, shared),
         Command::Journal(command) => journal::run(command, shared),
         Command::Backup(args) => backup::run(args, shared),
+        Command::Token(command) => token::run(command, shared),
+        Command::Audit(args) => audit::run(&args, shared),
         Command::Bench(args) => bench::run(args, shared),
     }
 }

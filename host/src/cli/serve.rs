@@ -9,10 +9,9 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::Shared;
 use super::failure::Failure;
 use super::output::{Style, Tone};
-use super::progress;
+use super::{Shared, credential, progress};
 use crate::config::{Config, Sources};
 use crate::node::Node;
 use crate::runtime::Compiler;
@@ -54,14 +53,15 @@ pub fn run(args: ServeArgs, shared: &Shared) -> Result<(), Failure> {
     let data = args.data.map(|data| absolute(data).display().to_string());
     let sources = Sources::of_process().flag("--listen", "listen", args.listen).flag("--data", "data", data);
     let config = Config::load_with(&args.dir, sources).map_err(|error| Failure::config(&error))?;
+    let token = credential::token_of_host()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(format!("cannot start threads: {error}")))?;
-    runtime.block_on(serve(config, shared))
+    runtime.block_on(serve(config, &token, shared))
 }
 
-async fn serve(config: Config, shared: &Shared) -> Result<(), Failure> {
+async fn serve(config: Config, token: &str, shared: &Shared) -> Result<(), Failure> {
     let listen = config.listen;
     // Bound first: a second host on one address fails before it opens anything.
     let listener = TcpListener::bind(listen).await.map_err(|error| cannot_listen(listen, &error))?;
@@ -77,6 +77,7 @@ async fn serve(config: Config, shared: &Shared) -> Result<(), Failure> {
     let start = || Handle::current().block_on(builder.start());
     let node = tokio::task::block_in_place(|| progress::during("reading the journal".to_owned(), start));
     let node = node.map_err(|error| Failure::failed(error.to_string()))?;
+    node.admit_local(token);
     shared.out().show(&started, render_started)?;
     api::serve(listener, node.clone(), shutdown).await;
     node.stop().await;

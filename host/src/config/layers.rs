@@ -16,7 +16,7 @@ use super::shape::{Kind, Shape, nearest};
 /// What all variables begin with.
 const PREFIX: &str = "BATON_";
 /// Variables of the command line that set nothing of a host.
-const OTHERS: [&str; 2] = ["BATON_SERVER", "BATON_LOG"];
+const OTHERS: [&str; 3] = ["BATON_SERVER", "BATON_TOKEN", "BATON_LOG"];
 
 /// One key, its value, and who said so.
 #[derive(Clone, Debug)]

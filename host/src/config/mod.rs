@@ -27,8 +27,8 @@ use effective::{Effective, values};
 pub use mistake::{Mistake, Mistakes, Place};
 pub use schema::schema;
 pub use settings::{
-    ChannelSettings, DATA_DEFAULT, Durability, FlowSettings, JournalSettings, LimitSettings,
-    ProcessorSettings, RetentionSettings, Settings, TelemetrySettings,
+    ApiSettings, ChannelSettings, DATA_DEFAULT, Durability, FlowSettings, JournalSettings, LimitSettings,
+    Plaintext, ProcessorSettings, RetentionSettings, Settings, TelemetrySettings,
 };
 pub use unit::{Period, Size, SizeError};
 

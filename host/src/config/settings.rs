@@ -26,6 +26,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// The folder for the journal and what is derived from it, relative to the folder of the file.
     pub data: PathBuf,
+    /// Who may reach the HTTP interface, and how often.
+    pub api: ApiSettings,
     /// The journal.
     pub journal: JournalSettings,
     /// What is accepted, and how much runs at a time.
@@ -47,6 +49,7 @@ impl Default for Settings {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 7077)),
             data: PathBuf::from(DATA_DEFAULT),
+            api: ApiSettings::default(),
             journal: JournalSettings::default(),
             limits: LimitSettings::default(),
             retention: RetentionSettings::default(),
@@ -63,7 +66,13 @@ impl Settings {
     pub(super) fn faults(&self) -> Vec<(Vec<String>, String)> {
         let reserved = self.flow.keys().filter(|channel| channel.is_reserved());
         let why = "flows of the host's own channels are not followed; take the section out";
-        reserved.map(|channel| (vec!["flow".to_owned(), channel.to_string()], why.to_owned())).collect()
+        let reserved = reserved.map(|channel| (vec!["flow".to_owned(), channel.to_string()], why.to_owned()));
+        let open = (!self.listen.ip().is_loopback() && self.api.plaintext.is_none()).then(|| {
+            let why = "HTTP is not encrypted, so other machines are not served; listen on 127.0.0.1, or put a proxy with TLS \
+                       before the host and say api.plaintext = \"behind-a-proxy\"";
+            (vec!["listen".to_owned()], why.to_owned())
+        });
+        reserved.chain(open).collect()
     }
 
     /// What is kept of which channel.
@@ -81,6 +90,33 @@ impl Settings {
         };
         self.flow.iter().map(|(channel, settings)| (channel.as_str().to_owned(), rule(settings))).collect()
     }
+}
+
+/// Who may reach the HTTP interface, and how often.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ApiSettings {
+    /// `behind-a-proxy`: an address that other machines reach is served without encryption, because a proxy before it has that.
+    pub plaintext: Option<Plaintext>,
+    /// The names by which the host is asked, beside `localhost` and its addresses: what a proxy sends as `Host`.
+    pub hosts: Vec<String>,
+    /// How many requests a second each token may send.
+    #[schemars(range(min = 1))]
+    pub requests_per_s_max: u32,
+}
+
+impl Default for ApiSettings {
+    fn default() -> Self {
+        Self { plaintext: None, hosts: Vec::new(), requests_per_s_max: 10_000 }
+    }
+}
+
+/// Why it is right to serve other machines without encryption.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Plaintext {
+    /// A proxy on the same machine or network has the encryption.
+    BehindAProxy,
 }
 
 /// When an event counts as durable.

@@ -1,6 +1,7 @@
 //! The vocabulary of Baton and the decisions that need nothing but values: events, names, descriptors,
 //! what a frame changes. It does no IO, reads no clock and knows no async.
 
+pub mod access;
 pub mod asyncapi;
 pub mod bounds;
 pub mod change;

@@ -1,4 +1,4 @@
-//! Names of channels, processors and domains: what may be written where.
+//! Names of channels, processors and tokens: what may be written where.
 
 use std::fmt;
 
@@ -103,6 +103,18 @@ name!(
     ProcessorName,
     "processor"
 );
+name!(
+    /// The name of a token, such as `shop-frontend`.
+    TokenName,
+    "token"
+);
+
+impl TokenName {
+    /// The name of the token that the user of the host's machine has: see [`crate::access`].
+    pub fn local() -> Self {
+        Self("local".to_owned())
+    }
+}
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

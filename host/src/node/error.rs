@@ -45,6 +45,9 @@ pub enum StartError {
     /// The folder of processors cannot be watched.
     #[error(transparent)]
     Registry(#[from] crate::registry::Error),
+    /// The tokens for HTTP cannot be read.
+    #[error(transparent)]
+    Access(#[from] crate::access::AccessError),
     /// Traces were asked for, and cannot be exported.
     #[error("{why}")]
     Traces {
@@ -71,6 +74,7 @@ impl StartError {
             Self::Domain(_) => "domain-not-opened",
             Self::Engine(error) => error.code(),
             Self::Registry(_) => "registry-not-started",
+            Self::Access(error) => error.code(),
             Self::Traces { .. } => "traces-not-exported",
             Self::Flows(_) => "flows-not-followed",
             Self::Thread(_) => "thread-not-started",

@@ -1,6 +1,7 @@
 //! The composition root: starts every part in order, stops them in the opposite order, and is the library's front
 //! door. It decides nothing; what it answers comes from the parts.
 
+mod access;
 mod answers;
 mod backup;
 mod builder;
@@ -31,6 +32,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use crate::access::Access;
 use crate::channel::{Domain, Keeper};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -42,6 +44,7 @@ use crate::spans;
 
 use reload::{Accepted, ConfigWatch};
 
+pub use crate::access::AccessError;
 pub use crate::channel::{PublishError, ReadError};
 pub use crate::dispatch::LogFilter;
 pub use crate::flows::{After, EventAsk, FindError, Wanted as FlowsWanted, WhyError};
@@ -76,6 +79,8 @@ struct Inner {
     /// The key of the prints of what operators set.
     secret: [u8; 32],
     flows: Flows,
+    /// Who may ask over HTTP.
+    access: Access,
     /// What ends with the node, taken out when it stops.
     ending: Mutex<Option<Ending>>,
 }
@@ -93,6 +98,22 @@ impl Node {
     /// The configuration that it runs with.
     pub fn config(&self) -> &Config {
         &self.0.config
+    }
+
+    /// The tokens by which callers are known over HTTP.
+    pub fn access(&self) -> &Access {
+        &self.0.access
+    }
+
+    /// The time of day, by the host's clock.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.0.clock.now_ms()
+    }
+
+    /// Lets whoever has this secret do everything over HTTP, until the host ends. Without it and without tokens HTTP answers nobody
+    /// but who asks for its health.
+    pub fn admit_local(&self, secret: &str) {
+        self.0.access.admit_local(secret);
     }
 
     /// Lets processors hear of nothing new until [`Node::run_until_quiet`].

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use crate::access::Access;
 use crate::channel::{Domain, Keeper, Limits, Parts, Window};
 use crate::clock::Clock;
 use crate::config::{Config, Durability, Settings};
@@ -54,6 +55,7 @@ struct Core {
     engine: Engine,
     flows: Flows,
     follower: Option<Follower>,
+    access: Access,
     secret: [u8; 32],
     /// Whether there is a folder: without one nothing is kept and nothing is watched.
     watches: bool,
@@ -108,8 +110,22 @@ fn open(builder: NodeBuilder) -> Result<Core, StartError> {
     let follower = Follower::new(&flows)?;
     let unusable = |source| StartError::Folder { folder: config.data_dir.clone(), source };
     let secret = if watches { secret(&config.data_dir) } else { fresh() }.map_err(unusable)?;
+    let access = Access::open(watches.then_some(config.data_dir.as_path()))?;
     let dispatcher = Dispatcher::start(&domain, dispatch_config(&config, &secret))?;
-    Ok(Core { config, clock, domain, keeper, dispatcher, engine, secret, flows, follower, watches, reads })
+    Ok(Core {
+        config,
+        clock,
+        domain,
+        keeper,
+        dispatcher,
+        engine,
+        secret,
+        flows,
+        follower,
+        access,
+        watches,
+        reads,
+    })
 }
 
 fn configuration(source: Source, settings: Option<Settings>) -> Result<Config, StartError> {
@@ -152,7 +168,8 @@ fn deploy_all(core: &Core, natives: Vec<Native>) -> Result<Watching, StartError>
 impl Core {
     fn node(self, (registry, reconciler): Watching, followers: Followers) -> Result<Node, StartError> {
         let (following, traces) = followers;
-        let Self { config, clock, domain, keeper, dispatcher, engine, secret, flows, reads, .. } = self;
+        let Self { config, clock, domain, keeper, dispatcher, engine, secret, flows, access, reads, .. } =
+            self;
         let ending = Mutex::new(Some(Ending { config: None, reconciler, keeper, following, traces }));
         let started_ms = clock.now_ms();
         let accepted = Accepted::new(config.clone());
@@ -168,6 +185,7 @@ impl Core {
             accepted,
             secret,
             flows,
+            access,
             ending,
         });
         // Without it the node goes with its last handle, here and now.

@@ -7,6 +7,7 @@ mod config;
 mod crash;
 mod dev;
 mod documents;
+mod door;
 mod embed;
 mod faults;
 mod files;

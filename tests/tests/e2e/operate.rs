@@ -109,7 +109,10 @@ fn lanes_are_said_by_command_over_file_over_descriptor_and_need_no_deployment() 
     assert_eq!(scale(&host), (json!({"min": 3, "max": 3, "from": "command"}), json!(1)));
     assert_eq!(host.processor("tally")["lanes"], 3);
     let reset = json!({"reset": true}).to_string().into_bytes();
-    let report = host.ask("PUT", "/v1/processors/tally/scale", &[], reset).unwrap().expect(200);
+    let report = host
+        .ask("PUT", "/v1/processors/tally/scale", &[("content-type", "application/json")], reset)
+        .unwrap()
+        .expect(200);
     assert_eq!(report["scale"]["from"], "config");
     tick(&host, 21..=30);
     await_counted(&host, 30 * KEYS);

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::super::binding::{BATCH, STRUCTURED};
 use super::super::streams::EVENT_STREAM;
 use super::describe::{Operation, duration, flag, get, number, operation, post, text};
+use crate::model::access::{AuditPage, NewToken, TokenList};
 use crate::model::asyncapi::ASYNCAPI_JSON;
 use crate::model::flow::FlowPage;
 use crate::model::report::{
@@ -21,10 +22,30 @@ const FLOW: &str = "The flow: the `correlationid` of its events.";
 
 /// Every route and method of the router.
 pub fn operations() -> Vec<Operation> {
-    [channels(), processors(), subscriptions(), flows(), operators(), documents(), machines()]
+    [channels(), processors(), subscriptions(), flows(), operators(), tokens(), documents(), machines()]
         .into_iter()
         .flatten()
         .collect()
+}
+
+fn tokens() -> Vec<Operation> {
+    let roles = json!({"type": "array", "items": {"enum": ["publish", "read", "admin"]}});
+    let creation = json!({
+        "type": "object", "required": ["name", "roles"], "properties": {"name": text(), "roles": roles},
+    });
+    vec![
+        get("/v1/tokens", "The tokens that were given out, without their secrets.")
+            .answers::<TokenList>(200, "The tokens."),
+        post("/v1/tokens", "Make a token.")
+            .takes_media("application/json", creation)
+            .answers::<NewToken>(201, "The token; its secret is told here and nowhere again."),
+        operation("delete", "/v1/tokens/{name}", "Revoke a token.")
+            .part("name", "The token.")
+            .answers_nothing(204, "Whoever has it is refused from now on."),
+        get("/v1/audit", "What operators did.")
+            .query("limit", "How many of the latest acts (100).", number(Some(1000)))
+            .answers::<AuditPage>(200, "The acts, oldest first."),
+    ]
 }
 
 fn channels() -> Vec<Operation> {

@@ -45,6 +45,7 @@ fn every_route_is_documented_and_nothing_else() {
 async fn every_method_is_documented_and_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
     let node = Node::start(Config::from_settings(dir.path(), Settings::default())).await.unwrap();
+    node.admit_local("a-token-of-tests");
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -54,7 +55,8 @@ async fn every_method_is_documented_and_nothing_else() {
             ureq::Agent::config_builder().http_status_as_error(false).allow_non_standard_methods(true);
         let agent: ureq::Agent = config.build().into();
         let path = path.replace("{id}", "0199b3a4-7c1d-7e51-9f3a-2b8f6f0f6c11").replace(['{', '}'], "");
-        let request = Request::builder().method("NOBODY").uri(format!("{base}{path}")).body(()).unwrap();
+        let request = Request::builder().method("NOBODY").uri(format!("{base}{path}"));
+        let request = request.header("authorization", "Bearer a-token-of-tests").body(()).unwrap();
         let answer = agent.run(request).unwrap();
         let allow = answer.headers().get("allow").map_or("", |allow| allow.to_str().unwrap()).to_owned();
         allow.split(',').filter(|method| *method != "HEAD").map(str::to_owned).collect::<BTreeSet<String>>()

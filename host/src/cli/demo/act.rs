@@ -7,6 +7,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::super::client::{Ask, Client, query};
+use super::super::credential::token;
 use super::super::failure::{Exit, Failure};
 use super::super::progress;
 use super::facts::{Latecomer, Opening, Placed, Stock, StockAround};
@@ -33,7 +34,7 @@ pub struct Stage {
 impl Stage {
     /// On the host at `server`.
     pub fn new(server: &str) -> Self {
-        Self { client: Client::new(server) }
+        Self { client: Client::new(server, token()) }
     }
 
     /// Takes the latecomer out with all that it knows, if an earlier demo left it on the folder.

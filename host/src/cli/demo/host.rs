@@ -10,6 +10,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::super::credential::token_of_host;
 use super::super::failure::Failure;
 use super::super::serve::{cannot_listen, shutdown_signal};
 use crate::api;
@@ -93,9 +94,10 @@ async fn serve(
     let listener = bind(listen, config.listen).await?;
     config.listen = listener.local_addr().map_err(|error| cannot_listen(config.listen, &error))?;
     let server = format!("http://{}", config.listen);
-    let signal = shutdown_signal()?;
+    let (signal, token) = (shutdown_signal()?, token_of_host()?);
     let builder = Node::builder().config(config).compiled_by(Compiler::of_this_program());
     let node = builder.start().await.map_err(|error| Failure::failed(error.to_string()))?;
+    node.admit_local(&token);
     let shutdown = async move {
         tokio::select! {
             () = signal => {}

@@ -21,6 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("meter", &[]),
     ("config", &[]),
     ("telemetry", &[]),
+    ("access", &[]),
     ("journal", &[]),
     ("view", &["journal"]),
     ("channel", &["journal", "view"]),
@@ -32,6 +33,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "node",
         &[
+            "access",
             "channel",
             "config",
             "dispatch",
@@ -44,10 +46,24 @@ const ARROWS: &[(&str, &[&str])] = &[
             "view",
         ],
     ),
-    ("api", &["config", "node"]),
+    ("api", &["access", "config", "node"]),
     ("testkit", &["config", "dispatch", "node", "runtime"]),
-    ("bench", &["channel", "dispatch", "journal", "runtime"]),
-    ("cli", &["api", "bench", "config", "journal", "node", "registry", "runtime", "telemetry", "testkit"]),
+    ("bench", &["access", "channel", "dispatch", "journal", "runtime"]),
+    (
+        "cli",
+        &[
+            "access",
+            "api",
+            "bench",
+            "config",
+            "journal",
+            "node",
+            "registry",
+            "runtime",
+            "telemetry",
+            "testkit",
+        ],
+    ),
 ];
 
 /// The one place that names each foreign library: a folder, or a file.
