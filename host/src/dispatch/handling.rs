@@ -241,7 +241,7 @@ impl Handling {
         let flow = cause.record.stamp.flow;
         let time_ms = self.domain.now_ms();
         let digest = self.deployment.digest.chars().take(SHORT_DIGEST).collect();
-        let message = bounded(refusal.message);
+        let message = bounded(&refusal.message);
         let fault = Fault { kind: refusal.kind, message, time_ms, digest };
         let line = format!("{} at offset {}: {}", fault.kind.as_str(), work.item.offset, fault.message);
         self.logs.write(time_ms, &self.name, "error", Some(&flow.to_string()), &line);
@@ -268,11 +268,12 @@ impl Handling {
     }
 }
 
-/// The beginning of a message; a guest may have written megabytes, and what steers a terminal.
-fn bounded(message: String) -> String {
+/// The beginning of a message, in its lines; a guest may have written megabytes, and what steers a terminal.
+fn bounded(message: &str) -> String {
+    let plain = |text: &str| text.split('\n').map(escaped).collect::<Vec<_>>().join("\n");
     match message.char_indices().nth(FAULT_CHARS_MAX) {
-        Some((end, _)) => format!("{}...", escaped(message.get(..end).unwrap_or_default())),
-        None => escaped(&message).into_owned(),
+        Some((end, _)) => format!("{}...", plain(message.get(..end).unwrap_or_default())),
+        None => plain(message),
     }
 }
 

@@ -13,13 +13,6 @@ fn each_animal_gets_what_it_must_and_the_neighbour_loses_nothing() {
     let options = Options { compiler: PROGRAM.into(), compile_limits, rate: 2_000, rogue };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let report = runtime.block_on(run(options)).unwrap();
-    for row in &report.rows {
-        println!(
-            "{:<32} {:<44} {:>8.1} ms {:>8.1} ms",
-            row.animal, row.happened, row.took_ms, row.neighbour_p99_ms
-        );
-    }
-    println!("{:?}", report.neighbour);
     assert!(report.broken().is_empty(), "{}", report.broken().join("\n"));
     assert!(report.rows.len() > 70 && report.neighbour.published > 2_000);
 }

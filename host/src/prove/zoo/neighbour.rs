@@ -70,10 +70,12 @@ impl Neighbour {
     }
 
     /// What events took that were due since a time, in milliseconds: all but one in a hundred.
-    pub fn p99_ms_since(&self, since: Instant) -> f64 {
+    pub fn p99_ms_since(&self, since: Instant) -> Option<f64> {
         let since = since.saturating_duration_since(self.began).as_micros() as u64;
         let seen = self.seen.lock();
-        quantile(seen.iter().filter(|(due, _)| *due >= since).map(|(_, took)| *took).collect(), 0.99)
+        let took: Vec<_> =
+            seen.iter().rev().take_while(|(due, _)| *due >= since).map(|(_, took)| *took).collect();
+        (!took.is_empty()).then(|| quantile(took, 0.99))
     }
 
     /// Ends, and waits until what was offered is there.

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::neighbour::Cost;
 
 /// The neighbour's events may take so long, all but one in a hundred.
-pub const P99_MS_MAX: f64 = 20.0;
+const P99_MS_MAX: f64 = 20.0;
 
 /// What came of one animal.
 #[derive(Clone, Debug, Serialize)]
@@ -18,8 +18,9 @@ pub struct Row {
     pub happened: String,
     /// How long that took, in milliseconds.
     pub took_ms: f64,
-    /// What the neighbour's events took meanwhile, all but one in a hundred, in milliseconds.
-    pub neighbour_p99_ms: f64,
+    /// What the neighbour's events took meanwhile, all but one in a hundred, in milliseconds; none if it was over before one
+    /// was due.
+    pub neighbour_p99_ms: Option<f64>,
 }
 
 impl Row {
@@ -41,6 +42,13 @@ pub struct Report {
 }
 
 impl Report {
+    /// Whether the neighbour waited too long, in words.
+    pub fn late(&self) -> Option<String> {
+        let p99_ms = self.neighbour.p99_ms;
+        (p99_ms > P99_MS_MAX)
+            .then(|| format!("the neighbour's p99 was {p99_ms:.1} ms; {P99_MS_MAX} ms are promised"))
+    }
+
     /// What is not as it must be, times left out.
     pub fn broken(&self) -> Vec<String> {
         let wrong = self.rows.iter().filter(|row| !row.is_kept());

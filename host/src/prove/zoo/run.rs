@@ -56,8 +56,9 @@ pub async fn run(options: Options) -> Result<Report, Error> {
     let node = builder.start().await?;
     let neighbour = Neighbour::start(&node, options.rate).await?;
     let alone = Instant::now();
-    tokio::time::timeout(ALONE, std::future::pending::<()>()).await.unwrap_or_default();
-    let alone_p99_ms = neighbour.p99_ms_since(alone);
+    let still = tokio::time::timeout(ALONE, std::future::pending::<()>());
+    still.await.unwrap_or_default();
+    let alone_p99_ms = neighbour.p99_ms_since(alone).unwrap_or_default();
     let mut zoo = Zoo { node: node.clone(), neighbour, rows: Vec::new(), looks: interval(LOOK_EVERY) };
     for animal in animals()? {
         zoo.show(animal).await?;
@@ -198,7 +199,10 @@ impl Zoo {
                 taken.push(len);
             }
         }
-        let said = |taken: &[usize]| format!("taken when cut at {taken:?}");
+        let said = |taken: &[usize]| match taken {
+            [] => "refused wherever it is cut".to_owned(),
+            taken => format!("taken when cut at {taken:?}"),
+        };
         let animal = format!("{name}, cut at {} places", bytes.len().div_ceil(CUT_EVERY));
         self.note(&animal, said(&[]), said(&taken), began);
         Ok(())
