@@ -64,6 +64,8 @@ pub mod meter;
 pub mod model;
 pub mod node;
 #[doc(hidden)]
+pub mod prove;
+#[doc(hidden)]
 pub mod registry;
 #[doc(hidden)]
 pub mod runtime;

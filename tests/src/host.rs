@@ -190,6 +190,14 @@ impl Host {
         });
     }
 
+    /// The number of its process; none inside this one.
+    pub fn pid(&self) -> Option<u32> {
+        match &self.running {
+            Some(Running::Process(child)) => Some(child.id()),
+            _ => None,
+        }
+    }
+
     /// Ends it in order.
     pub fn stop(mut self) {
         self.end();

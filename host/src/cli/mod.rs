@@ -30,6 +30,7 @@ mod operate;
 mod output;
 mod processor;
 mod progress;
+mod prove;
 mod publish;
 mod serve;
 mod status;
@@ -160,6 +161,9 @@ enum Command {
     Audit(audit::AuditArgs),
     /// Measure the host on this machine beside its budgets.
     Bench(bench::BenchArgs),
+    /// Show on this machine that the host keeps what it promises.
+    #[command(subcommand)]
+    Prove(prove::ProveCommand),
 }
 
 /// Runs the command that the arguments name.
@@ -207,6 +211,7 @@ fn run(command: Command, shared: &Shared) -> Result<(), Failure> {
         Command::Token(command) => token::run(command, shared),
         Command::Audit(args) => audit::run(&args, shared),
         Command::Bench(args) => bench::run(args, shared),
+        Command::Prove(command) => prove::run(command, shared),
     }
 }
 

@@ -19,6 +19,13 @@ pub fn toned(value: impl Into<String>, tone: Tone) -> Cell {
     Cell { tone, ..text(value) }
 }
 
+impl Cell {
+    /// A text to the right.
+    pub fn right(value: impl Into<String>) -> Self {
+        Self { right: true, ..text(value) }
+    }
+}
+
 /// A number, to the right.
 pub fn number(value: u64) -> Cell {
     Cell { right: true, ..text(value.to_string()) }

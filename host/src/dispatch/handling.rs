@@ -269,7 +269,7 @@ impl Handling {
         let next = self.next(cause, &refusal, time_ms);
         let digest = self.deployment.digest.chars().take(SHORT_DIGEST).collect();
         let Refusal { kind, message, frames, .. } = refusal;
-        let fault = Fault { kind, message: bounded(message), time_ms, digest, frames };
+        let fault = Fault { kind, message: bounded(&message), time_ms, digest, frames };
         self.tell_fault(cause, &fault, next);
         let key = work.key().to_owned();
         let again = match next {
@@ -336,11 +336,12 @@ impl Handling {
     }
 }
 
-/// The beginning of a message; a guest may have written megabytes, and what steers a terminal.
-fn bounded(message: String) -> String {
+/// The beginning of a message, in its lines; a guest may have written megabytes, and what steers a terminal.
+fn bounded(message: &str) -> String {
+    let plain = |text: &str| text.split('\n').map(escaped).collect::<Vec<_>>().join("\n");
     match message.char_indices().nth(FAULT_CHARS_MAX) {
-        Some((end, _)) => format!("{}...", escaped(message.get(..end).unwrap_or_default())),
-        None => escaped(&message).into_owned(),
+        Some((end, _)) => format!("{}...", plain(message.get(..end).unwrap_or_default())),
+        None => plain(message),
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Settings};
 use crate::dispatch::Native;
-use crate::runtime::{Compiler, Engine};
+use crate::runtime::{CompileLimits, Compiler, Engine};
 
 use super::{Node, StartError};
 
@@ -21,6 +21,7 @@ pub struct NodeBuilder {
     pub(super) natives: Vec<Native>,
     pub(super) engine: Option<Engine>,
     pub(super) compiler: Compiler,
+    pub(super) compile_limits: CompileLimits,
 }
 
 /// Where a host's folders and settings come from.
@@ -43,6 +44,7 @@ impl Default for NodeBuilder {
             natives: Vec::new(),
             engine: None,
             compiler: Compiler::Nobody,
+            compile_limits: CompileLimits::default(),
         }
     }
 }
@@ -89,6 +91,12 @@ impl NodeBuilder {
     /// components run whose code is in the cache of the folder.
     pub fn compiler(mut self, program: impl Into<PathBuf>) -> Self {
         self.compiler = Compiler::Program(program.into());
+        self
+    }
+
+    /// What one compilation may use of the machine: 60 s of processor time, 4 GiB and 90 s unless set.
+    pub fn compile_limits(mut self, limits: CompileLimits) -> Self {
+        self.compile_limits = limits;
         self
     }
 

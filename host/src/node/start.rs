@@ -103,7 +103,7 @@ fn open(builder: NodeBuilder) -> Result<Core, StartError> {
         None => Engine::new(EngineConfig {
             cache_dir: watches.then(|| config.data_dir.join("cache")),
             compiler: builder.compiler,
-            ..EngineConfig::default()
+            compile_limits: builder.compile_limits,
         })?,
     };
     let flows = Flows::new(&domain, config.settings.flow_rules());

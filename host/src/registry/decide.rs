@@ -161,6 +161,24 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_is_being_compiled_holds_up_nobody_and_is_no_version_yet() {
+        let mut memory = Memory::new(PATIENCE, &[]);
+        memory.see(&listing(&[("new.wasm", 1)]), ms(0));
+        memory.looked("new.wasm", Look::Compiling(claim("stock", "two")), ms(10));
+        assert_eq!((memory.due(ms(1000)), memory.providers(&name("stock")).len()), (None, 1));
+        let plan = decide(&memory, &runs("mail", "one"));
+        assert_eq!((plan.removals, plan.offers), (vec![name("mail")], vec![]));
+        memory.compiled();
+        assert!(memory.due(ms(1000)).is_some());
+        memory.looked(
+            "new.wasm",
+            Look::Bad(FileFault::new("component-compile-limit", String::new())),
+            ms(1000),
+        );
+        assert!(memory.providers(&name("stock")).is_empty(), "it never was what it says");
+    }
+
+    #[test]
     fn a_processor_is_asked_for_once_at_a_time() {
         let mut memory = Memory::new(PATIENCE, &[]);
         memory.see(&listing(&[("mail.wasm", 1)]), ms(0));

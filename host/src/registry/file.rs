@@ -19,6 +19,8 @@ pub(super) enum Look {
     Bad(FileFault),
     /// It changed while it was read.
     Moved(Stamp),
+    /// It is being compiled; somebody says when that is over.
+    Compiling(Claim),
 }
 
 /// How far the registry is with a file. Times are since the registry started.
@@ -28,6 +30,8 @@ pub(super) enum Phase {
     Settling { since: Duration },
     /// It stands still, and is nothing that can run: perhaps only half of it is there.
     Doubted { since: Duration },
+    /// It was read, and is being compiled.
+    Compiling { since: Duration },
     /// It was read, and is what its claim and its fault say.
     Looked,
     /// It is not in the folder; it may only be on its way to another name.
@@ -45,6 +49,8 @@ pub(super) struct File {
     pub stamp: Option<Stamp>,
     /// It was seen in more than one state before it could be read, so it is no renamed file.
     pub grows: bool,
+    /// Its claim is only what it says: it was not compiled yet.
+    pub only_says: bool,
 }
 
 /// How long a file must stand still.
@@ -71,7 +77,7 @@ pub(super) struct Stamp {
 impl File {
     pub fn new(stamp: Option<Stamp>, now: Duration) -> Self {
         let phase = Phase::Settling { since: now };
-        Self { phase, claim: None, fault: None, order: 0, stamp, grows: false }
+        Self { phase, claim: None, fault: None, order: 0, stamp, grows: false, only_says: false }
     }
 
     pub fn is_gone(&self) -> bool {
@@ -80,6 +86,25 @@ impl File {
 
     pub fn look_again(&mut self) {
         self.phase = Phase::Settling { since: Duration::ZERO };
+    }
+
+    /// It waits for the compiler, and stands still since it did. What it says that it is keeps nobody guessing whether it is another.
+    pub fn compiles(&mut self, claim: Claim, order: u64, now: Duration) {
+        if self.claim.is_none() {
+            (self.claim, self.order, self.only_says) = (Some(claim), order, true);
+        }
+        let since = match self.phase {
+            Phase::Settling { since } | Phase::Doubted { since } => since,
+            _ => now,
+        };
+        self.phase = Phase::Compiling { since };
+    }
+
+    /// The compiler is done with it or with another.
+    pub fn compiled(&mut self) {
+        if let Phase::Compiling { since } = self.phase {
+            self.phase = Phase::Settling { since };
+        }
     }
 
     pub fn see(&mut self, stamp: Stamp, now: Duration) {
@@ -107,13 +132,16 @@ impl File {
         if self.claim.as_ref().is_none_or(|old| old.name != claim.name) {
             self.order = order;
         }
-        self.claim = Some(claim);
+        (self.claim, self.only_says) = (Some(claim), false);
         self.fault = None;
         self.phase = Phase::Looked;
     }
 
     /// A broken file keeps its claim: it does not stop what runs.
     pub fn fails(&mut self, fault: FileFault, now: Duration, doubt: Duration) {
+        if std::mem::take(&mut self.only_says) {
+            self.claim = None;
+        }
         self.phase = match self.phase {
             Phase::Settling { since } if now.saturating_sub(since) < doubt => Phase::Doubted { since },
             _ => {
@@ -128,12 +156,13 @@ impl File {
             Phase::Settling { .. } if self.stamp.is_none() => None,
             Phase::Settling { since } | Phase::Gone { since } => Some(since + patience.settle),
             Phase::Doubted { since } => Some(since + patience.doubt),
-            Phase::Looked => None,
+            Phase::Looked | Phase::Compiling { .. } => None,
         }
     }
 
     pub fn may_be_anyones(&self) -> bool {
-        let pending = matches!(self.phase, Phase::Settling { .. } | Phase::Doubted { .. });
+        let pending =
+            matches!(self.phase, Phase::Settling { .. } | Phase::Doubted { .. } | Phase::Compiling { .. });
         pending && self.claim.is_none() && !self.grows
     }
 

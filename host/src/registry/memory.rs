@@ -65,6 +65,7 @@ impl Memory {
             Look::Moved(stamp) => file.see(stamp, now),
             Look::Good(claim) => file.provides(claim, order),
             Look::Bad(fault) => file.fails(fault, now, doubt),
+            Look::Compiling(claim) => file.compiles(claim, order, now),
         }
     }
 
@@ -92,6 +93,11 @@ impl Memory {
                 file.look_again();
             }
         }
+    }
+
+    /// The compiler is free: whatever waited for it is looked at again.
+    pub fn compiled(&mut self) {
+        self.files.values_mut().for_each(File::compiled);
     }
 
     /// Reads a file again although it did not change.

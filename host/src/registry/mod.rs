@@ -40,6 +40,7 @@ use crate::model::report::FileProblem;
 use crate::runtime::Engine;
 
 use kept::Kept;
+use load::fault_of;
 use problems::Problems;
 use worker::{Message, Worker};
 
@@ -102,6 +103,7 @@ struct Shared {
     post: Sender<Message>,
     problems: Arc<Problems>,
     kept: Kept,
+    engine: Engine,
     waiting: Arc<AtomicUsize>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -115,12 +117,12 @@ impl Registry {
         deployed: Vec<Running>,
     ) -> Result<(Self, Receiver<Wanted>), Error> {
         let problems = Arc::new(Problems::new(clock));
-        let (worker, post, wanted) = Worker::new(config, engine, problems.clone(), &deployed)?;
+        let (worker, post, wanted) = Worker::new(config, engine.clone(), problems.clone(), &deployed)?;
         let kept = worker.kept().clone();
         let thread = std::thread::Builder::new().name("baton-registry".to_owned());
         let thread = thread.spawn(move || worker.run()).map_err(Error::Thread)?;
         let thread = Mutex::new(Some(thread));
-        let shared = Shared { post, problems, kept, waiting: Arc::default(), thread };
+        let shared = Shared { post, problems, kept, engine, waiting: Arc::default(), thread };
         Ok((Self { shared: Arc::new(shared) }, wanted))
     }
 
@@ -132,8 +134,25 @@ impl Registry {
     /// Checks a component, puts it into the folder at one stroke, and waits for what comes of it. A component that
     /// cannot be used leaves the folder as it was.
     pub async fn put(&self, name: &ProcessorName, bytes: Bytes) -> Result<Answer, PutError> {
+        self.compile(bytes.clone()).await?;
         let name = name.clone();
         self.ask(|reply| Message::Put { name, bytes, reply }).await
+    }
+
+    /// Has a component in the cache before the registry's thread looks at it, which others wait for too. On a thread of its own, which
+    /// nobody waits for at a stop.
+    async fn compile(&self, bytes: Bytes) -> Result<(), PutError> {
+        let _place = Place::take(&self.shared.waiting)?;
+        let engine = self.shared.engine.clone();
+        let (tell, told) = oneshot::channel();
+        let compile = move || {
+            let loaded = if engine.loads_at_once(&bytes) { Ok(()) } else { engine.load(&bytes).map(drop) };
+            drop(tell.send(loaded));
+        };
+        let thread = std::thread::Builder::new().name("baton-loader".to_owned()).spawn(compile);
+        thread.map_err(|_| PutError::Busy(REQUESTS_MAX))?;
+        let loaded = told.await.map_err(|_| PutError::Stopped)?;
+        loaded.map_err(|error| PutError::invalid(fault_of(&error)))
     }
 
     /// Removes every file that provides a processor, and waits until it runs no more. One that does not run and has no
@@ -154,7 +173,7 @@ impl Registry {
         self.shared.kept.get(digest)
     }
 
-    /// Ends the thread, after the component that it compiles. What was asked of the consumer may still be answered.
+    /// Ends the thread, and does not wait for what is being compiled. What was asked of the consumer may still be answered.
     pub fn stop(&self) {
         self.shared.stop();
     }

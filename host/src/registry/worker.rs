@@ -13,7 +13,7 @@ use super::decide::{Digests, Plan, World, decide};
 use super::file::{Claim, Look, Patience, Stamp};
 use super::folder::{Contents, Folder};
 use super::kept::Kept;
-use super::load::{Loaded, Loader, is_passing};
+use super::load::{Compiled, Loaded, Loader, Step, is_passing};
 use super::memory::Memory;
 use super::problems::Problems;
 use super::requests::Requests;
@@ -30,6 +30,7 @@ pub(super) enum Message {
     Rescan,
     Put { name: ProcessorName, bytes: Bytes, reply: oneshot::Sender<Result<Answer, PutError>> },
     Remove { name: ProcessorName, reply: oneshot::Sender<Result<(), PutError>> },
+    Compiled(Box<Compiled>),
     Deployed(Claim, Box<Result<Deployment, FileFault>>),
     Removed(ProcessorName, Result<(), FileFault>),
     Stop,
@@ -71,7 +72,7 @@ impl Worker {
             folder: Folder::new(&config.processors_dir),
             memory: Memory::new(patience, deployed),
             world: World { running: deployed.iter().map(digests).collect(), ..World::default() },
-            loader: Loader { engine, kept },
+            loader: Loader::new(engine, kept),
             requests: Requests::default(),
             shelf: BTreeMap::new(),
             config,
@@ -135,6 +136,10 @@ impl Worker {
         match message {
             Message::Put { name, bytes, reply } => self.put(name, &bytes, reply),
             Message::Remove { name, reply } => self.remove(name, reply),
+            Message::Compiled(compiled) => {
+                self.loader.compiled(*compiled);
+                self.memory.compiled();
+            }
             Message::Deployed(claim, result) => self.deployed(&claim, *result),
             Message::Removed(name, result) => self.removed(&name, result),
             Message::Rescan => self.try_again(|_| true),
@@ -194,20 +199,27 @@ impl Worker {
     fn look(&mut self, file: &str, stamp: Stamp, now: Duration) {
         self.shelf.remove(file);
         let look = match self.folder.read(file, stamp) {
-            Contents::Whole(bytes) => self.load(file, &bytes),
+            Contents::Whole(bytes) => self.load(file, bytes),
             Contents::Moved(stamp) => Look::Moved(stamp),
             Contents::Bad(fault) => Look::Bad(fault),
         };
         self.memory.looked(file, look, now);
     }
 
-    fn load(&mut self, file: &str, bytes: &[u8]) -> Look {
-        match self.loader.load(bytes, &self.world) {
-            Ok((claim, Some(loaded))) => {
+    fn load(&mut self, file: &str, bytes: Vec<u8>) -> Look {
+        let post = self.post.clone();
+        // It fails when the registry has stopped, and then nobody needs it.
+        let done = move |compiled| drop(post.send(Message::Compiled(Box::new(compiled))));
+        match self.loader.load_soon(bytes, &self.world, done) {
+            Ok(Step::Compiling(claim)) => {
+                tracing::info!(file, processor = %claim.name, "it waits for the compiler");
+                Look::Compiling(claim)
+            }
+            Ok(Step::Loaded((claim, Some(loaded)))) => {
                 self.shelf.insert(file.to_owned(), loaded);
                 Look::Good(claim)
             }
-            Ok((claim, None)) => {
+            Ok(Step::Loaded((claim, None))) => {
                 tracing::info!(file, processor = %claim.name, digest = claim.digest, "unchanged: these bytes run already");
                 Look::Good(claim)
             }

@@ -50,6 +50,11 @@ impl Cache {
         }
     }
 
+    /// Whether there is an entry, sound or not.
+    pub fn has(&self, digest: &str) -> bool {
+        self.path(digest).exists()
+    }
+
     /// Keeps the code of a component. Written beside its place and renamed, so that a reader finds all or nothing.
     pub fn put(&self, digest: &str, code: &[u8]) {
         let path = self.path(digest);

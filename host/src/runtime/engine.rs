@@ -11,7 +11,7 @@ use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, EngineWeak, WasmBacktraceDetails, WasmFeatures};
 
 use super::cache::Cache;
-use super::compiler::{self, CompileLimits, Compiler};
+use super::compiler::{self, CompileLimits, Compiler, Refused};
 use super::error::Error;
 use super::inspect::inspect;
 use super::instance::{self, Guest};
@@ -54,6 +54,7 @@ struct Shared {
     compile_limits: CompileLimits,
     /// One compilation at a time: each uses all cores.
     compiling: Mutex<()>,
+    refused: Mutex<Refused>,
     /// How many epochs there have been.
     ticks: Arc<AtomicU64>,
 }
@@ -69,7 +70,16 @@ impl Engine {
         let cache = config.cache_dir.as_deref().and_then(|dir| open_cache(dir, &wasmtime));
         let EngineConfig { compiler, compile_limits, .. } = config;
         let compiling = Mutex::default();
-        let shared = Shared { wasmtime, linker, cache, compiler, compile_limits, compiling, ticks };
+        let shared = Shared {
+            wasmtime,
+            linker,
+            cache,
+            compiler,
+            compile_limits,
+            compiling,
+            refused: Mutex::default(),
+            ticks,
+        };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -78,27 +88,37 @@ impl Engine {
         let inspected = inspect(bytes)?;
         inspected.check_imports()?;
         let started = Instant::now();
-        let (component, from_cache) = self.cached_or_compiled(bytes, &inspected.digest)?;
+        let cached = self.cached(&inspected.digest);
+        let from_cache = cached.is_some();
+        let component = cached.map_or_else(|| self.compile(bytes, &inspected.digest), Ok)?;
         Program::new(self, inspected, Compiled { component, compile_time: started.elapsed(), from_cache })
     }
 
-    fn cached_or_compiled(&self, bytes: &[u8], digest: &str) -> Result<(Component, bool), Error> {
-        let cached = || self.shared.cache.as_ref()?.get(self.wasmtime(), digest);
-        if let Some(component) = cached() {
-            return Ok((component, true));
-        }
-        let code = self.compile(bytes)?;
-        let component = compiler::take(self.wasmtime(), &code)?;
-        if let Some(cache) = &self.shared.cache {
-            cache.put(digest, &code);
-        }
-        Ok((component, false))
+    /// Whether loading it takes no longer than reading it: what is wrong with it is known without compiling, its code is in the cache, or
+    /// this process compiles what it trusts.
+    pub fn loads_at_once(&self, bytes: &[u8]) -> bool {
+        let is_cached = |digest: &str| self.shared.cache.as_ref().is_some_and(|cache| cache.has(digest));
+        !matches!(self.shared.compiler, Compiler::Program(_))
+            || inspect(bytes).map_or(true, |inspected| is_cached(&inspected.digest))
     }
 
-    fn compile(&self, bytes: &[u8]) -> Result<Vec<u8>, Error> {
-        let Shared { compiler, compile_limits, compiling, .. } = &*self.shared;
+    fn cached(&self, digest: &str) -> Option<Component> {
+        self.shared.cache.as_ref()?.get(self.wasmtime(), digest)
+    }
+
+    fn compile(&self, bytes: &[u8], digest: &str) -> Result<Component, Error> {
+        let Shared { cache, compiler, compile_limits, compiling, refused, .. } = &*self.shared;
         let _one = compiling.lock();
-        compiler.compile(self.wasmtime(), compile_limits, bytes)
+        if let Some(error) = refused.lock().error_of(digest) {
+            return Err(error);
+        }
+        let code = compiler.compile(self.wasmtime(), compile_limits, bytes);
+        let code = code.inspect_err(|error| refused.lock().note(digest, error))?;
+        let component = compiler::take(self.wasmtime(), &code)?;
+        if let Some(cache) = cache {
+            cache.put(digest, &code);
+        }
+        Ok(component)
     }
 
     pub(super) fn wasmtime(&self) -> &wasmtime::Engine {

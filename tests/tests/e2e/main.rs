@@ -1,6 +1,7 @@
 //! The one test binary: the layout of the source, and the product through its front door.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod advisories;
 mod bookshop;
 mod command_line;
 mod config;
@@ -19,6 +20,7 @@ mod live;
 mod operate;
 mod retention;
 mod swap;
+mod zoo;
 
 use baton_tests::host::Shop;
 

@@ -28,8 +28,8 @@ fn component(name: &str, version: &str) -> Vec<u8> {
         r#"{{"contract":"baton:processor@0.1.0","name":"{name}","version":"{version}","subscriptions":[{{"channel":"orders"}}]}}"#
     );
     let main = r#"(func (export "handle") (param i32 i32 i32 i32 i32 i32) (result i32) unreachable)"#;
-    let text = include_str!("../../runtime/tests/frame.wat")
-        .replace(";; main", main)
+    let text = include_str!("../../../../tests/guests/zoo/frame.wat")
+        .replace("    ;; main\n", main)
         .replace("DESCRIPTOR", &descriptor.replace('"', "\\\""));
     wat::parse_str(text).unwrap()
 }

@@ -6,6 +6,7 @@
 mod child;
 mod limits;
 mod process;
+mod refused;
 
 use std::path::PathBuf;
 
@@ -14,6 +15,7 @@ use wasmtime::component::Component;
 
 pub use child::{COMMAND, compile_child};
 pub use limits::CompileLimits;
+pub(super) use refused::Refused;
 
 use super::error::Error;
 use crate::model::text::told;

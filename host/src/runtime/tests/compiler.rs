@@ -81,3 +81,14 @@ fn without_a_compiler_only_what_is_in_the_cache_runs() {
     with(Compiler::InProcess).load(&component(COPY)).unwrap();
     assert!(with(Compiler::Nobody).load(&component(COPY)).unwrap().from_cache());
 }
+
+#[test]
+fn what_was_too_much_once_is_refused_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let limits = CompileLimits { time_max: Duration::from_millis(100), ..CompileLimits::default() };
+    let compiler = program(dir.path(), "while :; do :; done");
+    let engine = engine(Compiler::Program(compiler.clone()), limits, None);
+    while engine.load(&component(COPY)).unwrap_err().code() != "component-compile-limit" {}
+    std::fs::remove_file(compiler).unwrap();
+    assert_eq!(engine.load(&component(COPY)).unwrap_err().code(), "component-compile-limit");
+}

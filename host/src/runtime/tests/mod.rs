@@ -6,5 +6,6 @@ mod compiler;
 mod hostile;
 mod inspect;
 mod native;
+mod random;
 mod sandbox;
 pub mod support;

@@ -67,9 +67,9 @@ pub fn component(main: &str) -> Vec<u8> {
 /// A component with a descriptor and imports of its own.
 pub fn component_with(main: &str, descriptor: &str, imports: &str) -> Vec<u8> {
     let descriptor = descriptor.replace('"', "\\\"");
-    let text = include_str!("frame.wat")
-        .replace(";; main", main)
-        .replace(";; imports", imports)
+    let text = include_str!("../../../../tests/guests/zoo/frame.wat")
+        .replace("    ;; main\n", main)
+        .replace("  ;; imports\n", imports)
         .replace("DESCRIPTOR", &descriptor);
     wat::parse_str(text).unwrap()
 }

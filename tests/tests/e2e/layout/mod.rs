@@ -49,6 +49,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("api", &["access", "config", "node"]),
     ("testkit", &["config", "dispatch", "node", "runtime"]),
     ("bench", &["access", "channel", "dispatch", "journal", "runtime"]),
+    ("prove", &["config", "node", "runtime"]),
     (
         "cli",
         &[
@@ -58,6 +59,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "config",
             "journal",
             "node",
+            "prove",
             "registry",
             "runtime",
             "telemetry",
@@ -71,6 +73,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("wasmtime", &["runtime"]),
     ("wasmtime_wasi", &["runtime"]),
     ("wasmparser", &["runtime"]),
+    ("wat", &["prove/zoo/bytes.rs"]),
     ("rustix", &["runtime/compiler"]),
     ("rusqlite", &["view/store"]),
     ("axum", &["api"]),

@@ -1,3 +1,5 @@
+;; A processor around a few lines of text: what stands for `main`, `imports`, `lowered`, `links` and `between` is put in by whoever
+;; makes a component of it.
 (component
   (import "baton:processor/events@0.1.0" (instance $events
     (type $span' (record (field "start" u32) (field "len" u32)))
@@ -71,6 +73,7 @@
   (core func $subscribe (canon lower (func $clock "subscribe-duration")))
   (core func $block (canon lower (func $poll "[method]pollable.block")))
   (core func $random-u64 (canon lower (func $random "get-random-u64")))
+  ;; lowered
   (core module $main
     (import "host" "state-get" (func $state-get (param i32 i32 i32 i32)))
     (import "host" "log-write" (func $log-write (param i32 i32 i32 i32)))
@@ -82,6 +85,7 @@
     (import "libc" "realloc" (func $realloc (param i32 i32 i32 i32) (result i32)))
     ;; main
     (@custom "baton-descriptor" "DESCRIPTOR"))
+  ;; between
   (core instance $main (instantiate $main
     (with "libc" (instance $libc))
     (with "host" (instance
@@ -90,7 +94,9 @@
       (export "now" (func $now))
       (export "subscribe" (func $subscribe))
       (export "block" (func $block))
-      (export "random" (func $random-u64))))))
+      (export "random" (func $random-u64))
+      ;; links
+      ))))
   (func $handle (param "batch" $batch) (result $outcomes)
     (canon lift (core func $main "handle") (memory $memory) (realloc (func $libc "realloc"))
       (post-return (func $libc "free"))))
