@@ -210,7 +210,8 @@ impl Running {
             self.look_when_there_is_room(pace);
             return false;
         }
-        let room = if self.at_the_edge { 1 } else { room };
+        let alone = self.at_the_edge || self.handling.breaks.has_begun();
+        let room = if alone { 1 } else { room };
         if let Err(error) = feeder.next_batch(picked, room) {
             self.fail(&mut feeding, error.to_string());
             return false;
