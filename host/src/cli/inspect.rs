@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::Shared;
 use super::failure::{Exit, Failure};
 use super::output::{Style, Tone, clean, wrap};
-use crate::model::descriptor::{Descriptor, Start, SubscriptionAsk};
+use crate::model::descriptor::{Descriptor, Limits, Start, SubscriptionAsk};
 use crate::runtime::{self, Inspected};
 
 /// Where a filter begins in its line.
@@ -67,8 +67,16 @@ pub fn render_descriptor(descriptor: &Descriptor, style: Style) -> String {
     text.push_str(&rows("subscribes", &subscriptions));
     text.push_str(&rows("publishes", &publishes));
     text.push_str(&row("lanes", &descriptor.concurrency.to_string()));
+    text.push_str(&rows("limits", &asked(&descriptor.limits)));
     text.push_str(&row("contract", &descriptor.contract));
     text
+}
+
+/// The limits that it asks for; all others are the usual ones.
+fn asked(limits: &Limits) -> Vec<String> {
+    let limits = serde_json::to_value(limits).unwrap_or_default();
+    let asked = limits.as_object().into_iter().flatten();
+    asked.map(|(name, value)| format!("{name} {value}")).collect()
 }
 
 /// A subscription, and below it what it wants of the channel.
@@ -103,7 +111,7 @@ mod tests {
             br#"{"contract":"baton:processor@0.1.0","name":"payment","version":"1.2.0","description":"Charges cards.",
                 "subscriptions":[{"channel":"order-created","key":"single"},{"channel":"b","start":{"offset":5},
                 "filter":{"any":[{"exact":{"type":"a"}},{"prefix":{"subject":"order-"}}]}}],
-                "publishes":["payment-applied","payment-denied"]}"#,
+                "publishes":["payment-applied","payment-denied"],"limits":{"emits_max":5}}"#,
         )
         .unwrap();
         let expected = "payment 1.2.0\nCharges cards.\n  \
@@ -111,7 +119,7 @@ mod tests {
                         b (key default, from offset 5)\n                \
                         any(exact(type = \"a\"), prefix(subject = \"order-\"))\n  \
                         publishes   payment-applied\n              payment-denied\n  \
-                        lanes       1\n  contract    baton:processor@0.1.0\n";
+                        lanes       1\n  limits      emits_max 5\n  contract    baton:processor@0.1.0\n";
         assert_eq!(render_descriptor(&descriptor, Style::default()), expected);
     }
 

@@ -5,6 +5,7 @@ use super::failure::Failure;
 use super::output::{Style, Tone, clean, counted, wrap};
 use super::processor::{mend, render_held, render_list};
 use super::trim::held_back;
+use crate::model::operation::Operator;
 use crate::model::report::{FileProblem, ProcessorReport, ProcessorStatus, StatusReport};
 
 /// The most held events of one processor that the screen shows.
@@ -67,6 +68,7 @@ fn troubles(status: &StatusReport, style: Style) -> Vec<String> {
 
 fn processor_trouble(report: &ProcessorReport, style: Style) -> Option<String> {
     let (word, what) = match report.status {
+        ProcessorStatus::Paused if is_by_host(report) => ("PAUSED", "passes its limits and handles nothing"),
         ProcessorStatus::Running | ProcessorStatus::Undeployed | ProcessorStatus::Paused => return None,
         ProcessorStatus::Retrying => {
             ("RETRY", "some events failed and are tried again by themselves; other keys flow")
@@ -98,8 +100,16 @@ fn dead_letters(report: &ProcessorReport, style: Style) -> String {
     block("DEAD", &head, "", style) + &by_cause
 }
 
+/// Nobody meant this pause.
+fn is_by_host(report: &ProcessorReport) -> bool {
+    report.paused.as_ref().is_some_and(|paused| paused.by == Operator::Host)
+}
+
 /// A pause is meant, and easily forgotten.
 fn paused(report: &ProcessorReport, style: Style) -> Option<String> {
+    if is_by_host(report) {
+        return None;
+    }
     let since = &report.paused.as_ref().filter(|_| report.status == ProcessorStatus::Paused)?.since;
     let head = format!("{} {}: handles nothing since {since}", report.name, clean(&report.version));
     let mut text = format!("{} {head}\n", style.paint(Tone::Note, "PAUSED"));
@@ -148,6 +158,7 @@ fn about(status: &StatusReport) -> String {
 mod tests {
     use super::super::processor::tests::report;
     use super::*;
+    use crate::model::report::PauseReport;
 
     fn status(processors: Vec<ProcessorReport>) -> StatusReport {
         StatusReport {
@@ -182,6 +193,15 @@ mod tests {
         let status = status(vec![report("payment", ProcessorStatus::Paused)]);
         let text = render_status(&status, Style::default());
         assert!(text.starts_with("Nothing is wrong: 0 processors run, 1 paused, nothing is left"), "{text}");
+    }
+
+    #[test]
+    fn a_processor_that_the_host_paused_is_wrong() {
+        let mut paused = report("payment", ProcessorStatus::Paused);
+        let (reason, since) = ("16 events in a row".to_owned(), "2026-01-31T12:00:00Z".to_owned());
+        paused.paused = Some(PauseReport { reason, by: Operator::Host, since });
+        let text = render_status(&status(vec![paused]), Style::default());
+        assert!(text.starts_with("1 thing is wrong\n\nPAUSED payment"), "{text}");
     }
 
     #[test]

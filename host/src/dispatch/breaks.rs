@@ -34,22 +34,33 @@ impl Breaks {
         }
     }
 
-    /// An event was handled: there is no row.
+    /// An event was handled: there is no row, unless it was too long already.
     pub fn handled(&self) {
-        if self.begun.swap(false, Ordering::Relaxed) {
-            self.row.lock().clear();
+        if !self.has_begun() {
+            return;
         }
+        let mut row = self.row.lock();
+        if row.len() < LIMIT_FAULTS_IN_A_ROW_MAX {
+            row.clear();
+            self.begun.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether there is a row: then events are tried one by one, so that it ends as soon as it may.
+    pub fn has_begun(&self) -> bool {
+        self.begun.load(Ordering::Relaxed)
     }
 
     /// Says whether there are too many, once; then another row begins.
     pub fn take_too_many(&self) -> bool {
-        if !self.begun.load(Ordering::Relaxed) {
+        if !self.has_begun() {
             return false;
         }
         let mut row = self.row.lock();
         let too_many = row.len() >= LIMIT_FAULTS_IN_A_ROW_MAX;
         if too_many {
             row.clear();
+            self.begun.store(false, Ordering::Relaxed);
         }
         too_many
     }
@@ -70,7 +81,11 @@ mod tests {
         let breaks = Breaks::default();
         (0..LIMIT_FAULTS_IN_A_ROW_MAX as u64)
             .for_each(|position| breaks.broke(FaultKind::Deadline, position));
-        assert!(breaks.take_too_many() && !breaks.take_too_many());
+        breaks.handled();
+        assert!(
+            breaks.take_too_many() && !breaks.take_too_many(),
+            "what comes later in a batch hides nothing"
+        );
     }
 
     #[test]

@@ -265,7 +265,8 @@ impl Running {
             self.look_when_there_is_room(pace);
             return false;
         }
-        let room = if self.at_the_edge { 1 } else { room };
+        let alone = self.at_the_edge || self.handling.breaks.has_begun();
+        let room = if alone { 1 } else { room };
         let revivals = self.revivals.load(Ordering::SeqCst);
         let is_news = std::mem::replace(revived, revivals) != revivals;
         let heard = if is_news { feeder.look_again() } else { Ok(()) };

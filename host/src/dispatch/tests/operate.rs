@@ -102,3 +102,37 @@ fn who_is_forgotten_is_not_paused_when_he_comes_back() {
     host.publish("a", &[event(1, "k")]);
     host.settle("p", 0);
 }
+
+struct Exhausted;
+
+impl NativeHandler for Exhausted {
+    fn handle(&mut self, _: &NativeCall<'_>, _: &mut OutcomesBuilder) -> Result<(), CallError> {
+        Err(CallError::HostCalls { max: 1 })
+    }
+}
+
+#[test]
+fn what_passes_a_limit_on_one_event_after_another_is_paused_with_the_reason() {
+    for together in [true, false] {
+        let host = host();
+        let exhausted: crate::dispatch::version::NativeFactory = Arc::new(|| Box::new(Exhausted));
+        let version = Version::native(descriptor("p", r#"{"channel":"a"}"#, "", 1), "d", exhausted);
+        host.dispatcher.deploy(&version).unwrap();
+        let events: Vec<_> = (0..20).map(|n| event(n, &format!("k{n}"))).collect();
+        if together {
+            host.publish("a", &events);
+        } else {
+            events.iter().for_each(|event| host.publish("a", std::slice::from_ref(event)));
+        }
+        let until = std::time::Instant::now() + Duration::from_secs(20);
+        let paused = loop {
+            if let Some(paused) = host.dispatcher.operation(&name("p")).unwrap().paused {
+                break paused;
+            }
+            assert!(std::time::Instant::now() < until, "it was not paused");
+            std::thread::yield_now();
+        };
+        assert_eq!(paused.by, Operator::Host);
+        assert!(paused.reason.starts_with("16 events in a row passed a limit"), "{}", paused.reason);
+    }
+}
