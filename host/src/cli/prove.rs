@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::Shared;
 use super::build::{Words, build};
 use super::failure::Failure;
 use super::output::{Style, Tone};
 use super::progress;
+use super::prove_swap::SwapArgs;
 use super::table::{Cell, table, text, toned};
+use super::{Shared, prove_swap};
 use crate::prove::zoo::{self, CompileLimits, Options, Report, Row};
 use crate::runtime::Compiler;
 
@@ -19,6 +20,8 @@ use crate::runtime::Compiler;
 pub enum ProveCommand {
     /// Run guests that are hostile or broken beside one that behaves.
     Zoo(ZooArgs),
+    /// Replace a processor again and again under load, kill the host, and count what was lost, doubled or out of order.
+    Swap(SwapArgs),
 }
 
 /// `baton prove zoo`
@@ -46,6 +49,7 @@ pub struct ZooArgs {
 pub fn run(command: ProveCommand, shared: &Shared) -> Result<(), Failure> {
     match command {
         ProveCommand::Zoo(args) => zoo(&args, shared),
+        ProveCommand::Swap(args) => prove_swap::run(&args, shared),
     }
 }
 

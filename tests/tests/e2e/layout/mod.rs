@@ -49,7 +49,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("api", &["access", "config", "node"]),
     ("testkit", &["config", "dispatch", "node", "runtime"]),
     ("bench", &["access", "channel", "dispatch", "journal", "runtime"]),
-    ("prove", &["config", "node", "runtime"]),
+    ("prove", &["access", "config", "node", "runtime"]),
     (
         "cli",
         &[
@@ -89,7 +89,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("indicatif", &["cli", "bench/mod.rs"]),
     ("serde_saphyr", &["testkit/scenario/format.rs"]),
-    ("ureq", &["cli", "bench/host.rs", "telemetry/otlp.rs"]),
+    ("ureq", &["cli", "bench/host.rs", "prove/swap/host.rs", "telemetry/otlp.rs"]),
     ("siphasher", &["channel/print.rs"]),
     ("opentelemetry", &["telemetry/otlp.rs"]),
     ("opentelemetry_http", &["telemetry/otlp.rs"]),
@@ -103,7 +103,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
 /// file's own time is no clock), and sleeping (the engine's ticks; the pause when the system has no more sockets; clients ask again now and then; a benchmark samples).
 const STANDARD: &[(&str, &[&str])] = &[
     ("SystemTime", &["clock.rs", "registry/file.rs", "telemetry/otlp.rs"]),
-    ("sleep", &["runtime/engine.rs", "api/server.rs", "cli", "bench"]),
+    ("sleep", &["runtime/engine.rs", "api/server.rs", "cli", "bench", "prove/swap"]),
 ];
 
 const RULES: Rules = Rules { common: COMMON, arrows: ARROWS, foreign: FOREIGN, standard: STANDARD };

@@ -1,0 +1,23 @@
+//! The proofs that anyone can run, at a size that a test can wait for.
+
+use serde_json::Value;
+
+use crate::shop;
+
+#[test]
+fn swaps_and_kills_lose_double_and_turn_round_nothing() {
+    let ran = shop().run(&["--json", "prove", "swap", "--swaps", "4", "--kills", "2", "--seed", "7"]);
+    assert_eq!(ran.status.code(), Some(0), "{}", String::from_utf8_lossy(&ran.stderr));
+    let proof: Value = serde_json::from_slice(&ran.stdout).unwrap();
+    let figure = |what: &str| {
+        let rows = proof["rows"].as_array().unwrap();
+        rows.iter().find(|row| row["what"] == what).unwrap()["figure"].as_f64().unwrap()
+    };
+    assert_eq!((&proof["passed"], &proof["seed"]), (&Value::from(true), &Value::from(7)));
+    assert_eq!(
+        (figure("swaps"), figure("kills (SIGKILL)"), figure("acknowledged and lost")),
+        (4.0, 2.0, 0.0)
+    );
+    assert!(figure("events acknowledged") > 0.0);
+    assert!(figure("versions that passed events on") > 1.0, "versions say which they are");
+}
