@@ -141,6 +141,24 @@ fn a_failed_sync_or_write_ends_the_journal_for_good() {
     }
 }
 
+#[test]
+fn what_a_failed_sync_left_in_memory_is_on_the_disk_once_the_journal_is_open_again() {
+    let storage = Simulated::default();
+    let journal = open(&storage);
+    let mut frames = vec![append(&journal, 1, 10)];
+    journal.durable().wait_blocking(Position(1)).unwrap();
+    storage.fail_syncs.store(true, Ordering::Release);
+    frames.push(append(&journal, 1, 300));
+    journal.durable().wait_blocking(Position(2)).unwrap_err();
+    drop(journal);
+    storage.fail_syncs.store(false, Ordering::Release);
+    let again = open(&storage);
+    assert_eq!(again.next(), Position(2), "the system still shows what it never wrote");
+    drop(again);
+    let image = storage.crash(storage.calls().len(), |_, _| Fate::Lost);
+    goes_on(image, &frames, 2, "a crash after the second opening");
+}
+
 fn append_free() -> Frame {
     super::contract::frame(Position::START, 1, 10)
 }

@@ -11,6 +11,9 @@ use super::storage::StorageFile;
 use super::walk::{Step, Walker};
 use super::{Error, Position};
 
+/// How much of the tail is written again at once.
+const AGAIN_BYTES: usize = 1 << 20;
+
 /// Opens all segments of a folder, oldest first, and seals the last.
 pub(super) fn recover(folder: &Folder) -> Result<Vec<SegmentInfo>, Error> {
     let bases = folder.bases()?;
@@ -89,8 +92,27 @@ fn recover_tail(folder: &Folder, base: Position) -> Result<Option<SegmentInfo>, 
     };
     let file = folder.open(base)?;
     let what = format!("seal {}", segment::name(base));
-    folder.io(&what, seal(&*file, &tail.summary, tail.salt))?;
+    let sealed =
+        write_again(&*file, tail.summary.bytes).and_then(|()| seal(&*file, &tail.summary, tail.salt));
+    folder.io(&what, sealed)?;
     Ok(Some(tail.summary.info(true)))
+}
+
+/// Writes what the file shows once more, in its place: after a sync that failed the system may show what the disk never got, and would
+/// not write it at a later sync. The bytes are the same, so a crash meanwhile changes nothing that was there.
+fn write_again(file: &dyn StorageFile, bytes: u64) -> std::io::Result<()> {
+    let mut part = vec![0; AGAIN_BYTES];
+    let mut at = 0;
+    while at < bytes {
+        let count = usize::try_from(bytes - at).unwrap_or(AGAIN_BYTES).min(AGAIN_BYTES);
+        let part = part.get_mut(..count).unwrap_or_default();
+        if file.read_at(at, part)? != count {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        file.write_at(at, part)?;
+        at += count as u64;
+    }
+    Ok(())
 }
 
 /// Ends a segment for good. All its frames are durable before the footer is written, because the footer vouches for them.

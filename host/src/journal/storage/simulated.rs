@@ -20,6 +20,8 @@ pub(crate) enum Call {
     Write(String, u64, Vec<u8>),
     SetLen(String, u64),
     Sync(String),
+    /// It failed: what it should have kept counts as written, and no later sync writes it again.
+    FailedSync(String),
     Mark(u64),
 }
 
@@ -93,7 +95,7 @@ impl Simulated {
 
 fn name(call: &Call) -> Option<&str> {
     match call {
-        Call::Create(name) | Call::Remove(name) | Call::Sync(name) => Some(name),
+        Call::Create(name) | Call::Remove(name) | Call::Sync(name) | Call::FailedSync(name) => Some(name),
         Call::Write(name, ..) | Call::SetLen(name, _) => Some(name),
         Call::SyncFolder | Call::Mark(_) => None,
     }
@@ -103,9 +105,10 @@ fn is_synced(call: &Call, later: &[Call]) -> bool {
     match call {
         Call::Create(_) | Call::Remove(_) => later.iter().any(|later| matches!(later, Call::SyncFolder)),
         Call::Write(name, ..) | Call::SetLen(name, _) => {
-            (later.iter()).any(|later| matches!(later, Call::Sync(synced) if synced == name))
+            let tried = |later: &&Call| matches!(later, Call::Sync(of) | Call::FailedSync(of) if of == name);
+            matches!(later.iter().find(tried), Some(Call::Sync(_)))
         }
-        Call::SyncFolder | Call::Sync(_) | Call::Mark(_) => true,
+        Call::SyncFolder | Call::Sync(_) | Call::FailedSync(_) | Call::Mark(_) => true,
     }
 }
 
@@ -125,7 +128,7 @@ fn apply(files: &mut BTreeMap<String, Vec<u8>>, call: &Call, fate: &Fate) {
             };
             (files.get_mut(name).into_iter()).for_each(|file| put(file, *offset as usize, kept));
         }
-        (Call::SyncFolder | Call::Sync(_) | Call::Mark(_), _) => {}
+        (Call::SyncFolder | Call::Sync(_) | Call::FailedSync(_) | Call::Mark(_), _) => {}
     }
 }
 
@@ -217,9 +220,10 @@ impl StorageFile for SimulatedFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        failing(&self.storage.fail_syncs)?;
-        self.storage.record(Call::Sync(self.name.clone()));
-        Ok(())
+        let synced = failing(&self.storage.fail_syncs);
+        let name = self.name.clone();
+        self.storage.record(if synced.is_ok() { Call::Sync(name) } else { Call::FailedSync(name) });
+        synced
     }
 }
 
