@@ -9,6 +9,8 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 
 use crate::journal::Position;
+use crate::model::ledger::LedgerAlarm;
+use crate::view::ledger::audit;
 use crate::view::state::ProcessorState;
 use crate::view::store::Store;
 use crate::view::world::Rows;
@@ -17,6 +19,8 @@ use super::Domain;
 
 /// How often views are written behind.
 const INTERVAL: Duration = Duration::from_millis(250);
+/// After so many rounds the books of all subscriptions are held against what is there: ten seconds.
+const AUDIT_ROUNDS: u32 = 40;
 /// After so many rounds what is due expires: a minute.
 const TRIM_ROUNDS: u32 = 240;
 
@@ -80,12 +84,25 @@ fn run(domain: &Domain, stop: &Stop) {
             domain.0.behind.lock().store = None;
             return;
         }
+        if round % AUDIT_ROUNDS == 0 {
+            domain.look(audit).iter().for_each(tell);
+        }
         if round % TRIM_ROUNDS == 0
             && let Err(error) = domain.trim_by_itself()
         {
             tracing::error!(%error, "what is due to expire stays; it is tried again");
         }
     }
+}
+
+fn tell(alarm: &LedgerAlarm) {
+    let LedgerAlarm { processor, channel, difference } = alarm;
+    tracing::error!(
+        processor,
+        channel,
+        difference,
+        "the book of a subscription does not balance: this is a fault of Baton"
+    );
 }
 
 /// What is written behind. Rows that could not be written come before any others.

@@ -7,8 +7,9 @@ use super::failure::Failure;
 use super::output::{Style, Tone, clean, counted};
 use super::processor::render_subscriptions;
 use super::table::{number, table, text, toned, trouble};
+use crate::model::ledger::Ledger;
 use crate::model::name::ChannelName;
-use crate::model::report::{ChannelList, ChannelReport};
+use crate::model::report::{ChannelList, ChannelReport, SubscriptionReport};
 
 /// `baton channel`
 #[derive(Subcommand)]
@@ -19,6 +20,9 @@ pub enum ChannelCommand {
     Show {
         /// The channel.
         name: ChannelName,
+        /// Show where every event is that each subscription accepted.
+        #[arg(long)]
+        ledger: bool,
     },
 }
 
@@ -27,8 +31,9 @@ pub fn run(command: ChannelCommand, shared: &Shared) -> Result<(), Failure> {
     let client = shared.client();
     match command {
         ChannelCommand::Ls => shared.out().show(&client.get::<ChannelList>("/v1/channels")?, render_list),
-        ChannelCommand::Show { name } => {
-            shared.out().show(&client.get::<ChannelReport>(format!("/v1/channels/{name}"))?, render_channel)
+        ChannelCommand::Show { name, ledger } => {
+            let render = if ledger { render_ledger } else { render_channel };
+            shared.out().show(&client.get::<ChannelReport>(format!("/v1/channels/{name}"))?, render)
         }
     }
 }
@@ -74,10 +79,38 @@ fn render_channel(channel: &ChannelReport, style: Style) -> String {
     text
 }
 
+/// The books of all subscriptions: each row adds up to what was accepted.
+fn render_ledger(channel: &ChannelReport, style: Style) -> String {
+    let row = |one: &SubscriptionReport| {
+        let Ledger { accepted, acked, filtered, to_do, parked, held, dead, discarded, expired } = one.ledger;
+        let name = toned(one.processor.as_str(), Tone::Name);
+        let counts = [accepted, acked, filtered, to_do, parked + held, dead, discarded, expired];
+        let difference = one.ledger.difference();
+        let verdict = match difference {
+            0 => toned("balances", Tone::Good),
+            _ => toned(format!("MISSES {difference}"), Tone::Bad),
+        };
+        let [accepted, acked, filtered, to_do, failed, dead, discarded, expired] = counts.map(number);
+        [name, accepted, acked, filtered, to_do, failed, dead, discarded, expired, verdict]
+    };
+    let heads = [
+        "PROCESSOR",
+        "ACCEPTED",
+        "ACKED",
+        "FILTERED",
+        "TO DO",
+        "PARKED",
+        "DEAD",
+        "DISCARDED",
+        "EXPIRED",
+        "BOOK",
+    ];
+    table(heads, channel.subscriptions.iter().map(row).collect(), style)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::report::SubscriptionReport;
 
     fn channel() -> ChannelReport {
         let subscription = |processor: &str, lag, held| SubscriptionReport {

@@ -5,6 +5,7 @@ use super::failure::Failure;
 use super::output::{Style, Tone, clean, counted, wrap};
 use super::processor::{mend, render_held, render_list};
 use super::trim::held_back;
+use crate::model::ledger::LedgerAlarm;
 use crate::model::operation::Operator;
 use crate::model::report::{FileProblem, ProcessorReport, ProcessorStatus, StatusReport};
 
@@ -63,6 +64,7 @@ fn troubles(status: &StatusReport, style: Style) -> Vec<String> {
     troubles.extend(status.processors.iter().filter_map(|one| processor_trouble(one, style)));
     troubles.extend(status.processors.iter().filter(|one| one.dead > 0).map(|one| dead_letters(one, style)));
     troubles.extend(status.problems.iter().map(|one| file_trouble(one, style)));
+    troubles.extend(status.alarms.iter().map(|one| alarm(one, style)));
     troubles
 }
 
@@ -92,6 +94,13 @@ fn processor_trouble(report: &ProcessorReport, style: Style) -> Option<String> {
         _ => format!("  {}\n  flows that stand still: baton flow ls --state stuck\n", mend(&report.name)),
     });
     Some(text)
+}
+
+fn alarm(alarm: &LedgerAlarm, style: Style) -> String {
+    let LedgerAlarm { processor, channel, difference } = alarm;
+    let head = format!("the book of {processor} on {channel} misses {difference}");
+    let detail = "This is a fault of Baton: keep the data folder, and tell its makers. `baton channel show --ledger` has the rest.";
+    block("LEDGER", &head, detail, style)
 }
 
 fn dead_letters(report: &ProcessorReport, style: Style) -> String {
@@ -173,6 +182,7 @@ mod tests {
             channels: 12,
             processors,
             problems: Vec::new(),
+            alarms: Vec::new(),
             held_back: Vec::new(),
         }
     }

@@ -13,6 +13,7 @@ pub mod fault;
 pub mod filter;
 pub mod flow;
 pub mod key;
+pub mod ledger;
 pub mod lint;
 pub mod name;
 pub mod operation;

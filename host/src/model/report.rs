@@ -9,6 +9,7 @@ use super::deployment::Deployment;
 use super::descriptor::Descriptor;
 use super::fault::Fault;
 use super::filter::Filter;
+use super::ledger::{Ledger, LedgerAlarm};
 use super::operation::{LanesFrom, Operator, Rate};
 use super::upkeep::HeldBack;
 
@@ -185,6 +186,9 @@ pub struct SubscriptionReport {
     /// How many events were given up for good, because an operator said so.
     #[serde(default)]
     pub discarded: u64,
+    /// Where every event is that it accepted.
+    #[serde(default)]
+    pub ledger: Ledger,
     /// Which events it gets; without one, all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Value>")]
@@ -570,6 +574,9 @@ pub struct StatusReport {
     /// Who holds events back that are due to expire.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub held_back: Vec<HeldBack>,
+    /// Books that do not balance: a fault of Baton.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alarms: Vec<LedgerAlarm>,
 }
 
 /// What came of reading the configuration again.

@@ -19,6 +19,7 @@ use crate::model::report::{
 use crate::model::time::rfc3339;
 use crate::registry::Registry;
 use crate::view::failed::{EventRef, Held};
+use crate::view::ledger::audit;
 use crate::view::recorded::recorded;
 use crate::view::reports::{channel_reports, is_read, state_entries, subscription_report};
 use crate::view::world::{self, World};
@@ -181,6 +182,7 @@ impl Node {
             processors: self.processors(),
             problems: self.problems().into_iter().chain(self.config_problems()).collect(),
             held_back: domain.held_back(),
+            alarms: domain.look(audit),
         }
     }
 }

@@ -156,3 +156,23 @@ async fn a_handler_that_never_ends_does_not_keep_the_host() {
     node.stop().await;
     assert_eq!(calls.load(Ordering::SeqCst), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_book_that_does_not_balance_raises_an_alarm() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = start(dir.path(), [counter("1")]).await;
+    reply(&node, &order(&node).await).await;
+    assert!(node.status().alarms.is_empty());
+    node.stop().await;
+    drop(node);
+    let store = dir.path().join(".baton/views/views.sqlite");
+    let wrong = "UPDATE subscription SET acked = acked + 1";
+    rusqlite::Connection::open(store).unwrap().execute_batch(wrong).unwrap();
+    let node = start(dir.path(), [counter("1")]).await;
+    let alarms = node.status().alarms;
+    assert_eq!((alarms.len(), alarms[0].processor.as_str(), alarms[0].difference), (1, "counter", -1));
+    let metrics = node.metrics().await.unwrap();
+    let row = "baton_subscription_ledger_difference{processor=\"counter\",channel=\"orders\"} -1";
+    assert!(metrics.contains(row), "{metrics}");
+    node.stop().await;
+}

@@ -294,6 +294,12 @@ fn subscriptions(subscriptions: &[SubscriptionScrape]) -> Vec<Family> {
         family("baton_subscription_held_events", None, "Events that failed and hold their key.", &|s| {
             gauge(s.report.held)
         }),
+        family("baton_subscription_ledger_difference", None, "Events that its book misses.", &|s| {
+            Value::Gauge(s.report.ledger.difference() as f64)
+        }),
+        family("baton_subscription_acked_events", None, "Events handled.", &|s| {
+            Value::Counter(s.report.ledger.acked)
+        }),
         family("baton_subscription_dead_events", None, "Dead letters.", &|s| gauge(s.report.dead)),
         family("baton_subscription_discarded_events", None, "Events given up for good.", &|s| {
             Value::Counter(s.report.discarded)

@@ -6,6 +6,7 @@ pub mod failed;
 pub mod flow;
 pub mod flow_news;
 pub mod index;
+pub mod ledger;
 pub mod recorded;
 pub mod reports;
 pub mod state;

@@ -8,6 +8,7 @@ use crate::model::change::SubscriptionId;
 use crate::model::report::{ChannelReport, StateEntry, SubscriptionReport};
 use crate::model::time::rfc3339;
 
+use super::ledger::ledger;
 use super::state::StateValue;
 use super::wanted::filter_of;
 use super::world::{Channel, Processor, World};
@@ -67,6 +68,7 @@ pub fn subscription_report(world: &World, id: SubscriptionId, waiting: u64) -> O
         waiting,
         dead: world.dead().of(id, 0).filter(|(_, dead)| dead.redriven.is_none()).count() as u64,
         discarded: subscription.discarded,
+        ledger: ledger(world, id).unwrap_or_default(),
         filter: filter_of(world, id).cloned(),
     })
 }
@@ -107,6 +109,7 @@ fn state_entry(key: &str, name: &str, value: &StateValue) -> StateEntry {
 mod tests {
     use super::*;
     use crate::model::change::{Change, Control, Skip};
+    use crate::model::ledger::Ledger;
     use crate::view::fixture::{channel_created, control, deployment, fault, processor_named};
     use serde_json::json;
     use uuid::Uuid;
@@ -150,6 +153,7 @@ mod tests {
             ahead: 2,
             lag: 4,
             held: 1,
+            ledger: Ledger { accepted: 8, acked: 3, filtered: 1, to_do: 3, held: 1, ..Ledger::default() },
             dead: 0,
             discarded: 0,
             parked: 0,

@@ -452,7 +452,13 @@ impl World {
         self.dirty.channels.insert(id);
         for id in channel.subscriptions.clone() {
             let Some(subscription) = self.subscriptions.get_mut(id as usize) else { continue };
-            subscription.expired += subscription.decided.advance_to(to) + self.dead.remove_before(id, to);
+            let processor = self.processors.get(subscription.processor as usize);
+            let passed = |offset: u64| subscription.decided.contains(offset);
+            let failed = processor.map(|processor| processor.held.range((id, 0)..(id, to)));
+            let again =
+                failed.into_iter().flatten().filter(|((_, offset), _)| passed(*offset)).count() as u64;
+            subscription.expired +=
+                again + subscription.decided.advance_to(to) + self.dead.remove_before(id, to);
             self.dirty.subscriptions.insert(id);
             let processor = subscription.processor;
             self.with_processor(processor, |processor| processor.pass_over(id, to));
@@ -565,6 +571,14 @@ impl World {
         let on =
             |id: &SubscriptionId| self.subscriptions.get(*id as usize).is_some_and(|s| s.channel == channel);
         ids.iter().copied().find(on)
+    }
+
+    /// Breaks the book of a subscription, for a test of those who look.
+    #[cfg(test)]
+    pub fn miscount_for_test(&mut self, id: SubscriptionId) {
+        if let Some(subscription) = self.subscriptions.get_mut(id as usize) {
+            subscription.acked += 1;
+        }
     }
 
     /// Everything that changed since this was last asked, but for state: that has a lock of its own, so that taking
