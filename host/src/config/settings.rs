@@ -208,7 +208,7 @@ pub struct RetrySettings {
     pub attempts_max: u32,
     /// The longest delay between two attempts, such as `1h`.
     pub delay_max: Period,
-    /// How long after the first attempt no further one is planned, such as `7d`.
+    /// How long an event waits between its attempts in all, such as `7d`.
     pub total_max: Period,
 }
 

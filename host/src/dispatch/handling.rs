@@ -266,7 +266,7 @@ impl Handling {
         let &Cause { work, subscription, .. } = cause;
         let (offset, position, flow) = (work.item.offset, work.item.position, cause.record.stamp.flow);
         let time_ms = self.domain.now_ms();
-        let next = self.next(cause, &refusal, time_ms);
+        let next = self.next(cause, &refusal);
         let digest = self.deployment.digest.chars().take(SHORT_DIGEST).collect();
         let Refusal { kind, message, frames, .. } = refusal;
         let fault = Fault { kind, message: bounded(&message), time_ms, digest, frames };
@@ -284,21 +284,16 @@ impl Handling {
         Fate::Parked(again)
     }
 
-    fn next(&self, cause: &Cause<'_>, refusal: &Refusal, time_ms: u64) -> Next {
+    fn next(&self, cause: &Cause<'_>, refusal: &Refusal) -> Next {
         let &Cause { work, subscription, .. } = cause;
         let Some(policy) = self.policies.get(work.source) else { return Next::Dead };
-        let (counted, first_ms) = match work.attempt {
-            1 => (0, time_ms),
-            _ => self
-                .domain
-                .look(|world| counted(world, (subscription, work.item.offset)))
-                .unwrap_or((0, time_ms)),
-        };
-        let first_ms = if counted == 0 { time_ms } else { first_ms };
+        let known = |world: &World| counted(world, (subscription, work.item.offset));
+        let before = if work.attempt == 1 { None } else { self.domain.look(known) };
+        let (counted, waited_ms) = before.unwrap_or_default();
         policy.next(&Attempt {
             kind: refusal.kind,
             number: counted + 1,
-            since_first_ms: time_ms.saturating_sub(first_ms),
+            waited_ms,
             asked_ms: refusal.after_ms,
             chance: chance(work.item.position, work.attempt),
         })
@@ -353,7 +348,7 @@ fn unmade(error: runtime::Error) -> CallError {
     }
 }
 
-/// How many attempts at an event count so far, and when the first of them was. A dead letter that was redriven begins anew.
+/// How many attempts at an event count so far, and how long it waited between them. A dead letter that was redriven begins anew.
 fn counted(world: &World, event: EventRef) -> Option<(u32, u64)> {
     let processor = world.subscriptions().get(event.0 as usize)?.processor;
     Some(world.processors().get(processor as usize)?.held.get(&event)?.counted())

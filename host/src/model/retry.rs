@@ -45,7 +45,7 @@ pub struct RetryAsk {
     /// By how much a delay may be longer by chance, in percent of itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jitter_percent: Option<u32>,
-    /// How long after the first attempt no further one is planned, in milliseconds.
+    /// How long an event waits between its attempts in all, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total_ms_max: Option<u64>,
     /// The faults after which an event is tried again.
@@ -115,7 +115,7 @@ pub struct RetryCaps {
     pub attempts_max: u32,
     /// One delay, in milliseconds.
     pub delay_ms_max: u64,
-    /// From the first attempt to the last, in milliseconds.
+    /// All delays of an event together, in milliseconds.
     pub total_ms_max: u64,
 }
 
@@ -132,6 +132,8 @@ pub struct RetryPolicy {
     delay_ms: u64,
     factor: f64,
     delay_ms_max: u64,
+    /// What the operator allows, chance and what the handler asks for included.
+    delay_ms_cap: u64,
     jitter_percent: u32,
     total_ms_max: u64,
     on: Vec<FaultKind>,
@@ -147,8 +149,8 @@ pub struct Attempt {
     pub kind: FaultKind,
     /// Which attempt it was, counted from 1.
     pub number: u32,
-    /// How long ago the first one was, in milliseconds.
-    pub since_first_ms: u64,
+    /// All delays before it, in milliseconds: told by no clock, so that none that jumps takes an attempt away.
+    pub waited_ms: u64,
     /// The least delay that the handler asked for, in milliseconds.
     pub asked_ms: u64,
     /// Chance, the same for the same attempt.
@@ -175,6 +177,7 @@ impl RetryPolicy {
             delay_ms: ask.delay_ms.unwrap_or(200).min(delay_ms_max),
             factor: ask.factor.unwrap_or(2.0),
             delay_ms_max,
+            delay_ms_cap: caps.delay_ms_max,
             jitter_percent: ask.jitter_percent.unwrap_or(20),
             total_ms_max: ask.total_ms_max.unwrap_or(15 * 60_000).min(caps.total_ms_max),
             on: ask.on.clone().unwrap_or_else(|| PASSING.to_vec()),
@@ -188,7 +191,7 @@ impl RetryPolicy {
         let delay_ms = self.delay_after(attempt);
         let again = self.on.contains(&attempt.kind)
             && attempt.number < self.attempts_max
-            && attempt.since_first_ms.saturating_add(delay_ms) <= self.total_ms_max;
+            && attempt.waited_ms.saturating_add(delay_ms) <= self.total_ms_max;
         match (again, self.then) {
             (true, _) => Next::Again(delay_ms),
             (false, Then::Continue) => Next::Dead,
@@ -197,13 +200,15 @@ impl RetryPolicy {
     }
 
     /// The delay grows with each attempt up to its bound, then chance makes it a little longer. What the handler asked for is the least,
-    /// and the operator's bound the most.
+    /// and the operator's bound the most, with room for chance below it: what fails together is not tried again together.
     fn delay_after(&self, attempt: &Attempt) -> u64 {
         let grown = self.delay_ms as f64 * self.factor.powi(attempt.number.saturating_sub(1) as i32);
-        let delay_ms = (grown.min(self.delay_ms_max as f64) as u64).max(attempt.asked_ms);
-        let jitter_ms = (u128::from(delay_ms) * u128::from(self.jitter_percent) / 100) as u64;
-        let longer_ms = attempt.chance % jitter_ms.saturating_add(1);
-        delay_ms.saturating_add(longer_ms).min(DELAY_MS_MAX)
+        let wanted_ms = (grown.min(self.delay_ms_max as f64) as u64).max(attempt.asked_ms);
+        let part =
+            |ms: u64, of: u32| (u128::from(ms) * u128::from(self.jitter_percent) / u128::from(of)) as u64;
+        let delay_ms = wanted_ms.min(self.delay_ms_cap - part(self.delay_ms_cap, 100 + self.jitter_percent));
+        let longer_ms = attempt.chance % part(delay_ms, 100).saturating_add(1);
+        delay_ms.saturating_add(longer_ms).min(self.delay_ms_cap)
     }
 
     /// What it does, in a line.
@@ -241,7 +246,7 @@ mod tests {
     }
 
     fn attempt(kind: FaultKind, number: u32) -> Attempt {
-        Attempt { kind, number, since_first_ms: 0, asked_ms: 0, chance: chance(7, number) }
+        Attempt { kind, number, waited_ms: 0, asked_ms: 0, chance: chance(7, number) }
     }
 
     #[test]
@@ -268,7 +273,7 @@ mod tests {
         assert_eq!(dies.next(&attempt(FaultKind::Retry, 5)), Next::Dead);
         assert_eq!(dies.next(&attempt(FaultKind::Reject, 1)), Next::Dead);
         assert_eq!(dies.next(&attempt(FaultKind::UndeclaredChannel, 1)), Next::Dead);
-        let late = Attempt { since_first_ms: 15 * 60_000, ..attempt(FaultKind::Retry, 1) };
+        let late = Attempt { waited_ms: 15 * 60_000, ..attempt(FaultKind::Retry, 1) };
         assert_eq!(dies.next(&late), Next::Dead);
         let holds = policy(RetryAsk::default(), Then::StayHeld);
         assert_eq!(holds.next(&attempt(FaultKind::Reject, 1)), Next::Held);
@@ -290,7 +295,13 @@ mod tests {
         let caps = RetryCaps { attempts_max: 2, delay_ms_max: 50, total_ms_max: 1_000 };
         let ask = RetryAsk { attempts_max: Some(9), delay_ms: Some(9_000), ..RetryAsk::default() };
         let policy = RetryPolicy::new(&ask, Then::Continue, Order::Key, &caps);
-        assert!(matches!(policy.next(&attempt(FaultKind::Trap, 1)), Next::Again(50..=60)));
+        for position in 0..200 {
+            for asked_ms in [0, 45, 900, u64::MAX] {
+                let chance = chance(position, 1);
+                let attempt = Attempt { asked_ms, chance, ..attempt(FaultKind::Retry, 1) };
+                assert!(matches!(policy.next(&attempt), Next::Again(42..=50)), "{asked_ms}");
+            }
+        }
         assert_eq!(policy.next(&attempt(FaultKind::Trap, 2)), Next::Dead);
     }
 

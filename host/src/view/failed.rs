@@ -32,8 +32,8 @@ pub struct Held {
     pub attempts: u32,
     /// How many of them were before somebody had it tried anew: a new version, or an operator.
     pub base: u32,
-    /// When the first attempt after those was.
-    pub first_ms: u64,
+    /// All delays between the attempts after those, in milliseconds.
+    pub waited_ms: u64,
     /// When it is tried again; without it, when somebody says so.
     pub again: Option<Again>,
 }
@@ -41,17 +41,13 @@ pub struct Held {
 impl Held {
     /// An event after its first attempt.
     pub fn new(position: u64, flow: Uuid, key: String, fault: Fault, again: Option<Again>) -> Self {
-        let first_ms = fault.time_ms;
-        Self { position, flow, key, fault, before: Vec::new(), attempts: 1, base: 0, first_ms, again }
+        Self { position, flow, key, fault, before: Vec::new(), attempts: 1, base: 0, waited_ms: 0, again }
     }
 
     /// The same with the attempts that were before.
     pub(super) fn after(mut self, earlier: Attempts) -> Self {
         self.attempts += earlier.count;
-        self.base = earlier.base;
-        if earlier.count > earlier.base {
-            self.first_ms = earlier.first_ms;
-        }
+        (self.base, self.waited_ms) = (earlier.base, earlier.waited_ms);
         self.before = earlier.latest;
         if self.before.len() >= ATTEMPTS_KEPT_MAX {
             self.before.drain(..=self.before.len() - ATTEMPTS_KEPT_MAX);
@@ -61,12 +57,13 @@ impl Held {
 
     /// It is tried anew at once: what was before counts for nothing but history.
     pub(super) fn anew(&mut self) {
-        (self.base, self.again) = (self.attempts, Some(Again::NOW));
+        (self.base, self.waited_ms, self.again) = (self.attempts, 0, Some(Again::NOW));
     }
 
-    /// How many attempts count so far, and when the first of them was.
+    /// How many attempts count so far, and all delays up to the next one.
     pub fn counted(&self) -> (u32, u64) {
-        (self.attempts - self.base.min(self.attempts), self.first_ms)
+        let after_ms = self.again.map_or(0, |again| again.after_ms);
+        (self.attempts - self.base.min(self.attempts), self.waited_ms.saturating_add(after_ms))
     }
 
     /// All attempts that are kept, oldest first.
@@ -113,20 +110,20 @@ impl Dead {
 pub(super) struct Attempts {
     count: u32,
     base: u32,
-    first_ms: u64,
+    waited_ms: u64,
     latest: Vec<Fault>,
 }
 
 impl From<Held> for Attempts {
     fn from(held: Held) -> Self {
-        let latest = held.all();
-        Self { count: held.attempts, base: held.base, first_ms: held.first_ms, latest }
+        let (latest, (_, waited_ms)) = (held.all(), held.counted());
+        Self { count: held.attempts, base: held.base, waited_ms, latest }
     }
 }
 
 impl From<&Dead> for Attempts {
     fn from(dead: &Dead) -> Self {
-        Self { count: dead.count, base: dead.count, first_ms: 0, latest: dead.attempts.clone() }
+        Self { count: dead.count, base: dead.count, waited_ms: 0, latest: dead.attempts.clone() }
     }
 }
 

@@ -90,9 +90,20 @@ fn processor(world: &mut World, row: &Row<'_>) -> Result<(), Fault> {
 }
 
 fn held(row: HeldRow) -> ((SubscriptionId, u64), Held) {
-    let HeldRow { subscription, offset, position, flow, key, fault, attempts, before, base, first_ms, again } =
-        row;
-    ((subscription, offset), Held { position, flow, key, fault, before, attempts, base, first_ms, again })
+    let HeldRow {
+        subscription,
+        offset,
+        position,
+        flow,
+        key,
+        fault,
+        attempts,
+        before,
+        base,
+        waited_ms,
+        again,
+    } = row;
+    ((subscription, offset), Held { position, flow, key, fault, before, attempts, base, waited_ms, again })
 }
 
 fn subscription(world: &mut World, row: &Row<'_>) -> Result<(), Fault> {

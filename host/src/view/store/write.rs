@@ -40,7 +40,7 @@ pub(super) struct HeldRow {
     #[serde(default)]
     pub base: u32,
     #[serde(default)]
-    pub first_ms: u64,
+    pub waited_ms: u64,
     #[serde(default)]
     pub again: Option<Again>,
 }
@@ -108,8 +108,8 @@ fn processor(to: &Transaction<'_>, id: ProcessorId, row: &Processor) -> rusqlite
 }
 
 fn held_row((subscription, offset): (SubscriptionId, u64), held: &Held) -> HeldRow {
-    let Held { position, flow, key, fault, before, attempts, base, first_ms, again } = held.clone();
-    HeldRow { subscription, offset, position, flow, key, fault, attempts, before, base, first_ms, again }
+    let Held { position, flow, key, fault, before, attempts, base, waited_ms, again } = held.clone();
+    HeldRow { subscription, offset, position, flow, key, fault, attempts, before, base, waited_ms, again }
 }
 
 fn subscription(to: &Transaction<'_>, id: SubscriptionId, row: &Subscription) -> rusqlite::Result<usize> {
