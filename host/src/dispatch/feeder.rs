@@ -64,8 +64,10 @@ pub struct Feeder {
     parked: Parked,
     /// Attempts so far at events that failed, those that were redriven included.
     failed: BTreeMap<EventRef, u32>,
-    /// Dead letters that are to be handled again, by their place in the order of their keys.
-    redriven: VecDeque<(u64, EventRef)>,
+    /// Dead letters that are to be handled again, by their place in the order of their keys; those of one place by their own position.
+    redriven: VecDeque<(u64, u64, EventRef)>,
+    /// What was redriven before this position is taken over, once: it may be in a lane, or dead again.
+    redriven_to: u64,
     /// How many dead letters there are.
     dead: usize,
     /// Whether the bounds of what may be held, wait or be decided ahead let nothing more be read.
@@ -120,6 +122,7 @@ impl Feeder {
             parked: Parked::default(),
             failed: BTreeMap::new(),
             redriven: VecDeque::new(),
+            redriven_to: 0,
             dead: 0,
             blocked: false,
             durable_only: false,
@@ -132,7 +135,7 @@ impl Feeder {
 
     /// Takes over what failed before: what is parked or held, and what was redriven.
     fn take_failed(&mut self) {
-        let known = self.domain.look(|world| Known::of(world, self.processor, &self.sources));
+        let known = self.domain.look(|world| Known::of(world, self));
         let now_ms = self.domain.now_ms();
         self.failed.extend(known.held.iter().map(|held| (held.event, held.attempts)));
         for Failing { event, again, key, .. } in known.held {
@@ -149,11 +152,15 @@ impl Feeder {
 
     /// Something was redriven, released or discarded: takes that over.
     pub fn look_again(&mut self) -> Result<(), ReadError> {
-        let known = self.domain.look(|world| Known::of(world, self.processor, &self.sources));
+        let (known, gone) = self.domain.look(|world| {
+            let gone = self.failed.keys().filter(|event| !world.is_revived(**event)).copied();
+            (Known::of(world, self), gone.collect::<Vec<_>>())
+        });
+        for event in gone {
+            self.failed.remove(&event);
+        }
         let again: BTreeMap<EventRef, Option<Again>> =
             known.held.iter().map(|held| (held.event, held.again)).collect();
-        self.failed
-            .retain(|event, _| again.contains_key(event) || known.redriven.iter().any(|r| r.event == *event));
         let loose = self.parked.look_again(self.domain.now_ms(), |event| again.get(&event).copied());
         self.dead = known.dead;
         self.take_redriven(known.redriven);
@@ -161,10 +168,10 @@ impl Feeder {
     }
 
     fn take_redriven(&mut self, redriven: Vec<Redriven>) {
-        for Redriven { at, event, attempts } in redriven {
-            if self.failed.insert(event, attempts).is_none() {
-                self.redriven.push_back((at, event));
-            }
+        for Redriven { at, position, event, attempts } in redriven {
+            self.failed.insert(event, attempts);
+            self.redriven.push_back((at, position, event));
+            self.redriven_to = self.redriven_to.max(at + 1);
         }
         self.redriven.make_contiguous().sort_unstable();
     }
@@ -247,7 +254,7 @@ impl Feeder {
                 return Ok(Fed::SkippedFull);
             }
             let lowest = self.lowest(horizon)?;
-            let redriven = self.redriven.front().map(|(at, _)| *at).filter(|at| *at < horizon);
+            let redriven = self.redriven.front().map(|(at, ..)| *at).filter(|at| *at < horizon);
             let fed = match (lowest, redriven) {
                 (None, None) => return Ok(Fed::All),
                 (Some((position, source)), at) if at.is_none_or(|at| position < at) => self.deal(source)?,
@@ -308,7 +315,7 @@ impl Feeder {
         if is_full(&self.standing, self.lanes) {
             return Ok(Fed::Full);
         }
-        if let Some((at, event)) = self.redriven.pop_front() {
+        if let Some((at, _, event)) = self.redriven.pop_front() {
             let work = self.revive(event)?;
             self.standing.push(Work { order: at, ..work });
         }
@@ -394,7 +401,8 @@ impl Feeder {
         let Some(source) = self.sources.get_mut(work.source) else { return };
         source.decided.insert(work.item.offset);
         let event = (source.subscription, work.item.offset);
-        if !self.failed.is_empty() {
+        // What is redriven already, the moment that it died, goes on being one that failed.
+        if self.failed.get(&event).is_some_and(|attempts| *attempts < work.attempt) {
             self.failed.remove(&event);
         }
         if work.parked {
@@ -456,15 +464,18 @@ struct Failing {
 /// A dead letter that is to be handled again.
 struct Redriven {
     at: u64,
+    position: u64,
     event: EventRef,
     attempts: u32,
 }
 
 impl Known {
-    /// Those of these sources: what a version does not read any more waits for one that does.
-    fn of(world: &World, processor: ProcessorId, sources: &[Source]) -> Self {
+    /// Those of a feeder's sources, and what of them was redriven that it has not taken over: what a version does not read any more
+    /// waits for one that does.
+    fn of(world: &World, feeder: &Feeder) -> Self {
+        let sources = &feeder.sources;
         let read = |id: SubscriptionId| sources.iter().any(|source| source.subscription == id);
-        let all = world.processors().get(processor as usize).map(|processor| &processor.held);
+        let all = world.processors().get(feeder.processor as usize).map(|processor| &processor.held);
         let held = all.into_iter().flatten().filter(|((id, _), _)| read(*id));
         let mut held: Vec<_> = held.collect();
         held.sort_unstable_by_key(|(_, held)| held.position);
@@ -477,8 +488,10 @@ impl Known {
                 .iter()
                 .flat_map(|s| world.dead().of(s.subscription, 0).map(|(o, d)| ((s.subscription, o), d)))
         };
-        let redriven = letters()
-            .filter_map(|(event, dead)| Some(Redriven { at: dead.redriven?, event, attempts: dead.count }));
+        let redriven = letters().filter_map(|(event, dead)| {
+            let at = dead.redriven.filter(|at| *at >= feeder.redriven_to)?;
+            Some(Redriven { at, position: dead.position, event, attempts: dead.count })
+        });
         Self {
             held: failing.collect(),
             redriven: redriven.collect(),

@@ -201,18 +201,17 @@ impl Parked {
         again: impl Fn(EventRef) -> Option<Option<Again>>,
     ) -> Vec<EventRef> {
         let resting = |parked: &ParkedKey| matches!(parked.state, State::Until(..) | State::Held);
+        self.timers.clear();
         let keys: Vec<_> =
             self.keys.iter().filter(|(_, parked)| resting(parked)).map(|(key, _)| key.clone()).collect();
         for key in keys {
             let Some(head) = self.keys.get(&key).map(|parked| parked.head) else { continue };
-            self.timers.retain(|(_, who)| *who != Who::Key(key.clone()));
             match again(head) {
                 Some(again) => self.park(&key, head, again, now_ms),
                 None => self.done(&key, head),
             }
         }
         let loose = std::mem::take(&mut self.loose);
-        self.timers.retain(|(_, who)| matches!(who, Who::Key(_)));
         for event in loose.into_keys() {
             if let Some(again) = again(event) {
                 self.park_loose(event, again, now_ms);

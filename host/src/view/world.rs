@@ -195,13 +195,14 @@ impl World {
         let is_new = subscription.decided.insert(offset);
         self.dirty.subscriptions.insert(id);
         // What failed before is decided in its place; that of a dead letter is taken already.
-        if self.take_failed((id, offset)) || is_new {
+        if self.take_failed((id, offset), is_new) || is_new {
             self.subscriptions.get_mut(id as usize).into_iter().for_each(|s| s.acked += 1);
         }
     }
 
-    /// Forgets that an event failed, which goes on now; a dead letter that nobody has redriven stays one.
-    fn take_failed(&mut self, event: EventRef) -> bool {
+    /// Forgets that an event failed, which goes on now; a dead letter that nobody has redriven stays one, and no event is one that is
+    /// decided for the first time.
+    fn take_failed(&mut self, event: EventRef, is_new: bool) -> bool {
         let Some(processor) = self.subscriptions.get(event.0 as usize).map(|s| s.processor) else {
             return false;
         };
@@ -210,7 +211,7 @@ impl World {
         if held {
             self.dirty.processors.insert(processor);
         }
-        let redriven = self.dead.get(event).is_some_and(|dead| dead.redriven.is_some());
+        let redriven = !is_new && self.dead.get(event).is_some_and(|dead| dead.redriven.is_some());
         (redriven && self.dead.remove(event).is_some()) || held
     }
 

@@ -42,7 +42,7 @@ impl Bench {
             out.write("count", Some((count + 1_u64).to_string().as_bytes()), 0);
             Verdict::Handled
         };
-        self.host.dispatcher.deploy(&version(descriptor("p", ask, "", lanes), digest, handle)).unwrap();
+        self.host.dispatcher.register(&version(descriptor("p", ask, "", lanes), digest, handle)).unwrap();
     }
 
     fn publish(&self, keys: &[&str]) {
@@ -98,6 +98,11 @@ impl Bench {
         self.host
             .domain
             .look(|world| world.processors()[world.processor_id("p").unwrap() as usize].subscriptions[0])
+    }
+
+    fn failure(&self) -> Option<String> {
+        let processor = self.host.domain.look(|world| world.processor_id("p").unwrap());
+        self.host.dispatcher.look(processor, |running| running.unwrap().failure())
     }
 
     fn redrive(&self, offsets: &[u64]) -> Result<(), Upset> {
@@ -187,6 +192,7 @@ fn a_restart_goes_on_with_what_is_parked_dead_and_redriven() {
     first.host.dispatcher.stop();
     first.host.domain.journal().close().unwrap();
     let again = bench_on(&storage, ASK, 1);
+    again.deploy("e", ASK, 1);
     // A new version tries what is parked at once.
     again.await_attempts(0, 2);
     again.await_attempts(1, 2);
@@ -259,4 +265,106 @@ fn a_processor_with_too_many_dead_letters_reads_no_more_until_some_are_gone() {
     bench.mended.store(true, Ordering::SeqCst);
     bench.redrive(&(0..1_000).collect::<Vec<_>>()).unwrap();
     bench.host.settle("p", 0);
+}
+
+#[test]
+fn behind_a_parked_key_a_bounded_number_of_events_waits() {
+    let bench = bench(ASK, 1);
+    let events: Vec<_> = (0..WAITING_MAX as u64 + 4_000).map(|n| event(n, "bad")).collect();
+    events.chunks(2_000).for_each(|part| bench.host.publish("a", part));
+    let processor = bench.host.domain.look(|world| world.processor_id("p").unwrap());
+    let look = || {
+        bench.host.dispatcher.look(processor, |running| {
+            let running = running.unwrap();
+            (running.is_blocked(), running.waiting().len())
+        })
+    };
+    let until = std::time::Instant::now() + Duration::from_secs(60);
+    while !look().0 {
+        assert!(std::time::Instant::now() < until, "{} wait", look().1);
+        std::thread::yield_now();
+    }
+    assert!((WAITING_MAX..WAITING_MAX + 600).contains(&look().1), "{}", look().1);
+    bench.mended.store(true, Ordering::SeqCst);
+    bench.host.clock.advance(1_000);
+    let until = std::time::Instant::now() + Duration::from_secs(60);
+    while bench.host.count("p", "bad") < events.len() as u64 {
+        assert!(std::time::Instant::now() < until, "{} are handled", bench.host.count("p", "bad"));
+        std::thread::yield_now();
+    }
+    let offsets: Vec<u64> = bench.tried("bad").iter().skip(1).map(|(offset, _)| *offset).collect();
+    assert!(offsets.is_sorted() && offsets.len() == events.len());
+}
+
+#[test]
+fn a_restart_in_the_middle_of_a_delay_waits_for_the_rest_of_it() {
+    let storage = Arc::new(Memory::new());
+    let first = bench_on(&storage, ASK, 1);
+    first.publish(&["bad", "bad"]);
+    first.await_attempts(0, 1);
+    let all = first.host.domain.visible();
+    first.host.domain.durable().wait_blocking(Position(all)).unwrap();
+    first.host.dispatcher.stop();
+    first.host.domain.journal().close().unwrap();
+    let again = bench_on(&storage, ASK, 1);
+    again.host.clock.advance(999);
+    again.publish(&["good"]);
+    again.host.settle("p", 2);
+    assert_eq!(again.tried("bad"), []);
+    again.mended.store(true, Ordering::SeqCst);
+    again.host.clock.advance(1);
+    again.host.settle("p", 0);
+    assert_eq!(again.tried("bad"), [(0, 2), (1, 1)]);
+}
+
+#[test]
+fn a_clock_that_jumps_a_day_takes_no_attempt_away() {
+    let bench = bench(ASK, 1);
+    bench.publish(&["bad"]);
+    for attempts in 1..3 {
+        bench.await_attempts(0, attempts);
+        bench.host.clock.advance(24 * 3_600_000);
+    }
+    bench.await_dead(&[0]);
+    assert_eq!(bench.tried("bad"), [(0, 1), (0, 2), (0, 3)]);
+}
+
+#[test]
+fn what_is_redriven_the_moment_it_dies_is_handled_once() {
+    let bench = bench(r#"{"channel":"a","retry":{"attempts_max":1}}"#, 4);
+    bench.host.publish("a", &(0..200).map(|n| event(n, &format!("bad-{}", n % 50))).collect::<Vec<_>>());
+    bench.await_dead(&(0..200).collect::<Vec<_>>());
+    let (id, mut redriven) = (bench.subscription(), 0);
+    let until = std::time::Instant::now() + Duration::from_secs(60);
+    while !bench.host.dead("p").is_empty() {
+        assert!(std::time::Instant::now() < until, "{redriven} redriven: {:?}", bench.failure());
+        let dead = bench.host.domain.look(|world| {
+            let rests = world.dead().of(id, 0).filter(|(_, dead)| dead.redriven.is_none());
+            rests.map(|(offset, _)| offset).collect::<Vec<_>>()
+        });
+        dead.iter().for_each(|offset| bench.redrive(&[*offset]).unwrap());
+        redriven += dead.len();
+        bench.mended.store(redriven > 10_000, Ordering::SeqCst);
+    }
+    let counts: u64 = (0..50).map(|n| bench.host.count("p", &format!("bad-{n}"))).sum();
+    assert_eq!((counts, bench.failure()), (200, None));
+}
+
+#[test]
+fn what_is_redriven_together_goes_in_the_order_of_the_journal() {
+    let ask = |channel| format!(r#"{{"channel":"{channel}","retry":{{"attempts_max":1}}}}"#);
+    let bench = bench(&[ask("a"), ask("b")].join(","), 1);
+    bench.publish(&["good"]);
+    bench.host.publish("b", &[event(7, "bad")]);
+    bench.publish(&["bad"]);
+    bench.await_dead(&[0, 1]);
+    bench.mended.store(true, Ordering::SeqCst);
+    let events = bench.host.domain.look(|world| {
+        let dead = world.dead().iter().map(|(event, _)| event);
+        dead.collect::<Vec<_>>()
+    });
+    let processors = bench.host.domain.redrive(&events).unwrap();
+    processors.into_iter().for_each(|processor| bench.host.dispatcher.revived(processor));
+    bench.await_tried("bad", 4);
+    assert_eq!(bench.tried("bad"), [(0, 1), (1, 1), (0, 2), (1, 2)]);
 }
