@@ -1,5 +1,7 @@
 //! Dead letters over HTTP: which there are, having them handled again, giving them up.
 
+use std::num::NonZeroUsize;
+
 use axum::Json;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
@@ -13,7 +15,7 @@ use crate::model::fault::FaultKind;
 use crate::model::name::{ChannelName, ProcessorName};
 use crate::model::operation::Operator;
 use crate::model::rehearsal::Rehearsal;
-use crate::node::{DEAD_PAGE_MAX, DeadError, DeadWish, Node, Upset};
+use crate::node::{DEAD_PAGE_MAX, DeadError, DeadPart, DeadWish, Node, Upset};
 
 /// How many letters a page has unless the reader says.
 const PAGE_DEFAULT: usize = 100;
@@ -67,18 +69,22 @@ struct DeadBody {
     group: Option<String>,
     #[serde(default)]
     all: bool,
-    limit: Option<usize>,
+    limit: Option<NonZeroUsize>,
+    after: Option<String>,
     #[serde(default)]
     by: Operator,
 }
 
 impl DeadBody {
     /// Nothing at all means nothing: who means everything says so.
-    fn wish(self) -> Result<(DeadWish, usize, Operator), Refusal> {
-        let Self { processor, channel, offset, flow, kind, group, all, limit, by } = self;
+    fn wish(self) -> Result<(DeadWish, DeadPart, Operator), Refusal> {
+        let Self { processor, channel, offset, flow, kind, group, all, limit, after, by } = self;
+        let wrong = |why| Refusal::bad_request("bad-body", format!("the body: after: {why}"));
+        let rest = after.map(|after| after.parse()).transpose().map_err(wrong)?;
+        let part = DeadPart { limit: limit.map_or(usize::MAX, NonZeroUsize::get), rest };
         let wish = DeadWish { processor, channel, offset, flow, kind, group };
         if all == (wish == DeadWish::default()) {
-            return Ok((wish, limit.unwrap_or(usize::MAX), by));
+            return Ok((wish, part, by));
         }
         let detail = format!("the body: say which dead letters are meant, or all; expected {BODY}");
         Err(Refusal::bad_request("bad-body", detail))
@@ -91,8 +97,8 @@ pub async fn redrive(
     _: Params<NoParams>,
     request: Request,
 ) -> Result<Json<DeadDone>, Refusal> {
-    let (wish, limit, _) = read_json::<DeadBody>(request, BODY).await?.wish()?;
-    Ok(Json(node.redrive(&wish, limit).await?))
+    let (wish, part, _) = read_json::<DeadBody>(request, BODY).await?.wish()?;
+    Ok(Json(node.redrive(&wish, part).await?))
 }
 
 /// `POST /v1/dead/rehearse`: what the version that runs would do with them
@@ -101,8 +107,8 @@ pub async fn rehearse(
     _: Params<NoParams>,
     request: Request,
 ) -> Result<Json<Vec<Rehearsal>>, Refusal> {
-    let (wish, ..) = read_json::<DeadBody>(request, BODY).await?.wish()?;
-    Ok(Json(node.rehearse(&wish).await?))
+    let (wish, part, _) = read_json::<DeadBody>(request, BODY).await?.wish()?;
+    Ok(Json(node.rehearse(&wish, part).await?))
 }
 
 /// `POST /v1/dead/discard`
@@ -111,8 +117,8 @@ pub async fn discard(
     _: Params<NoParams>,
     request: Request,
 ) -> Result<Json<DeadDone>, Refusal> {
-    let (wish, _, by) = read_json::<DeadBody>(request, BODY).await?.wish()?;
-    Ok(Json(node.discard(&wish, by).await?))
+    let (wish, part, by) = read_json::<DeadBody>(request, BODY).await?.wish()?;
+    Ok(Json(node.discard(&wish, part, by).await?))
 }
 
 /// `POST /v1/flows/{id}/resume`

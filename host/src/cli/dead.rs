@@ -205,10 +205,14 @@ fn redrive(client: &Client, mut body: Value, rate: Option<Rate>) -> Result<DeadD
         body.insert("limit".to_owned(), json!(at_once));
     }
     loop {
-        match tell::<DeadDone>(client, "redrive", &body) {
-            Ok(part) => done.count += part.count,
+        let part = match tell::<DeadDone>(client, "redrive", &body) {
             Err(failure) if done.count > 0 && failure.exit == Exit::NotFound => return Ok(done),
-            Err(failure) => return Err(failure),
+            part => part?,
+        };
+        done.count += part.count;
+        let Some(next) = part.next else { return Ok(done) };
+        if let Some(body) = body.as_object_mut() {
+            body.insert("after".to_owned(), json!(next));
         }
         if let Some(interval) = interval {
             thread::sleep(interval * u32::try_from(at_once).unwrap_or(u32::MAX));

@@ -1,5 +1,8 @@
 //! Dead letters as they are listed: one by one, and by what they have in common.
 
+use std::fmt;
+use std::str::FromStr;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -110,9 +113,47 @@ pub struct DeadDone {
     /// How many events that were parked or held are tried again at once.
     #[serde(default)]
     pub released: u64,
-    /// Nothing was changed.
-    #[serde(default)]
-    pub dry_run: bool,
+    /// What to give as `after` for the rest, where `limit` was less than there were; absent when these were all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// What is left of dead letters that are redriven in parts: those behind one of them, up to where the last one was when the first part
+/// went. So each goes once, also if it dies again meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeadRest {
+    /// The event's journal position and the subscription of the last one that went.
+    pub after: (u64, u32),
+    /// The last position that belongs to it.
+    pub until: u64,
+}
+
+impl DeadRest {
+    /// Whether a dead letter is part of it.
+    pub fn contains(&self, position: u64, subscription: u32) -> bool {
+        (position, subscription) > self.after && position <= self.until
+    }
+}
+
+impl fmt::Display for DeadRest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}-{}", self.after.0, self.after.1, self.until)
+    }
+}
+
+impl FromStr for DeadRest {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let read = || {
+            let mut parts = text.split('-');
+            let mut part = || parts.next();
+            let after = (part()?.parse().ok()?, part()?.parse().ok()?);
+            let until = part()?.parse().ok()?;
+            parts.next().is_none().then_some(Self { after, until })
+        };
+        read().ok_or_else(|| format!("'{text}' is no rest; give what `next` of the part before said"))
+    }
 }
 
 #[cfg(test)]
@@ -123,6 +164,17 @@ mod tests {
     fn print(kind: FaultKind, message: &str, digest: &str) -> String {
         let (message, digest) = (message.to_owned(), digest.to_owned());
         fingerprint(&Fault { kind, message, time_ms: 0, digest, frames: Vec::new() })
+    }
+
+    #[test]
+    fn a_rest_begins_behind_the_last_and_ends_where_the_first_part_ended() {
+        let rest: DeadRest = "17-2-40".parse().unwrap_or(DeadRest { after: (0, 0), until: 0 });
+        assert_eq!(rest.to_string(), "17-2-40");
+        let contains = [(17, 2), (17, 3), (18, 0), (40, 9), (41, 0)].map(|(p, s)| rest.contains(p, s));
+        assert_eq!(contains, [false, true, true, true, false]);
+        for wrong in ["", "17", "17-2", "17-2-40-1", "a-2-40", "17--40", "-1-2-40"] {
+            assert!(wrong.parse::<DeadRest>().is_err(), "{wrong}");
+        }
     }
 
     #[test]

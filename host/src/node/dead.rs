@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::channel::Upset;
 use crate::dispatch::RehearsalError;
 use crate::model::change::ProcessorId;
-use crate::model::dead::{DeadDone, DeadGroup, DeadPage, DeadPlace, DeadReport};
+use crate::model::dead::{DeadDone, DeadGroup, DeadPage, DeadPlace, DeadReport, DeadRest};
 use crate::model::fault::FaultKind;
 use crate::model::name::{ChannelName, ProcessorName};
 use crate::model::operation::Operator;
@@ -44,6 +44,20 @@ pub struct DeadWish {
     pub kind: Option<FaultKind>,
     /// Those of this group.
     pub group: Option<String>,
+}
+
+/// How many of them; the oldest go first.
+#[derive(Clone, Copy, Debug)]
+pub struct DeadPart {
+    /// At most so many.
+    pub limit: usize,
+    /// What an earlier part left of them; all without it.
+    pub rest: Option<DeadRest>,
+}
+
+impl DeadPart {
+    /// All of them.
+    pub const ALL: Self = Self { limit: usize::MAX, rest: None };
 }
 
 /// Why nothing was done with dead letters.
@@ -124,19 +138,19 @@ impl Node {
         Ok(page)
     }
 
-    /// Has dead letters handled again by the version that runs, each at the end of its key; the oldest first, at most `limit`. It is
-    /// durable when this returns.
-    pub async fn redrive(&self, wish: &DeadWish, limit: usize) -> Result<DeadDone, DeadError> {
-        let events = self.meant(wish, limit)?;
+    /// Has dead letters handled again by the version that runs, each at the end of its key. It is durable when this returns.
+    pub async fn redrive(&self, wish: &DeadWish, part: DeadPart) -> Result<DeadDone, DeadError> {
+        let Meant { events, next } = self.meant(wish, part)?;
         let redriven = self.0.domain.redrive(&events)?;
         redriven.into_iter().for_each(|processor| self.0.dispatcher.revived(processor));
         self.durable().await?;
-        Ok(DeadDone { count: events.len() as u64, ..DeadDone::default() })
+        Ok(done(&events, next))
     }
 
-    /// Says what the version that runs would do with dead letters; nothing is kept of it.
-    pub async fn rehearse(&self, wish: &DeadWish) -> Result<Vec<Rehearsal>, DeadError> {
-        let events = self.meant(wish, REHEARSED_MAX)?;
+    /// Says what the version that runs would do with dead letters, at most [`REHEARSED_MAX`]; nothing is kept of it.
+    pub async fn rehearse(&self, wish: &DeadWish, part: DeadPart) -> Result<Vec<Rehearsal>, DeadError> {
+        let limit = part.limit.min(REHEARSED_MAX);
+        let Meant { events, .. } = self.meant(wish, DeadPart { limit, ..part })?;
         let node = self.clone();
         let rehearse = move || {
             let processor = |event: &EventRef| {
@@ -154,21 +168,28 @@ impl Node {
     }
 
     /// Gives dead letters up for good, and an event that holds its key if it is named by its place.
-    pub async fn discard(&self, wish: &DeadWish, by: Operator) -> Result<DeadDone, DeadError> {
-        let events = match self.meant(wish, usize::MAX) {
-            Err(DeadError::None) => vec![self.held(wish).ok_or(DeadError::None)?],
-            events => events?,
+    pub async fn discard(
+        &self,
+        wish: &DeadWish,
+        part: DeadPart,
+        by: Operator,
+    ) -> Result<DeadDone, DeadError> {
+        let Meant { events, next } = match self.meant(wish, part) {
+            Err(DeadError::None) => {
+                Meant { events: vec![self.held(wish).ok_or(DeadError::None)?], next: None }
+            }
+            meant => meant?,
         };
         let discarded = self.0.domain.discard(&events, by)?;
         discarded.into_iter().for_each(|processor| self.0.dispatcher.revived(processor));
         self.durable().await?;
-        Ok(DeadDone { count: events.len() as u64, ..DeadDone::default() })
+        Ok(done(&events, next))
     }
 
     /// Lets a flow go on: has its dead letters handled again, and tries at once what of it is parked or held.
     pub async fn resume_flow(&self, flow: Uuid) -> Result<DeadDone, DeadError> {
         let wish = DeadWish { flow: Some(flow), ..DeadWish::default() };
-        let count = match self.redrive(&wish, usize::MAX).await {
+        let count = match self.redrive(&wish, DeadPart::ALL).await {
             Ok(done) => done.count,
             Err(DeadError::None) => 0,
             Err(error) => return Err(error),
@@ -190,7 +211,7 @@ impl Node {
             self.0.dispatcher.revived(processor);
         }
         self.durable().await?;
-        Ok(DeadDone { count, released, dry_run: false })
+        Ok(DeadDone { count, released, ..DeadDone::default() })
     }
 
     fn known(&self, processor: Option<&ProcessorName>) -> Result<(), DeadError> {
@@ -200,16 +221,19 @@ impl Node {
         known.then_some(()).ok_or_else(unknown).map_err(DeadError::from)
     }
 
-    /// The events that are meant, by the time at which they were given up.
-    fn meant(&self, wish: &DeadWish, limit: usize) -> Result<Vec<EventRef>, DeadError> {
+    /// The events that are meant, in the order of the journal.
+    fn meant(&self, wish: &DeadWish, DeadPart { limit, rest }: DeadPart) -> Result<Meant, DeadError> {
         self.known(wish.processor.as_ref())?;
         let mut found = self.0.domain.look(|world| wish.find(world));
-        found.sort_by_key(|(_, dead)| dead.position);
+        found.retain(|(event, dead)| rest.is_none_or(|rest| rest.contains(dead.position, event.0)));
+        found.sort_by_key(|(event, dead)| (dead.position, event.0));
+        let last = found.last().map_or(0, |(_, dead)| dead.position);
+        let is_all = found.len() <= limit;
         found.truncate(limit);
-        if found.is_empty() {
-            return Err(DeadError::None);
-        }
-        Ok(found.into_iter().map(|(event, _)| event).collect())
+        let (event, dead) = found.last().ok_or(DeadError::None)?;
+        let next = DeadRest { after: (dead.position, event.0), until: rest.map_or(last, |rest| rest.until) };
+        let next = (!is_all).then_some(next);
+        Ok(Meant { events: found.into_iter().map(|(event, _)| event).collect(), next })
     }
 
     fn held(&self, wish: &DeadWish) -> Option<EventRef> {
@@ -221,6 +245,17 @@ impl Node {
             held.again.is_none().then_some(event)
         })
     }
+}
+
+/// Events that are meant, and what is left of them behind a limit.
+struct Meant {
+    events: Vec<EventRef>,
+    next: Option<DeadRest>,
+}
+
+fn done(events: &[EventRef], next: Option<DeadRest>) -> DeadDone {
+    let next = next.map(|next| next.to_string());
+    DeadDone { count: events.len() as u64, next, ..DeadDone::default() }
 }
 
 fn report(world: &World, (id, offset): EventRef, dead: &Dead) -> DeadReport {

@@ -53,7 +53,7 @@ pub use crate::telemetry::CONTENT_TYPE as METRICS_TYPE;
 pub use answers::ReadFrom;
 pub use backup::BackupError;
 pub use builder::NodeBuilder;
-pub use dead::{DEAD_PAGE_MAX, DeadError, DeadWish, REHEARSED_MAX};
+pub use dead::{DEAD_PAGE_MAX, DeadError, DeadPart, DeadWish, REHEARSED_MAX};
 pub use error::{DeployError, StartError, UpkeepError};
 pub use flows::is_settled;
 pub use follow::{Followed, Follower};

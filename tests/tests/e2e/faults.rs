@@ -253,3 +253,27 @@ fn ten_thousand_dead_letters_are_a_few_causes_and_go_back_over_kills_without_a_l
     assert_eq!(host.get("/v1/dead").expect(200)["count"], 0);
     assert_eq!(host.count("tasks-done"), 0);
 }
+
+#[test]
+fn a_redrive_takes_each_dead_letter_once_also_if_all_die_again() {
+    let (shop, host) = start();
+    for id in 0..20 {
+        trial(&host, &id.to_string(), &id.to_string(), &json!({"way": "reject"}));
+    }
+    dead(&host, "", 20);
+    let redrive = ["dead", "redrive", "fickle", "--all", "--server", &host.url];
+    for rate in [&[][..], &["--rate", "10/s"]] {
+        let said = shop.run(&[&redrive[..], rate].concat());
+        let said = String::from_utf8_lossy(&said.stdout).into_owned();
+        assert_eq!(said, "20 events to be handled again, each at the end of its key\n");
+    }
+    let page = dead(&host, "", 20);
+    let letters = page["letters"].as_array().unwrap();
+    assert!(letters.iter().all(|letter| letter["attempts_count"] == 3), "{page}");
+    assert_eq!(tell(&host, "/v1/dead/discard", &json!({"all": true, "limit": 5}))["count"], 5);
+    let letters = dead(&host, "", 15)["letters"].clone();
+    assert_eq!(letters[0]["offset"], 5, "the oldest go first");
+    let (all, most) = (json!({"all": true}), json!({"all": true, "limit": 3}));
+    assert_eq!(tell(&host, "/v1/dead/rehearse", &all).as_array().unwrap().len(), 15);
+    assert_eq!(tell(&host, "/v1/dead/rehearse", &most).as_array().unwrap().len(), 3);
+}

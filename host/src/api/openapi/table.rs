@@ -47,6 +47,7 @@ fn dead() -> Vec<Operation> {
             "properties": {
                 "processor": text(), "channel": text(), "offset": {"type": "integer", "minimum": 0}, "flow": text(),
                 "kind": text(), "group": text(), "all": flag(), "limit": {"type": "integer", "minimum": 1},
+                "after": text(),
                 "by": {"enum": ["cli", "http", "library"]},
             },
         })
