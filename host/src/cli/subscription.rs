@@ -52,7 +52,7 @@ pub struct ResetArgs {
 
 const RESET_HELP: &str = "\
 Events that come again are handled again, and what they cause are new events with new ids. What the
-subscription held is dropped. Where the processor keeps state, say whether it is kept or cleared.
+subscription held, and its dead letters, are dropped. Where the processor keeps state, say whether it is kept or cleared.
 
 Examples:
   baton subscription reset loyalty payment-applied --to earliest --clear-state
@@ -144,6 +144,12 @@ fn render_reset(report: &ResetReport, style: Style) -> String {
             counted(report.held, "event")
         ));
     }
+    if report.dead > 0 {
+        let dead = counted(report.dead, "dead letter");
+        lines.push(
+            style.paint(Tone::Note, &format!("  {dead} dropped: what lies before the new place is given up")),
+        );
+    }
     lines.push(match report.state {
         StateFate::None => "  it keeps no state".to_owned(),
         StateFate::Kept => "  its state is kept".to_owned(),
@@ -199,6 +205,7 @@ Only what a filter passes:
             again: 0,
             passed_over: 3,
             held: 1,
+            dead: 2,
             state: StateFate::Kept,
             dry_run: true,
             generation: None,
@@ -207,6 +214,7 @@ Only what a filter passes:
                         1 event of the channel would come, 0 of them again\n  \
                         3 events still to be handled: passed over\n  \
                         1 event held after a fault: dropped from the held ones\n  \
+                        2 dead letters dropped: what lies before the new place is given up\n  \
                         its state is kept\nNothing was changed.";
         assert_eq!(render_reset(&report, Style::default()), expected);
     }

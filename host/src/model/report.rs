@@ -219,8 +219,11 @@ pub struct ResetReport {
     pub again: u64,
     /// How many events were still to be handled and are passed over.
     pub passed_over: u64,
-    /// How many events were held and are no more.
+    /// How many events were parked or held and are no more.
     pub held: u64,
+    /// How many dead letters it had that are none any more.
+    #[serde(default)]
+    pub dead: u64,
     /// What becomes of the processor's state.
     pub state: StateFate,
     /// Nothing was changed.

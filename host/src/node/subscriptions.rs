@@ -191,6 +191,7 @@ fn foretell(world: &World, id: SubscriptionId, to: u64) -> Option<ResetReport> {
         again,
         passed_over: to.saturating_sub(start).saturating_sub(decided_before),
         held: processor.held.range((id, 0)..=(id, u64::MAX)).count() as u64,
+        dead: world.dead().of(id, 0).count() as u64,
         state: if processor.state.is_empty() { StateFate::None } else { StateFate::Kept },
         ..ResetReport::default()
     })
