@@ -53,7 +53,7 @@ pub use keeper::Keeper;
 pub use open::{OpenError, Parts};
 pub use owner::{Refused, Sequenced};
 pub use publish::{Admitted, PublishError};
-pub use reader::{ReadError, Reader};
+pub use reader::{Places, ReadError, Reader};
 pub use tail::Item;
 pub use trim::{Exclusive, Fate, TrimError, Trimmed};
 pub use waiting::Signal;

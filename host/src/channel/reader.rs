@@ -101,6 +101,16 @@ impl Reader {
         Ok(self.ready.pop_front())
     }
 
+    /// Goes on to an offset that it has read already or that comes next; says whether it is one.
+    fn skip_to(&mut self, offset: u64) -> bool {
+        let first = self.ready.front().map_or(self.next, |item| item.offset);
+        let passed = offset.checked_sub(first).filter(|_| offset <= self.next);
+        if let Some(passed) = passed {
+            self.ready.drain(..self.ready.len().min(passed as usize));
+        }
+        passed.is_some()
+    }
+
     fn fill(&mut self) -> Result<(), ReadError> {
         // A processor that merges channels asks the empty ones again with every event of the others.
         let visible = self.domain.visible();
@@ -162,20 +172,23 @@ impl Reader {
     }
 }
 
-/// Looks up events by offset; the next one after the last costs next to nothing.
+/// Looks up events by offset; the same one again, and those soon after it, cost next to nothing.
 pub struct Places {
     reader: Reader,
-    at: Option<u64>,
 }
 
 impl Places {
     /// The event at an offset.
     pub fn at(&mut self, offset: u64) -> Result<Option<Item>, ReadError> {
-        if self.at != Some(offset) {
+        if !self.reader.skip_to(offset) {
             self.reader = Reader::new(self.reader.domain.clone(), self.reader.channel, offset);
         }
-        self.at = Some(offset + 1);
-        found(self.reader.take(), offset)
+        found(self.reader.peek().map(|item| item.cloned()), offset)
+    }
+
+    /// Gives back what it read ahead.
+    pub fn forget(&mut self) {
+        self.reader.ready = VecDeque::new();
     }
 }
 
@@ -200,7 +213,7 @@ impl Domain {
 
     /// Looks up events of a channel, in order at best.
     pub fn places(&self, channel: ChannelId) -> Places {
-        Places { reader: Reader::new(self.clone(), channel, 0), at: None }
+        Places { reader: Reader::new(self.clone(), channel, 0) }
     }
 
     /// One event of a channel.
@@ -251,6 +264,7 @@ mod tests {
     use crate::journal::{Options, SegmentJournal};
     use crate::model::event::Event;
     use crate::model::name::ChannelName;
+    use crate::model::record::Record;
 
     const CHANNELS: u64 = 200;
 
@@ -268,6 +282,35 @@ mod tests {
 
     fn name(channel: u64) -> ChannelName {
         ChannelName::new(format!("c{channel}")).unwrap()
+    }
+
+    #[test]
+    fn events_are_found_forward_again_and_backward() {
+        let (domain, _keeper) = Domain::open(parts()).unwrap();
+        let event = |n: u64| {
+            let (id, data) = (n.to_string(), Some(vec![b'x'; 2_000].into()));
+            Event { id, source: "/".into(), ty: "t".into(), data, ..Event::default() }
+        };
+        for part in 0..20 {
+            let events: Vec<_> = (part * 50..part * 50 + 50).map(event).collect();
+            domain.publish(&name(0), &events).unwrap();
+        }
+        let end = Position(domain.visible());
+        domain.durable().wait_blocking(end).unwrap();
+        let mut places = domain.places(0);
+        let found = |places: &mut Places, offset| {
+            let item = places.at(offset).unwrap().map(|item| item.owned());
+            item.map(|item| (item.offset, Record::parse(&item.record).unwrap().parts.id.to_owned()))
+        };
+        for offset in [0, 1, 1, 7, 49, 50, 300, 999, 999, 2, 1, 640, 641] {
+            assert_eq!(found(&mut places, offset), Some((offset, offset.to_string())));
+            if offset == 300 {
+                places.forget();
+            }
+        }
+        assert_eq!(found(&mut places, 1_000), None);
+        domain.publish(&name(0), &[event(1_000)]).unwrap();
+        assert_eq!(found(&mut places, 1_000), Some((1_000, "1000".to_owned())));
     }
 
     /// The first event of a channel comes between the look into the tail and the look at the channel's end.

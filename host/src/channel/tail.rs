@@ -155,6 +155,13 @@ pub fn items_of(frame: &Frame, channel: ChannelId, from: u64, out: &mut VecDeque
     own_if_sparse(out, first, frame.body.len());
 }
 
+impl Item {
+    /// The same with bytes of its own: it keeps nothing that it was read with.
+    pub fn owned(self) -> Self {
+        Self { record: Bytes::copy_from_slice(&self.record), ..self }
+    }
+}
+
 /// An item keeps all the bytes that it was read with. Where it and its like are a small part of them, from `first` on, they get
 /// bytes of their own: a reader of few events among many holds no more than a reader of all.
 pub fn own_if_sparse(items: &mut VecDeque<Item>, first: usize, bytes: usize) {

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use hashbrown::DefaultHashBuilder;
 
-use crate::channel::{Domain, Item, ReadError, Reader};
-use crate::model::change::{Again, ChannelId, ProcessorId, SubscriptionId};
+use crate::channel::{Domain, Item, Places, ReadError, Reader};
+use crate::model::change::{Again, ProcessorId, SubscriptionId};
 use crate::model::descriptor::{Descriptor, KeyChoice, SubscriptionAsk};
 use crate::model::filter::Filter;
 use crate::model::record::Record;
@@ -42,12 +42,13 @@ pub struct Source {
     pub replays: u32,
     /// The channel's name.
     pub channel: Arc<str>,
-    channel_id: ChannelId,
     choice: KeyChoice,
     /// How it tries events again that failed.
     pub policy: RetryPolicy,
     filter: Option<Filter>,
     reader: Reader,
+    /// Reads events again that failed.
+    again: Places,
     /// What is decided, as far as this processor's lanes know.
     decided: Decided,
 }
@@ -72,6 +73,8 @@ pub struct Feeder {
     dead: usize,
     /// Whether the bounds of what may be held, wait or be decided ahead let nothing more be read.
     blocked: bool,
+    /// Whether what was read with events that failed is kept.
+    has_read_again: bool,
     /// Whether only what is durable is read.
     durable_only: bool,
     hasher: DefaultHashBuilder,
@@ -101,15 +104,16 @@ impl Feeder {
         let sources = descriptor.subscriptions.iter().filter_map(|ask| {
             let (subscription, channel, replays, decided) = place(ask)?;
             let reader = Reader::new(domain.clone(), channel, decided.cursor());
+            let again = domain.places(channel);
             Some(Source {
                 subscription,
                 replays,
                 channel: ask.channel.as_str().into(),
-                channel_id: channel,
                 choice: ask.key.clone(),
                 policy: RetryPolicy::new(&ask.retry, ask.then, ask.order, caps),
                 filter: ask.filter.clone(),
                 reader,
+                again,
                 decided,
             })
         });
@@ -125,6 +129,7 @@ impl Feeder {
             redriven_to: 0,
             dead: 0,
             blocked: false,
+            has_read_again: false,
             durable_only: false,
             hasher: DefaultHashBuilder::default(),
             skipped: Skipped::default(),
@@ -322,13 +327,14 @@ impl Feeder {
         Ok(Fed::All)
     }
 
-    /// An event that failed, as work; it is read again.
-    pub fn revive(&self, event: EventRef) -> Result<Work, ReadError> {
+    /// An event that failed, as work; it is read again, and keeps nothing but its own bytes of what was read with it.
+    pub fn revive(&mut self, event: EventRef) -> Result<Work, ReadError> {
         let gone =
             || ReadError::Journal { why: format!("the event at offset {} that failed is gone", event.1) };
-        let found = self.sources.iter().position(|source| source.subscription == event.0);
-        let (index, source) = found.and_then(|i| Some((i, self.sources.get(i)?))).ok_or_else(gone)?;
-        let item = self.domain.event_at(source.channel_id, event.1)?.ok_or_else(gone)?;
+        let mut sources = self.sources.iter_mut().enumerate();
+        let (index, source) = sources.find(|(_, source)| source.subscription == event.0).ok_or_else(gone)?;
+        let item = source.again.at(event.1)?.ok_or_else(gone)?.owned();
+        self.has_read_again = true;
         let key = Key::of(&source.choice, &item)?;
         let hash = self.hasher.hash_one(key.bytes(&item));
         let attempt = 1 + self.failed.get(&event).copied().unwrap_or(0);
@@ -348,6 +354,10 @@ impl Feeder {
     /// Moves the next events of parked keys into the batch whose time has come.
     fn take_parked(&mut self, batch: &mut Picked) -> Result<(), ReadError> {
         if self.parked.len() == 0 {
+            if self.has_read_again && self.redriven.is_empty() {
+                self.sources.iter_mut().for_each(|source| source.again.forget());
+                self.has_read_again = false;
+            }
             return Ok(());
         }
         let loose = self.parked.wake(self.domain.now_ms());
