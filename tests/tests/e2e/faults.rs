@@ -186,7 +186,10 @@ fn a_dead_letter_is_shown_everywhere_and_has_a_way_back() {
     );
 
     let rehearsed = tell(&host, "/v1/dead/rehearse", &json!({"group": group}));
-    assert_eq!(rehearsed[0]["fault"], "reject: this task can never be done");
+    assert_eq!(
+        (&rehearsed[0]["fault"], &rehearsed[0]["attempt"]),
+        (&json!("reject: this task can never be done"), &json!(2))
+    );
     assert_eq!(tell(&host, "/v1/dead/redrive", &json!({"group": group}))["count"], 1);
     let again = eventually("it is given up again", || {
         let page = host.get("/v1/dead").expect(200);
