@@ -1,6 +1,7 @@
 //! Requests to a host and what it answers, whatever the status is.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -97,9 +98,14 @@ impl Http {
         answer(response)
     }
 
-    /// GET
+    /// GET; once more where a connection that was kept open turns out to be closed, as HTTP has it for whatever changes nothing.
     pub fn get(&self, path: &str) -> Answer {
-        self.ask("GET", path, &[], Vec::new()).unwrap_or_else(|error| panic!("GET {path}: {error}"))
+        let ask = || self.ask("GET", path, &[], Vec::new());
+        let answer = match ask() {
+            Err(ureq::Error::Io(error)) if error.kind() == ErrorKind::UnexpectedEof => ask(),
+            answer => answer,
+        };
+        answer.unwrap_or_else(|error| panic!("GET {path}: {error}"))
     }
 
     /// POST of JSON under a media type.

@@ -66,7 +66,9 @@ impl Shared {
         if running.is_at_the_edge() {
             return Err(RehearsalError::ActsOutside);
         }
-        let work = running.revive(event)?;
+        let tried = self.domain.look(|world| world.dead().get(event).map(|dead| dead.count));
+        let mut work = running.revive(event)?;
+        work.attempt = work.attempt.max(1 + tried.unwrap_or(0));
         let record = Record::parse(&work.item.record)
             .map_err(|error| ReadError::Journal { why: error.to_string() })?;
         let version = running.version();

@@ -101,6 +101,9 @@ impl Job for LaneJob {
     }
 }
 
+/// A count of revivals that there never is.
+const UNHEARD: u64 = u64::MAX;
+
 /// Tries again what failed, for a processor that may be gone by then.
 struct Due(Weak<Running>);
 
@@ -310,6 +313,7 @@ impl Running {
         feeding.pace.ends(lane);
         match handled {
             Handled::Committed(failed) => {
+                let any_held = failed.iter().any(|one| one.fate == Fate::Parked(None));
                 let mut failed = failed.iter().peekable();
                 for (index, work) in works.iter().enumerate() {
                     match failed.next_if(|one| one.index == index).map(|one| one.fate) {
@@ -318,7 +322,11 @@ impl Running {
                         None => feeding.feeder.decided(work),
                     }
                 }
-                let Feeding { feeder, due_ms, .. } = &mut *feeding;
+                let Feeding { feeder, due_ms, revived, .. } = &mut *feeding;
+                // Somebody may have released it between its frame and this line: the next batch looks once more.
+                if any_held {
+                    *revived = UNHEARD;
+                }
                 self.wake_when_due(feeder.next_due(), due_ms);
             }
             Handled::Fenced => feeding.stopped = true,

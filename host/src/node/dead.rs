@@ -1,13 +1,14 @@
 //! Dead letters: which there are, having them handled again, giving them up; and letting one flow go on.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::channel::Upset;
+use crate::channel::{Domain, Upset};
 use crate::dispatch::RehearsalError;
-use crate::model::change::ProcessorId;
+use crate::model::change::{ProcessorId, SubscriptionId};
 use crate::model::dead::{DeadDone, DeadGroup, DeadPage, DeadPlace, DeadReport, DeadRest};
 use crate::model::fault::FaultKind;
 use crate::model::name::{ChannelName, ProcessorName};
@@ -90,26 +91,56 @@ impl DeadError {
 }
 
 impl DeadWish {
-    fn fits(&self, world: &World, (id, offset): EventRef, dead: &Dead) -> Option<bool> {
-        let subscription = world.subscriptions().get(id as usize)?;
-        let processor = &world.processors().get(subscription.processor as usize)?.name;
-        let channel = &world.channels().get(subscription.channel as usize)?.name;
+    fn fits(&self, names: &Names, (event, dead): &Letter) -> bool {
+        let Some(place) = names.get(&event.0) else { return false };
         let kind = dead.attempts.last().map(|fault| fault.kind);
-        Some(
-            dead.redriven.is_none()
-                && self.processor.as_ref().is_none_or(|wanted| wanted == processor)
-                && self.channel.as_ref().is_none_or(|wanted| wanted == channel)
-                && self.offset.is_none_or(|wanted| wanted == offset)
-                && self.flow.is_none_or(|wanted| wanted == dead.flow)
-                && self.kind.is_none_or(|wanted| Some(wanted) == kind)
-                && self.group.as_ref().is_none_or(|wanted| *wanted == dead.group),
-        )
+        dead.redriven.is_none()
+            && self.processor.as_ref().is_none_or(|wanted| *wanted == place.processor)
+            && self.channel.as_ref().is_none_or(|wanted| *wanted == place.channel)
+            && self.offset.is_none_or(|wanted| wanted == event.1)
+            && self.flow.is_none_or(|wanted| wanted == dead.flow)
+            && self.kind.is_none_or(|wanted| Some(wanted) == kind)
+            && self.group.as_ref().is_none_or(|wanted| *wanted == dead.group)
     }
 
-    fn find(&self, world: &World) -> Vec<Letter> {
-        let fits = |(event, dead): &(EventRef, &Arc<Dead>)| self.fits(world, *event, dead) == Some(true);
-        world.dead().iter().filter(fits).map(|(event, dead)| (event, dead.clone())).collect()
+    /// Those that are meant. The domain is held up only as long as it takes to note which there are.
+    fn find(&self, domain: &Domain) -> (Vec<Letter>, Names) {
+        let (mut letters, names) = domain.look(|world| {
+            let letters: Vec<Letter> =
+                world.dead().iter().map(|(event, dead)| (event, dead.clone())).collect();
+            (letters, names(world))
+        });
+        letters.retain(|letter| self.fits(&names, letter));
+        (letters, names)
     }
+}
+
+/// Whose subscription of which channel it is.
+struct Place {
+    processor: ProcessorName,
+    channel: ChannelName,
+}
+
+type Names = BTreeMap<SubscriptionId, Place>;
+
+/// The names of all subscriptions that have a dead letter.
+fn names(world: &World) -> Names {
+    let mut names = Names::new();
+    for ((id, _), _) in world.dead().iter() {
+        if let Entry::Vacant(vacant) = names.entry(id)
+            && let Some(place) = place(world, id)
+        {
+            vacant.insert(place);
+        }
+    }
+    names
+}
+
+fn place(world: &World, id: SubscriptionId) -> Option<Place> {
+    let subscription = world.subscriptions().get(id as usize)?;
+    let processor = world.processors().get(subscription.processor as usize)?.name.clone();
+    let channel = world.channels().get(subscription.channel as usize)?.name.clone();
+    Some(Place { processor, channel })
 }
 
 impl Node {
@@ -121,19 +152,17 @@ impl Node {
         limit: usize,
     ) -> Result<DeadPage, DeadError> {
         self.known(wish.processor.as_ref())?;
-        let page = self.0.domain.look(|world| {
-            let found = wish.find(world);
-            let behind = found.iter().skip_while(|(event, _)| after.is_some_and(|after| *event <= after));
-            let shown: Vec<_> = behind.take(limit.min(DEAD_PAGE_MAX)).collect();
-            let last = shown.last().map(|(event, _)| *event);
-            let more = last.filter(|last| found.last().is_some_and(|(event, _)| event > last));
-            DeadPage {
-                count: found.len() as u64,
-                groups: groups(world, &found),
-                letters: shown.into_iter().map(|(event, dead)| report(world, *event, dead)).collect(),
-                next: more.map(|(subscription, offset)| format!("{subscription}-{offset}")),
-            }
-        });
+        let (found, names) = wish.find(&self.0.domain);
+        let behind = found.iter().skip_while(|(event, _)| after.is_some_and(|after| *event <= after));
+        let shown: Vec<_> = behind.take(limit.min(DEAD_PAGE_MAX)).collect();
+        let last = shown.last().map(|(event, _)| *event);
+        let more = last.filter(|last| found.last().is_some_and(|(event, _)| event > last));
+        let page = DeadPage {
+            count: found.len() as u64,
+            groups: groups(&names, &found),
+            letters: shown.into_iter().filter_map(|letter| report(&names, letter)).collect(),
+            next: more.map(|(subscription, offset)| format!("{subscription}-{offset}")),
+        };
         self.durable().await?;
         Ok(page)
     }
@@ -224,7 +253,7 @@ impl Node {
     /// The events that are meant, in the order of the journal.
     fn meant(&self, wish: &DeadWish, DeadPart { limit, rest }: DeadPart) -> Result<Meant, DeadError> {
         self.known(wish.processor.as_ref())?;
-        let mut found = self.0.domain.look(|world| wish.find(world));
+        let (mut found, _) = wish.find(&self.0.domain);
         found.retain(|(event, dead)| rest.is_none_or(|rest| rest.contains(dead.position, event.0)));
         found.sort_by_key(|(event, dead)| (dead.position, event.0));
         let last = found.last().map_or(0, |(_, dead)| dead.position);
@@ -258,47 +287,39 @@ fn done(events: &[EventRef], next: Option<DeadRest>) -> DeadDone {
     DeadDone { count: events.len() as u64, next, ..DeadDone::default() }
 }
 
-fn report(world: &World, (id, offset): EventRef, dead: &Dead) -> DeadReport {
-    let (processor, channel) = names(world, id);
-    DeadReport {
-        processor,
-        channel,
-        offset,
+fn report(names: &Names, ((id, offset), dead): &Letter) -> Option<DeadReport> {
+    let Place { processor, channel } = names.get(id)?;
+    Some(DeadReport {
+        processor: processor.to_string(),
+        channel: channel.to_string(),
+        offset: *offset,
         flow: dead.flow.to_string(),
         key: dead.key.clone(),
         died: rfc3339(dead.died_ms()),
         group: dead.group.clone(),
         attempts_count: dead.count,
         attempts: dead.attempts.clone(),
-    }
+    })
 }
 
-fn names(world: &World, id: u32) -> (String, String) {
-    let subscription = world.subscriptions().get(id as usize);
-    let processor = subscription.and_then(|s| world.processors().get(s.processor as usize));
-    let channel = subscription.and_then(|s| world.channels().get(s.channel as usize));
-    let text = |name: Option<String>| name.unwrap_or_default();
-    (text(processor.map(|p| p.name.to_string())), text(channel.map(|c| c.name.to_string())))
-}
-
-fn groups(world: &World, found: &[Letter]) -> Vec<DeadGroup> {
-    let mut groups: BTreeMap<(&str, ProcessorId), Vec<&Letter>> = BTreeMap::new();
+fn groups(names: &Names, found: &[Letter]) -> Vec<DeadGroup> {
+    let mut groups: BTreeMap<(&str, &str), Vec<&Letter>> = BTreeMap::new();
     for letter in found {
-        let processor = world.subscriptions().get(letter.0.0 as usize).map_or(0, |s| s.processor);
+        let processor = names.get(&letter.0.0).map_or("", |place| place.processor.as_str());
         groups.entry((&letter.1.group, processor)).or_default().push(letter);
     }
     let group = |letters: Vec<&Letter>| {
         let last = letters.iter().max_by_key(|(_, dead)| dead.died_ms())?;
         let first_ms = letters.iter().map(|(_, dead)| dead.died_ms()).min()?;
-        let (processor, channel) = names(world, last.0.0);
+        let Place { processor, channel } = names.get(&last.0.0)?;
         Some(DeadGroup {
             group: last.1.group.clone(),
-            processor,
+            processor: processor.to_string(),
             count: letters.len() as u64,
             fault: last.1.attempts.last()?.clone(),
             first: rfc3339(first_ms),
             last: rfc3339(last.1.died_ms()),
-            example: DeadPlace { channel, offset: last.0.1 },
+            example: DeadPlace { channel: channel.to_string(), offset: last.0.1 },
         })
     };
     let mut groups: Vec<_> = groups.into_values().filter_map(group).collect();

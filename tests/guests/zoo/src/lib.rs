@@ -16,7 +16,7 @@ struct Task {
 #[processor(
     name = "rogue",
     description = "Tries everything that a standard library offers.",
-    subscribe("rogue"),
+    subscribe("rogue", retry(attempts = 1)),
     publishes("rogue-done")
 )]
 fn work(event: Event<Task>, cx: &mut Context) -> Handled {
