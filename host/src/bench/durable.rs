@@ -56,8 +56,9 @@ fn throughput(
 }
 
 /// What was measured, for each event: also how long all threads ran for it, and how many bytes the journal wrote.
-struct Throughput {
-    rate: f64,
+pub struct Throughput {
+    /// Events in a second.
+    pub rate: f64,
     cpu_ns: f64,
     event_bytes: f64,
 }
@@ -95,7 +96,7 @@ fn version(bench: &Bench) -> Version {
 }
 
 /// Events that are durable when the clock starts.
-fn waiting(bench: &Bench, durability: Durability) -> Result<Throughput, Error> {
+pub fn waiting(bench: &Bench, durability: Durability) -> Result<Throughput, Error> {
     let rig = Rig::start(Setting::new(durability))?;
     let (hop, mut source) = (channel(LAST_HOP)?, Source::new(PUBLISH_EVENTS, EVENT_BYTES));
     let batches = if bench.quick { 200 } else { 1000 };
@@ -112,7 +113,7 @@ fn waiting(bench: &Bench, durability: Durability) -> Result<Throughput, Error> {
 }
 
 /// A publisher runs as fast as it can beside the guest; both share the machine.
-fn while_published(bench: &Bench, durability: Durability) -> Result<Throughput, Error> {
+pub fn while_published(bench: &Bench, durability: Durability) -> Result<Throughput, Error> {
     let rig = Rig::start(Setting::new(durability))?;
     rig.deploy(&version(bench))?;
     let stop = AtomicBool::new(false);

@@ -11,6 +11,7 @@ mod durable;
 mod guest;
 mod host;
 mod http;
+mod jetstream;
 mod lanes;
 mod lasting;
 mod latency;
@@ -91,6 +92,12 @@ pub enum Error {
         /// What it did.
         why: String,
     },
+    /// Something is missing that only this measurement needs.
+    #[error("not run: {why}")]
+    NotRun {
+        /// What is missing, and where it is to be had.
+        why: String,
+    },
     /// A thread of a measurement panicked.
     #[error("a thread of the measurement panicked")]
     Panicked,
@@ -163,8 +170,20 @@ struct Measurement {
     run: fn(&Bench) -> Result<Vec<Figure>, Error>,
 }
 
+impl Measurement {
+    /// What came of it, or why it could not be.
+    fn section(&self, bench: &Bench) -> Result<Section, Error> {
+        let (figures, not_run) = match (self.run)(bench) {
+            Ok(figures) => (figures, None),
+            Err(Error::NotRun { why }) => (Vec::new(), Some(why)),
+            Err(error) => return Err(error),
+        };
+        Ok(Section { name: self.name, how: self.how, figures, not_run })
+    }
+}
+
 /// Those that look at the process's memory come first: later ones leave it larger.
-const MEASUREMENTS: [Measurement; 14] = [
+const MEASUREMENTS: [Measurement; 15] = [
     Measurement { name: "memory", how: memory::HOW, run: memory::run },
     Measurement { name: "backlog", how: backlog::HOW, run: backlog::run },
     Measurement { name: "lasting", how: lasting::HOW, run: lasting::run },
@@ -172,6 +191,7 @@ const MEASUREMENTS: [Measurement; 14] = [
     Measurement { name: "pipeline", how: pipeline::HOW, run: pipeline::run },
     Measurement { name: "lanes", how: lanes::HOW, run: lanes::run },
     Measurement { name: "durable", how: durable::HOW, run: durable::run },
+    Measurement { name: "jetstream", how: jetstream::HOW, run: jetstream::run },
     Measurement { name: "latency", how: latency::HOW, run: latency::run },
     Measurement { name: "deploy", how: deploy::HOW, run: deploy::run },
     Measurement { name: "swap", how: swap::HOW, run: swap::run },
@@ -191,8 +211,7 @@ pub fn run(options: &BenchOptions) -> Result<Report, Error> {
     for measurement in chosen {
         progress.inc(1);
         progress.set_message(measurement.name);
-        let figures = (measurement.run)(&bench)?;
-        sections.push(Section { name: measurement.name, how: measurement.how, figures });
+        sections.push(measurement.section(&bench)?);
     }
     progress.finish_and_clear();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);

@@ -65,6 +65,9 @@ pub struct Section {
     pub how: &'static str,
     /// What came of it.
     pub figures: Vec<Figure>,
+    /// Why nothing came of it: what it needs is not here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_run: Option<String>,
 }
 
 /// Everything that was measured.
@@ -122,6 +125,7 @@ impl fmt::Display for Report {
         for section in &self.sections {
             writeln!(f, "\n{}: {}", section.name, section.how)?;
             section.figures.iter().try_for_each(|figure| row(f, figure))?;
+            section.not_run.iter().try_for_each(|why| writeln!(f, "  not run: {why}"))?;
         }
         let missed = self.missed().count();
         writeln!(f, "\n{missed} of {} budgets missed", self.budgets())
@@ -190,8 +194,11 @@ mod tests {
             .budget(Budget::AtLeast(2e6))
             .beside("raw", 3e6);
         let plain = Figure::new("memory", Durability::None, 64.0, "KiB");
-        let section = Section { name: "some", how: "somehow", figures: vec![kept, missed, plain] };
-        Report { cores: 2, quick: true, sections: vec![section] }
+        let figures = vec![kept, missed, plain];
+        let section = Section { name: "some", how: "somehow", figures, not_run: None };
+        let why = Some("there is no server".to_owned());
+        let missing = Section { name: "other", how: "with a server", figures: Vec::new(), not_run: why };
+        Report { cores: 2, quick: true, sections: vec![section, missing] }
     }
 
     #[test]
@@ -203,6 +210,7 @@ mod tests {
             assert!(text.contains(words), "{words} in {text}");
         }
         assert!(text.contains(">= 2,000,000: MISSED; raw: 3,000,000"), "{text}");
+        assert!(text.contains("other: with a server\n  not run: there is no server"), "{text}");
     }
 
     #[test]
