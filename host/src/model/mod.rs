@@ -30,3 +30,4 @@ pub mod topology;
 pub mod trace;
 pub mod upkeep;
 pub mod why;
+pub mod workflow;

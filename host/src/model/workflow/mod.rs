@@ -1,0 +1,10 @@
+//! Workflows: what a mediator runs. A definition is a named part of the CNCF Serverless Workflow DSL 1.0. It owns the form of definitions, what
+//! may stand in them and what follows in a run; it never evaluates an expression, reads a clock or sends anything.
+//!
+//! `definition` is the workflow, `task` a step of it, `expression` what is evaluated while it runs, `failure` what errors look like and when a
+//! step is tried again.
+
+pub mod definition;
+pub mod expression;
+pub mod failure;
+pub mod task;
