@@ -1,0 +1,233 @@
+//! How tasks end, and what follows them.
+
+use serde_json::Value;
+
+use super::super::command::{Command, Note};
+use super::super::definition::Output;
+use super::super::failure::{Error, Kind};
+use super::super::run::{Doing, ROOT, Status, UNDO_MAX, Undo};
+use super::super::task::{Action, For, Task, TaskRef, Then};
+use super::values::{Answers, Place};
+use super::{Evaluation, Failing, Machine, Stop, Todo};
+
+/// What a scope leaves behind.
+struct Left {
+    output: Value,
+    context: Option<Value>,
+}
+
+impl<'a> Machine<'a> {
+    /// Ends a scope whose work is done.
+    pub(super) fn leave(
+        &mut self,
+        scope: u32,
+        raw: Value,
+        then: Option<Then>,
+        answers: &mut Answers,
+    ) -> Result<(), Evaluation> {
+        match self.left(scope, &raw, answers) {
+            Err(Stop::Need(needed)) => return Err(needed),
+            Err(Stop::Fault(error)) => {
+                let output = Some(raw);
+                self.next(Todo::Fail(Failing { output, ..Failing::new(scope, error) }));
+            }
+            Ok(left) if scope == ROOT => self.complete(left.output),
+            Ok(left) => self.gone(scope, left, then),
+        }
+        Ok(())
+    }
+
+    /// What a scope's output and the context become.
+    fn left(&self, scope: u32, raw: &Value, answers: &mut Answers) -> Result<Left, Stop> {
+        let place = Place::of(self, scope).raw_output(raw);
+        let Some(task) = self.task(scope) else {
+            let output = made(&self.definition.output, &place, raw, answers)?;
+            return Ok(Left { output: output.unwrap_or_else(|| raw.clone()), context: None });
+        };
+        if task.compensate.is_some() && self.run.undo.len() >= UNDO_MAX {
+            let why = format!("more than {UNDO_MAX} tasks of the run would have to be undone");
+            return Err(place.fault(Kind::Runtime, &why));
+        }
+        let output = made(&task.output, &place, raw, answers)?.unwrap_or_else(|| raw.clone());
+        let context = made(&task.export, &place.output(&output), &output, answers)?;
+        Ok(Left { output, context })
+    }
+
+    fn gone(&mut self, scope: u32, left: Left, then: Option<Then>) {
+        let (Some(task), Some(scope)) = (self.task(scope), self.run.scopes.remove(&scope)) else { return };
+        self.commands.extend(scope.timeout.map(|timer| Command::TimerOff { timer }));
+        self.note(&task.at, Note::Done);
+        self.run.context = left.context.or_else(|| self.run.context.take());
+        let output = left.output;
+        if task.compensate.is_some() && self.run.ending.is_none() {
+            let input = scope.input;
+            self.run.undo.push(Undo { task: task.at.clone(), input, output: output.clone() });
+        }
+        let then = then.unwrap_or_else(|| task.then.clone());
+        self.next(Todo::Ended { task, parent: scope.parent.unwrap_or(ROOT), output, then });
+    }
+
+    fn complete(&mut self, output: Value) {
+        let timeout = self.run.scopes.get(&ROOT).and_then(|root| root.timeout);
+        self.commands.extend(timeout.map(|timer| Command::TimerOff { timer }));
+        self.note(&TaskRef::default(), Note::Done);
+        self.run.output = Some(output);
+        self.over(Status::Completed);
+    }
+
+    /// Nothing follows any more.
+    pub(super) fn over(&mut self, status: Status) {
+        self.run.status = status;
+        self.run.scopes.clear();
+        self.run.undo.clear();
+        self.run.left.clear();
+        self.commands.push(Command::Ended);
+    }
+
+    /// What follows a task in its parent.
+    pub(super) fn ended(&mut self, task: &'a Task, parent: u32, output: Value, then: Then) {
+        let Some(scope) = self.run.scopes.get_mut(&parent) else { return };
+        match &mut scope.doing {
+            Doing::Undoing => {
+                self.note(&task.at, Note::Undone);
+                self.next(Todo::Undo);
+            }
+            Doing::Branches(outputs) => {
+                let Some((number, count, compete)) = branch(self.definition.task(&scope.task), task) else {
+                    return;
+                };
+                outputs.insert(number, output.clone());
+                let all = (outputs.len() == count).then(|| outputs.values().cloned().collect());
+                let output = if compete { Some(output) } else { all };
+                match (then, output) {
+                    (Then::End, Some(output)) if self.run.ending.is_none() => self.next(Todo::Finish(output)),
+                    (_, Some(output)) => {
+                        self.unwind(parent);
+                        self.next(Todo::Leave { scope: parent, output, then: None });
+                    }
+                    (_, None) => {}
+                }
+            }
+            _ => self.directed(task, parent, output, then),
+        }
+    }
+
+    fn directed(&mut self, task: &'a Task, scope: u32, output: Value, then: Then) {
+        match then {
+            Then::Continue => self.next(Todo::Follow { scope, after: Some(task), given: output }),
+            Then::End if self.run.ending.is_none() => self.next(Todo::Finish(output)),
+            Then::Exit | Then::End => self.done(scope, output),
+            Then::Task(name) => match self.list(scope).iter().find(|task| task.name == name) {
+                Some(task) => self.next(Todo::Enter { task, parent: scope, given: output }),
+                None => {
+                    let why = format!("'then' names '{name}', and no task of the list is called so");
+                    let error = Error::new(Kind::Configuration, task.at.as_str(), why);
+                    self.next(Todo::Fail(Failing::new(scope, error)));
+                }
+            },
+        }
+    }
+
+    /// Begins the task that follows in a scope's list. Those that undo others are not on the way.
+    pub(super) fn follow(&mut self, scope: u32, after: Option<&Task>, given: Value) {
+        let list = self.list(scope);
+        let start =
+            after.and_then(|after| list.iter().position(|task| task.at == after.at)).map_or(0, |at| at + 1);
+        match list.iter().skip(start).find(|task| !task.compensates) {
+            Some(task) => self.next(Todo::Enter { task, parent: scope, given }),
+            None => self.done(scope, given),
+        }
+    }
+
+    /// The tasks of a scope's list are done.
+    fn done(&mut self, scope: u32, output: Value) {
+        let Some(doing) = self.run.scopes.get(&scope).map(|scope| &scope.doing) else { return };
+        match doing {
+            Doing::Items { number, .. } => {
+                let number = number + 1;
+                self.next(Todo::Item { scope, number, given: output });
+            }
+            Doing::Trying(tries) => {
+                self.commands.extend(tries.timer.map(|timer| Command::TimerOff { timer }));
+                self.next(Todo::Leave { scope, output, then: None });
+            }
+            _ => self.next(Todo::Leave { scope, output, then: None }),
+        }
+    }
+
+    /// Begins the next round of a `for`, or ends it.
+    pub(super) fn item(
+        &mut self,
+        scope: u32,
+        number: usize,
+        given: Value,
+        answers: &mut Answers,
+    ) -> Result<(), Evaluation> {
+        let Some((each, item)) = self.round(scope, number) else {
+            self.next(Todo::Leave { scope, output: given, then: None });
+            return Ok(());
+        };
+        let variables = [(each.each.as_str(), item), (each.at.as_str(), number.into())];
+        let place = Place::of(self, scope).with(&variables);
+        match place.holds(each.condition.as_ref(), &given, answers) {
+            Err(Stop::Need(needed)) => return Err(needed),
+            Err(Stop::Fault(error)) => self.next(Todo::Fail(Failing::new(scope, error))),
+            Ok(false) => self.next(Todo::Leave { scope, output: given, then: None }),
+            Ok(true) => {
+                let named = variables.map(|(name, value)| (name.to_owned(), value));
+                if let Some(scope) = self.run.scopes.get_mut(&scope) {
+                    scope.variables.extend(named);
+                    if let Doing::Items { number: at, .. } = &mut scope.doing {
+                        *at = number;
+                    }
+                }
+                self.next(Todo::Follow { scope, after: None, given });
+            }
+        }
+        Ok(())
+    }
+
+    /// A `for` and its item with a number, if there is one.
+    fn round(&self, scope: u32, number: usize) -> Option<(&'a For, Value)> {
+        let Action::For(each) = &self.task(scope)?.action else { return None };
+        let Doing::Items { items, .. } = &self.run.scopes.get(&scope)?.doing else { return None };
+        Some((each, items.get(number)?.clone()))
+    }
+
+    /// The list whose tasks a scope does one after another now.
+    pub(super) fn list(&self, scope: u32) -> &'a [Task] {
+        let doing = self.run.scopes.get(&scope).map(|scope| &scope.doing);
+        match (self.task(scope).map(|task| &task.action), doing) {
+            (_, None | Some(Doing::Undoing | Doing::Branches(_))) => &[],
+            (None, _) => &self.definition.tasks,
+            (Some(Action::Do(tasks)), _) => tasks,
+            (Some(Action::For(each)), _) => &each.tasks,
+            (Some(Action::Try(attempt)), Some(Doing::Catching)) => {
+                attempt.catch.tasks.as_deref().unwrap_or_default()
+            }
+            (Some(Action::Try(attempt)), _) => &attempt.tasks,
+            _ => &[],
+        }
+    }
+}
+
+/// What is made of an output, if anything.
+fn made(
+    output: &Output,
+    place: &Place<'_>,
+    raw: &Value,
+    answers: &mut Answers,
+) -> Result<Option<Value>, Stop> {
+    let made = output.form.as_ref().map(|form| place.fill(form, raw, answers)).transpose()?;
+    if let Some(schema) = &output.schema {
+        place.matches(schema, made.as_ref().unwrap_or(raw), "its output")?;
+    }
+    Ok(made)
+}
+
+/// The number of a branch, how many there are, and whether they compete.
+fn branch(fork: Option<&Task>, branch: &Task) -> Option<(usize, usize, bool)> {
+    let Action::Fork(fork) = &fork?.action else { return None };
+    let number = fork.branches.iter().position(|one| one.at == branch.at)?;
+    Some((number, fork.branches.len(), fork.compete))
+}
