@@ -89,7 +89,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("strsim", &["config"]),
     ("clap", &["cli"]),
     ("indicatif", &["cli", "bench/mod.rs"]),
-    ("serde_saphyr", &["testkit/scenario/format.rs"]),
+    ("serde_saphyr", &["testkit/scenario/format.rs", "model/workflow/read/document.rs"]),
     ("ureq", &["cli", "bench/host.rs", "prove/swap/host.rs", "telemetry/otlp.rs"]),
     ("siphasher", &["channel/print.rs"]),
     ("opentelemetry", &["telemetry/otlp.rs"]),

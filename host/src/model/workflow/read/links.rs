@@ -1,0 +1,145 @@
+//! Names that one task says of another, and rings in which nothing is waited for and nothing decided, which would turn for ever.
+
+use super::at::{At, Found};
+use super::document::Node;
+use super::mistake::Code;
+use super::{TASKS_MAX, document::Form};
+use crate::model::workflow::definition::Definition;
+use crate::model::workflow::task::{Action, Task, Then};
+
+/// Checks a whole workflow, and notes which tasks undo others.
+pub fn check(definition: &mut Definition, root: &At<'_>, found: &mut Found) {
+    let count = definition.all().len();
+    if count > TASKS_MAX {
+        found.wrong(Code::Invalid, root, format!("{count} tasks are more than {TASKS_MAX}"), None);
+    }
+    list(&mut definition.tasks, root, found);
+}
+
+fn list(tasks: &mut [Task], root: &At<'_>, found: &mut Found) {
+    let undoing: Vec<String> = tasks.iter().filter_map(|task| task.compensate.clone()).collect();
+    for task in tasks.iter_mut() {
+        task.compensates = undoing.contains(&task.name);
+    }
+    tasks.iter().for_each(|task| names(task, tasks, root, found));
+    ring(tasks, root, found);
+    if tasks.iter().all(|task| task.compensates) && !tasks.is_empty() {
+        let help = "name a task of its own under metadata.compensate";
+        wrong(tasks.first(), root, Code::Reference, "all tasks of the list undo each other", help, found);
+    }
+    for task in tasks {
+        match &mut task.action {
+            Action::Do(tasks) => list(tasks, root, found),
+            Action::Fork(fork) => list(&mut fork.branches, root, found),
+            Action::For(each) => list(&mut each.tasks, root, found),
+            Action::Try(attempt) => {
+                list(&mut attempt.tasks, root, found);
+                attempt.catch.tasks.iter_mut().for_each(|tasks| list(tasks, root, found));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Where a task goes on, and what undoes it.
+fn names(task: &Task, tasks: &[Task], root: &At<'_>, found: &mut Found) {
+    let known: Vec<&str> = tasks.iter().filter(|one| !one.compensates).map(|one| one.name.as_str()).collect();
+    let help = format!("tasks of the same list are: {}; or say continue, exit or end", known.join(", "));
+    for name in ways(task).into_iter().filter_map(|then| match then {
+        Then::Task(name) => Some(name),
+        _ => None,
+    }) {
+        match tasks.iter().find(|one| one.name == *name) {
+            None => {
+                let why = format!("'{}' goes on to '{name}', and its list has no such task", task.name);
+                wrong(Some(task), root, Code::Reference, &why, &help, found);
+            }
+            Some(target) if target.compensates => {
+                let why = format!("'{}' goes on to '{name}', which only undoes another task", task.name);
+                wrong(Some(task), root, Code::Reference, &why, &help, found);
+            }
+            Some(_) => {}
+        }
+    }
+    if let Some(name) = task.compensate.as_ref().filter(|name| !tasks.iter().any(|one| one.name == **name)) {
+        let why = format!("'{name}' is to undo '{}', and its list has no such task", task.name);
+        wrong(
+            Some(task),
+            root,
+            Code::Reference,
+            &why,
+            "write the task that undoes it into the same list",
+            found,
+        );
+    }
+}
+
+fn ways(task: &Task) -> Vec<&Then> {
+    let cases = match &task.action {
+        Action::Switch(cases) => cases.as_slice(),
+        _ => &[],
+    };
+    std::iter::once(&task.then).chain(cases.iter().map(|case| &case.then)).collect()
+}
+
+/// The first ring of a list.
+fn ring(tasks: &[Task], root: &At<'_>, found: &mut Found) {
+    let mut seen: Vec<&str> = Vec::new();
+    for start in tasks.iter().filter(|task| !task.compensates) {
+        let mut chain: Vec<&str> = Vec::new();
+        let mut at = Some(start);
+        while let Some(task) = at.filter(|task| !seen.contains(&task.name.as_str())) {
+            seen.push(&task.name);
+            chain.push(&task.name);
+            at = certain_next(task, tasks);
+        }
+        let back = at.and_then(|task| chain.iter().position(|name| *name == task.name));
+        if let (Some(task), Some(back)) = (at, back) {
+            let ring = chain.get(back..).unwrap_or_default().join(" -> ");
+            let why = format!("these tasks follow on each other without end: {ring} -> {}", task.name);
+            let help = "put a 'wait', 'listen' or 'call' between them, or a condition: 'if' or 'switch'";
+            return wrong(Some(task), root, Code::Cycle, &why, help, found);
+        }
+    }
+}
+
+/// The task that follows for sure, with nothing between that waits or decides.
+fn certain_next<'t>(task: &Task, tasks: &'t [Task]) -> Option<&'t Task> {
+    if task.condition.is_some() || pauses(task) {
+        return None;
+    }
+    match (&task.action, &task.then) {
+        (Action::Switch(_) | Action::Raise(_), _) => None,
+        (_, Then::Task(name)) => tasks.iter().find(|one| one.name == *name),
+        (_, Then::Continue) => {
+            let at = tasks.iter().position(|one| one.at == task.at)?;
+            tasks.iter().skip(at + 1).find(|one| !one.compensates)
+        }
+        (_, Then::Exit | Then::End) => None,
+    }
+}
+
+/// Whether something in a task waits, asks somebody or decides.
+fn pauses(task: &Task) -> bool {
+    match &task.action {
+        Action::Call(_) | Action::Wait(_) | Action::Listen(_) | Action::Switch(_) => true,
+        _ => task.lists().into_iter().flatten().any(|task| task.condition.is_some() || pauses(task)),
+    }
+}
+
+fn wrong(task: Option<&Task>, root: &At<'_>, code: Code, why: &str, help: &str, found: &mut Found) {
+    let path = task.map(|task| task.at.0.clone()).unwrap_or_default();
+    let node = find(root.node, &path).unwrap_or(root.node);
+    found.wrong(code, &At { node, path }, why, Some(help));
+}
+
+/// The value at a path.
+fn find<'n>(node: &'n Node, path: &str) -> Option<&'n Node> {
+    let Some(rest) = path.strip_prefix('/') else { return Some(node) };
+    let (name, rest) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let inner = match &node.form {
+        Form::List(items) => items.get(name.parse::<usize>().ok()?)?,
+        _ => node.get(&name.replace("~1", "/").replace("~0", "~"))?,
+    };
+    find(inner, rest)
+}

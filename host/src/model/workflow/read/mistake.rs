@@ -1,0 +1,57 @@
+//! What is wrong with a definition, where, and what to do.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// A place in a text, counted from 1; 0 where it is not known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Spot {
+    /// The line.
+    pub line: u32,
+    /// The column.
+    pub column: u32,
+}
+
+/// What kind of mistake it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Code {
+    /// It is neither YAML nor JSON.
+    Syntax,
+    /// A key that the DSL does not have there.
+    UnknownKey,
+    /// A part of the DSL that Baton does not run.
+    Unsupported,
+    /// A value of another kind than is wanted, or none.
+    Invalid,
+    /// A name of something that is not there.
+    Reference,
+    /// An expression that does not compile.
+    Expression,
+    /// Tasks that follow on each other without end.
+    Cycle,
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Mistake {
+    /// What kind of mistake it is.
+    pub code: Code,
+    /// Where, in the text.
+    #[serde(flatten)]
+    pub spot: Spot,
+    /// Where, in the document: a JSON pointer.
+    pub path: String,
+    /// What was found, and what was expected.
+    pub message: String,
+    /// What to use instead.
+    pub help: Option<String>,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}: {}", self.spot.line, self.spot.column, self.path, self.message)?;
+        self.help.as_ref().map_or(Ok(()), |help| write!(f, "; {help}"))
+    }
+}
