@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -41,6 +41,12 @@ pub(crate) struct Simulated {
     calls: Arc<Mutex<Vec<Call>>>,
     pub fail_writes: Arc<AtomicBool>,
     pub fail_syncs: Arc<AtomicBool>,
+    /// Syncs find the disk full.
+    pub full_syncs: Arc<AtomicBool>,
+    /// How many bytes all files may have; at 0 there is no end.
+    bytes_max: Arc<AtomicU64>,
+    /// So many syncs go well, and then none.
+    syncs_left: Arc<Mutex<Option<u64>>>,
 }
 
 impl Simulated {
@@ -52,6 +58,39 @@ impl Simulated {
             file.write_at(0, bytes).unwrap();
         }
         simulated
+    }
+
+    /// Leaves room for so many bytes beside those that there are.
+    pub(crate) fn leave_room(&self, bytes: u64) {
+        self.bytes_max.store(self.memory.bytes().saturating_add(bytes).max(1), Ordering::Release);
+    }
+
+    /// Lets so many syncs go well, and then none; without a number all of them.
+    pub(crate) fn let_syncs(&self, count: Option<u64>) {
+        *self.syncs_left.lock() = count;
+    }
+
+    /// Whether a sync goes well.
+    fn syncs(&self) -> io::Result<()> {
+        failing(&self.fail_syncs)?;
+        if self.full_syncs.load(Ordering::Acquire) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        match self.syncs_left.lock().as_mut() {
+            Some(0) => Err(io::Error::other("simulated failure")),
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses as a full disk does.
+    fn find_room(&self, grows_by: u64) -> io::Result<()> {
+        let bytes_max = self.bytes_max.load(Ordering::Acquire);
+        let is_full = bytes_max > 0 && grows_by > 0 && self.memory.bytes() + grows_by > bytes_max;
+        if is_full { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
 
     pub(crate) fn mark(&self, mark: u64) {
@@ -193,6 +232,13 @@ impl Storage for Simulated {
         self.memory.lock()
     }
 
+    fn free_bytes(&self) -> io::Result<u64> {
+        Ok(match self.bytes_max.load(Ordering::Acquire) {
+            0 => u64::MAX,
+            max => max.saturating_sub(self.memory.bytes()),
+        })
+    }
+
     fn place(&self) -> String {
         "a simulation".to_owned()
     }
@@ -209,6 +255,7 @@ impl StorageFile for SimulatedFile {
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         failing(&self.storage.fail_writes)?;
+        self.storage.find_room((offset + bytes.len() as u64).saturating_sub(self.file.len()?))?;
         let call = Call::Write(self.name.clone(), offset, bytes.to_vec());
         self.storage.record(call);
         self.file.write_at(offset, bytes)
@@ -219,8 +266,14 @@ impl StorageFile for SimulatedFile {
         self.file.set_len(len)
     }
 
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        let grows_by = len.saturating_sub(self.file.len()?);
+        self.storage.find_room(grows_by)?;
+        if grows_by > 0 { self.set_len(len) } else { Ok(()) }
+    }
+
     fn sync(&self) -> io::Result<()> {
-        let synced = failing(&self.storage.fail_syncs);
+        let synced = self.storage.syncs();
         let name = self.name.clone();
         self.storage.record(if synced.is_ok() { Call::Sync(name) } else { Call::FailedSync(name) });
         synced
