@@ -2,16 +2,13 @@
 //! prefix of what was appended, and goes on.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::contract::{append, read_all};
 use super::storage::Storage;
-use super::storage::simulated::{Call, Fate, Simulated};
+use super::storage::simulated::{Call, Chance, Cut, Fate, Image, Simulated};
 use super::{Frame, Journal, Limits, Options, Position, SegmentJournal, verify};
-
-type Image = BTreeMap<String, Vec<u8>>;
 
 fn open(storage: &Simulated) -> SegmentJournal {
     let limits = Limits { segment_bytes_max: 700, ..Limits::default() };
@@ -43,7 +40,7 @@ fn durable_after(calls: &[Call], count: usize) -> u64 {
 
 /// Opens what a crash left; returns the storage with the calls that recovery made.
 fn check(image: Image, frames: &[Frame], durable: u64, what: &str) -> Simulated {
-    let storage = Simulated::with(image);
+    let storage = Simulated::with(image).unwrap();
     let shared: Arc<dyn Storage> = Arc::new(storage.clone());
     assert!(verify(shared, |_, _| {}).unwrap().is_whole(), "{what}");
     let journal = open(&storage);
@@ -90,33 +87,15 @@ fn what_is_not_synced_may_be_lost_in_any_order() {
     let (storage, frames) = history();
     let calls = storage.calls();
     for seed in 1..=250 {
-        let mut dice = Dice(seed);
-        let count = dice.below(calls.len() + 1);
-        let image = storage.crash(count, |index, call| Dice(seed * 7_919 + index as u64).fate(call));
+        let mut chance = Chance::new(seed);
+        let cut = Cut::ALL[seed as usize % Cut::ALL.len()];
+        let count = chance.below(calls.len() + 1);
+        let image = storage.cut(count, cut, &mut chance);
         let durable = durable_after(&calls, count);
-        let what = format!("seed {seed}");
+        let what = format!("seed {seed}, {}", cut.name());
         let recovered = check(image, &frames, durable, &what);
-        let count = dice.below(recovered.calls().len() + 1);
-        let image = recovered.crash(count, |_, call| dice.fate(call));
-        goes_on(image, &frames, durable, &what);
-    }
-}
-
-/// Reproducible chance.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        ((self.0 >> 33) % limit.max(1) as u64) as usize
-    }
-
-    fn fate(&mut self, call: &Call) -> Fate {
-        match (self.below(3), call) {
-            (0, _) => Fate::Lost,
-            (1, Call::Write(_, _, bytes)) => Fate::Torn(self.below(bytes.len().min(700))),
-            _ => Fate::Kept,
-        }
+        let count = chance.below(recovered.len() + 1);
+        goes_on(recovered.cut(count, cut, &mut chance), &frames, durable, &what);
     }
 }
 

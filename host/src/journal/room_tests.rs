@@ -1,7 +1,6 @@
 //! A disk that is full: nothing that was appended is undone, the reserve is for control, and the journal goes on by itself.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -118,8 +117,8 @@ fn an_opening_that_needs_room_uses_the_reserve() {
     let journal = open(&storage, RESERVE_BYTES);
     let frames = [append(&journal, 1, 100)];
     settle(&journal);
-    let image = storage.crash(storage.calls().len(), |_, _| Fate::Kept);
-    let left = Simulated::with(image);
+    let image = storage.crash(storage.len(), |_, _| Fate::Kept);
+    let left = Simulated::with(image).unwrap();
     // The crash left what was prepared behind the frame: without it there is no room for a footer.
     let segment = left.open("00000000000000000000.seg").unwrap();
     segment.set_len(24 + 152).unwrap();
@@ -173,7 +172,7 @@ fn a_footer_whose_sync_failed_is_on_the_disk_before_anything_follows_it() {
     assert!(again.segments()[0].sealed, "the system still shows a footer");
     frames.push(append(&again, 1, 20));
     settle(&again);
-    let image: BTreeMap<_, _> = storage.crash(storage.calls().len(), |_, _| Fate::Lost);
-    let kept = open(&Simulated::with(image), 0);
+    let image = storage.crash(storage.len(), |_, _| Fate::Lost);
+    let kept = open(&Simulated::with(image).unwrap(), 0);
     assert_eq!(read_all(&kept, Position::START, usize::MAX), frames);
 }

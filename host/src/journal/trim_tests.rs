@@ -139,7 +139,7 @@ fn history() -> (Simulated, Vec<Frame>) {
 
 /// What a crash left: it opens; what is missing at its start stands in a checkpoint; the rest is there in order.
 fn check(image: BTreeMap<String, Vec<u8>>, frames: &[Frame], what: &str) {
-    let storage = Simulated::with(image);
+    let storage = Simulated::with(image).unwrap();
     let report = verify(Arc::new(storage.clone()), |_, _| {}).unwrap();
     assert!(report.is_whole(), "{what}: {report:?}");
     let journal = open(&storage);
@@ -161,11 +161,17 @@ fn check(image: BTreeMap<String, Vec<u8>>, frames: &[Frame], what: &str) {
 fn a_crash_at_any_call_leaves_a_journal_that_starts() {
     let (storage, frames) = history();
     let calls = storage.calls();
-    let is_upkeep = |call: &Call| match call {
-        Call::Create(name) | Call::Remove(name) | Call::Sync(name) | Call::Write(name, ..) => {
-            name.ends_with(".ckpt") || matches!(call, Call::Remove(_))
+    let mut checkpoints = Vec::new();
+    for call in &calls {
+        if let Call::Create(name, file) = call
+            && name.ends_with(".ckpt")
+        {
+            checkpoints.push(*file);
         }
-        Call::SyncFolder => true,
+    }
+    let is_upkeep = |call: &Call| match call {
+        Call::Create(_, file) | Call::Sync(file) | Call::Write(file, ..) => checkpoints.contains(file),
+        Call::Remove(_) | Call::SyncFolder => true,
         _ => false,
     };
     let counts = (1..=calls.len()).filter(|count| is_upkeep(&calls[count - 1]));

@@ -26,7 +26,6 @@ impl Memory {
     }
 
     /// How many bytes all files have.
-    #[cfg(test)]
     pub(super) fn bytes(&self) -> u64 {
         self.files.lock().values().map(|file| file.0.read().len() as u64).sum()
     }

@@ -5,8 +5,7 @@
 pub(crate) mod contract;
 mod files;
 mod memory;
-#[cfg(test)]
-pub(crate) mod simulated;
+pub mod simulated;
 
 pub use files::Files;
 pub use memory::Memory;

@@ -1,8 +1,20 @@
-//! A storage that remembers every call, so that a test can look at what a crash after any of them may leave behind, and that fails
-//! when it is told to.
-#![allow(clippy::unwrap_used)]
+//! A disk in memory that remembers every call, so that what a power cut after any of them may leave behind can be looked at, and that
+//! stands still or fails when it is told to. It is there for proofs and tests; no host keeps its events on it.
+//!
+//! `image` says what is left, `cut` which of what may be lost is lost, `faults` which calls fail.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod chance;
+mod cut;
+mod faults;
+mod gate;
+mod image;
+
+pub use chance::Chance;
+pub use cut::Cut;
+pub use faults::{Failure, Lie};
+pub use image::{Call, Fate, Image};
+
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,68 +22,76 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 use super::{Memory, Storage, StorageFile, StorageLock};
+use faults::{Done, Faults, Operation};
+use gate::Gate;
 
-/// One call that changed something, or a mark that the test set.
-#[derive(Clone, Debug)]
-pub(crate) enum Call {
-    Create(String),
-    Remove(String),
-    SyncFolder,
-    Write(String, u64, Vec<u8>),
-    SetLen(String, u64),
-    Sync(String),
-    /// It failed: what it should have kept counts as written, and no later sync writes it again.
-    FailedSync(String),
-    Mark(u64),
-}
-
-/// What becomes of a call that no sync has made durable.
-pub(crate) enum Fate {
-    Kept,
-    Lost,
-    /// Of a write, only so many bytes are kept.
-    Torn(usize),
-}
-
-/// Memory that remembers and fails.
+/// Memory that remembers, stands still and fails. Clones are one disk.
 #[derive(Clone, Default)]
-pub(crate) struct Simulated {
-    start: BTreeMap<String, Vec<u8>>,
+pub struct Simulated {
+    start: Arc<Image>,
     memory: Memory,
-    calls: Arc<Mutex<Vec<Call>>>,
+    log: Arc<Mutex<Log>>,
+    gate: Arc<Gate>,
+    faults: Arc<Mutex<Faults>>,
+    /// Every write fails while this is set.
     pub fail_writes: Arc<AtomicBool>,
+    /// Every sync of a file fails while this is set.
     pub fail_syncs: Arc<AtomicBool>,
-    /// Syncs find the disk full.
+    /// Every sync of a file finds the disk full while this is set.
     pub full_syncs: Arc<AtomicBool>,
+    /// So many syncs of files go well, and then none.
+    syncs_left: Arc<Mutex<Option<u64>>>,
     /// How many bytes all files may have; at 0 there is no end.
     bytes_max: Arc<AtomicU64>,
-    /// So many syncs go well, and then none.
-    syncs_left: Arc<Mutex<Option<u64>>>,
+}
+
+/// What was called, and which number the file has that a name stands for: a name may come, go and come again.
+#[derive(Default)]
+struct Log {
+    calls: Vec<Call>,
+    files: BTreeMap<String, usize>,
+    next_file: usize,
+}
+
+impl Log {
+    fn new_file(&mut self, name: &str) -> usize {
+        let file = self.next_file;
+        self.next_file += 1;
+        self.files.insert(name.to_owned(), file);
+        file
+    }
 }
 
 impl Simulated {
     /// Starts with these files, all of them durable.
-    pub(crate) fn with(start: BTreeMap<String, Vec<u8>>) -> Self {
-        let simulated = Simulated { start, ..Simulated::default() };
-        for (name, bytes) in &simulated.start {
-            let file = simulated.memory.create(name).unwrap();
-            file.write_at(0, bytes).unwrap();
+    pub fn with(start: Image) -> io::Result<Self> {
+        let simulated = Simulated { start: Arc::new(start), ..Simulated::default() };
+        for (name, bytes) in simulated.start.iter() {
+            simulated.memory.create(name)?.write_at(0, bytes)?;
+            simulated.log.lock().new_file(name);
         }
-        simulated
+        Ok(simulated)
     }
 
     /// Leaves room for so many bytes beside those that there are.
-    pub(crate) fn leave_room(&self, bytes: u64) {
+    pub fn leave_room(&self, bytes: u64) {
         self.bytes_max.store(self.memory.bytes().saturating_add(bytes).max(1), Ordering::Release);
     }
 
-    /// Lets so many syncs go well, and then none; without a number all of them.
-    pub(crate) fn let_syncs(&self, count: Option<u64>) {
+    /// Lets so many syncs of files go well, and then none; without a number all of them.
+    pub fn let_syncs(&self, count: Option<u64>) {
         *self.syncs_left.lock() = count;
     }
 
-    /// Whether a sync goes well.
-    fn syncs(&self) -> io::Result<()> {
+    /// Refuses as a full disk does.
+    fn find_room(&self, grows_by: u64) -> io::Result<()> {
+        let bytes_max = self.bytes_max.load(Ordering::Acquire);
+        let is_full = bytes_max > 0 && grows_by > 0 && self.memory.bytes() + grows_by > bytes_max;
+        if is_full { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+
+    /// Whether a sync of a file goes well.
+    fn try_sync(&self) -> io::Result<()> {
         failing(&self.fail_syncs)?;
         if self.full_syncs.load(Ordering::Acquire) {
             return Err(io::ErrorKind::StorageFull.into());
@@ -86,113 +106,71 @@ impl Simulated {
         }
     }
 
-    /// Refuses as a full disk does.
-    fn find_room(&self, grows_by: u64) -> io::Result<()> {
-        let bytes_max = self.bytes_max.load(Ordering::Acquire);
-        let is_full = bytes_max > 0 && grows_by > 0 && self.memory.bytes() + grows_by > bytes_max;
-        if is_full { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    /// Sets a mark between two calls.
+    pub fn mark(&self, mark: u64) {
+        self.record(Call::Mark(mark));
     }
 
-    pub(crate) fn mark(&self, mark: u64) {
-        self.calls.lock().push(Call::Mark(mark));
+    /// How many calls there were, marks included.
+    pub fn len(&self) -> usize {
+        self.log.lock().calls.len()
     }
 
-    pub(crate) fn calls(&self) -> Vec<Call> {
-        self.calls.lock().clone()
+    /// Whether nothing was called.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
-    /// The files after a crash that came when `count` calls had returned; `fate` is asked about each that may be lost.
-    pub(crate) fn crash(
-        &self,
-        count: usize,
-        mut fate: impl FnMut(usize, &Call) -> Fate,
-    ) -> BTreeMap<String, Vec<u8>> {
-        let calls = self.calls();
-        let done = calls.get(..count).unwrap();
-        let mut files = self.start.clone();
-        for (index, call) in done.iter().enumerate() {
-            let later = done.get(index..).unwrap();
-            let fate = match is_synced(call, later) {
-                true => Fate::Kept,
-                false => fate(index, call),
-            };
-            apply(&mut files, call, &fate);
-        }
-        let lost: BTreeSet<_> = (done.iter().enumerate())
-            .filter(|(index, call)| {
-                let later = done.get(*index..).unwrap();
-                matches!(call, Call::Create(_))
-                    && !is_synced(call, later)
-                    && matches!(fate(*index, call), Fate::Lost)
-            })
-            .filter_map(|(_, call)| name(call))
-            .collect();
-        files.retain(|name, _| !lost.contains(name.as_str()));
-        files
+    /// Every call so far.
+    pub fn calls(&self) -> Vec<Call> {
+        self.log.lock().calls.clone()
     }
-}
 
-fn name(call: &Call) -> Option<&str> {
-    match call {
-        Call::Create(name) | Call::Remove(name) | Call::Sync(name) | Call::FailedSync(name) => Some(name),
-        Call::Write(name, ..) | Call::SetLen(name, _) => Some(name),
-        Call::SyncFolder | Call::Mark(_) => None,
+    /// The newest mark among the first `count` calls.
+    pub fn marked(&self, count: usize) -> Option<u64> {
+        let log = self.log.lock();
+        log.calls.iter().take(count).rev().find_map(|call| match call {
+            Call::Mark(mark) => Some(*mark),
+            _ => None,
+        })
     }
-}
 
-fn is_synced(call: &Call, later: &[Call]) -> bool {
-    match call {
-        Call::Create(_) | Call::Remove(_) => later.iter().any(|later| matches!(later, Call::SyncFolder)),
-        Call::Write(name, ..) | Call::SetLen(name, _) => {
-            let tried = |later: &&Call| matches!(later, Call::Sync(of) | Call::FailedSync(of) if of == name);
-            matches!(later.iter().find(tried), Some(Call::Sync(_)))
-        }
-        Call::SyncFolder | Call::Sync(_) | Call::FailedSync(_) | Call::Mark(_) => true,
+    /// The files after a crash that came when `count` calls had returned; `fate` is asked once, in order, about each that may be lost.
+    pub fn crash(&self, count: usize, fate: impl FnMut(usize, &Call) -> Fate) -> Image {
+        let log = self.log.lock();
+        image::left(&self.start, log.calls.get(..count).unwrap_or(&log.calls), fate)
     }
-}
 
-fn apply(files: &mut BTreeMap<String, Vec<u8>>, call: &Call, fate: &Fate) {
-    match (call, fate) {
-        // Whether a file that was created is there at all is decided last.
-        (Call::Create(name), _) => drop(files.insert(name.clone(), Vec::new())),
-        (_, Fate::Lost) => {}
-        (Call::Remove(name), _) => drop(files.remove(name)),
-        (Call::SetLen(name, len), _) => {
-            (files.get_mut(name).into_iter()).for_each(|file| file.resize(*len as usize, 0));
-        }
-        (Call::Write(name, offset, bytes), fate) => {
-            let kept = match fate {
-                Fate::Torn(count) => bytes.get(..*count).unwrap_or(bytes),
-                _ => bytes,
-            };
-            (files.get_mut(name).into_iter()).for_each(|file| put(file, *offset as usize, kept));
-        }
-        (Call::SyncFolder | Call::Sync(_) | Call::FailedSync(_) | Call::Mark(_), _) => {}
+    /// How many of the first `count` calls a crash after them may undo.
+    pub fn unsynced(&self, count: usize) -> usize {
+        let log = self.log.lock();
+        let durable = image::durable(log.calls.get(..count).unwrap_or(&log.calls));
+        durable.into_iter().filter(|durable| !durable).count()
     }
-}
 
-fn put(file: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
-    let end = offset + bytes.len();
-    if file.len() < end {
-        file.resize(end, 0);
+    /// The files as whoever reads them sees them, whatever is durable of them.
+    pub fn shown(&self) -> io::Result<Image> {
+        let read = |name: String| {
+            let file = self.memory.open(&name)?;
+            let mut bytes = vec![0; usize::try_from(file.len()?).unwrap_or(usize::MAX)];
+            file.read_at(0, &mut bytes)?;
+            Ok((name, bytes))
+        };
+        self.memory.list()?.into_iter().map(read).collect()
     }
-    file.get_mut(offset..end).unwrap().copy_from_slice(bytes);
-}
 
-struct SimulatedFile {
-    name: String,
-    file: Arc<dyn StorageFile>,
-    storage: Simulated,
-}
-
-impl Simulated {
-    fn file(&self, name: &str, file: Arc<dyn StorageFile>) -> Arc<dyn StorageFile> {
-        let (name, storage) = (name.to_owned(), self.clone());
-        Arc::new(SimulatedFile { name, file, storage })
+    fn file(&self, name: &str, number: usize, file: Arc<dyn StorageFile>) -> Arc<dyn StorageFile> {
+        Arc::new(SimulatedFile { name: name.to_owned(), number, file, storage: self.clone() })
     }
 
     fn record(&self, call: Call) {
-        self.calls.lock().push(call);
+        self.log.lock().calls.push(call);
+    }
+
+    /// Waits while the disk stands still, and says what becomes of a call that changes something.
+    fn change(&self, operation: Operation) -> io::Result<Done> {
+        self.gate.pass();
+        self.faults.lock().next(operation)
     }
 }
 
@@ -205,26 +183,42 @@ fn failing(switch: &AtomicBool) -> io::Result<()> {
 
 impl Storage for Simulated {
     fn list(&self) -> io::Result<Vec<String>> {
+        self.faults.lock().next(Operation::Read)?;
         self.memory.list()
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn StorageFile>> {
+        self.change(Operation::Create)?;
         let file = self.memory.create(name)?;
-        self.record(Call::Create(name.to_owned()));
-        Ok(self.file(name, file))
+        let mut log = self.log.lock();
+        let number = log.new_file(name);
+        log.calls.push(Call::Create(name.to_owned(), number));
+        drop(log);
+        Ok(self.file(name, number, file))
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn StorageFile>> {
-        Ok(self.file(name, self.memory.open(name)?))
+        self.faults.lock().next(Operation::Read)?;
+        let number = self.log.lock().files.get(name).copied();
+        let number = number.ok_or(io::ErrorKind::NotFound)?;
+        Ok(self.file(name, number, self.memory.open(name)?))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        self.record(Call::Remove(name.to_owned()));
-        self.memory.remove(name)
+        if self.change(Operation::Remove)? == Done::Not {
+            return Ok(());
+        }
+        self.memory.remove(name)?;
+        let mut log = self.log.lock();
+        log.files.remove(name);
+        log.calls.push(Call::Remove(name.to_owned()));
+        Ok(())
     }
 
     fn sync_folder(&self) -> io::Result<()> {
-        self.record(Call::SyncFolder);
+        if self.change(Operation::Sync)? == Done::Wholly {
+            self.record(Call::SyncFolder);
+        }
         Ok(())
     }
 
@@ -244,25 +238,49 @@ impl Storage for Simulated {
     }
 }
 
+struct SimulatedFile {
+    name: String,
+    number: usize,
+    file: Arc<dyn StorageFile>,
+    storage: Simulated,
+}
+
+impl SimulatedFile {
+    fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.storage.record(Call::Write(self.number, offset, bytes.to_vec()));
+        self.file.write_at(offset, bytes)
+    }
+}
+
 impl StorageFile for SimulatedFile {
     fn len(&self) -> io::Result<u64> {
+        self.storage.faults.lock().next(Operation::Read)?;
         self.file.len()
     }
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        self.storage.faults.lock().next(Operation::Read)?;
         self.file.read_at(offset, buf)
     }
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         failing(&self.storage.fail_writes)?;
         self.storage.find_room((offset + bytes.len() as u64).saturating_sub(self.file.len()?))?;
-        let call = Call::Write(self.name.clone(), offset, bytes.to_vec());
-        self.storage.record(call);
-        self.file.write_at(offset, bytes)
+        match self.storage.change(Operation::Write)? {
+            Done::Wholly => self.write(offset, bytes),
+            Done::Not => Ok(()),
+            Done::Half => {
+                self.write(offset, bytes.get(..bytes.len() / 2).unwrap_or_default())?;
+                Err(io::Error::new(io::ErrorKind::StorageFull, format!("half of a write to {}", self.name)))
+            }
+        }
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.storage.record(Call::SetLen(self.name.clone(), len));
+        if self.storage.change(Operation::Write)? != Done::Wholly {
+            return Ok(());
+        }
+        self.storage.record(Call::SetLen(self.number, len));
         self.file.set_len(len)
     }
 
@@ -273,16 +291,90 @@ impl StorageFile for SimulatedFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        let synced = self.storage.syncs();
-        let name = self.name.clone();
-        self.storage.record(if synced.is_ok() { Call::Sync(name) } else { Call::FailedSync(name) });
-        synced
+        let synced = self.storage.try_sync().and_then(|()| self.storage.change(Operation::Sync));
+        match &synced {
+            Ok(Done::Wholly) => self.storage.record(Call::Sync(self.number)),
+            Ok(_) => {}
+            Err(_) => self.storage.record(Call::FailedSync(self.number)),
+        }
+        synced.map(drop)
     }
 }
 
-#[test]
-fn keeps_the_contract() {
-    super::contract::check(|| Box::new(Simulated::default()));
-    let simulated = Simulated::default();
-    super::contract::check_lock(&simulated, &simulated.clone());
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn keeps_the_contract() {
+        super::super::contract::check(|| Box::new(Simulated::default()));
+        let simulated = Simulated::default();
+        super::super::contract::check_lock(&simulated, &simulated.clone());
+    }
+
+    #[test]
+    fn a_crash_takes_what_was_not_synced_and_only_that() {
+        let disk = Simulated::default();
+        let file = disk.create("a").unwrap();
+        file.write_at(0, b"kept").unwrap();
+        file.sync().unwrap();
+        disk.sync_folder().unwrap();
+        file.write_at(4, b"lost").unwrap();
+        disk.create("b").unwrap();
+        assert_eq!(disk.unsynced(disk.len()), 2);
+        let image = disk.crash(disk.len(), |_, _| Fate::Lost);
+        assert_eq!(image, Image::from([("a".to_owned(), b"kept".to_vec())]));
+        let whole = disk.crash(disk.len(), |_, _| Fate::Kept);
+        assert_eq!(whole, disk.shown().unwrap());
+        let torn = disk.crash(disk.len(), |_, _| Fate::Torn(2));
+        assert_eq!(torn.get("a").unwrap(), b"keptlo");
+    }
+
+    #[test]
+    fn a_name_that_comes_again_is_another_file() {
+        let disk = Simulated::default();
+        let first = disk.create("a").unwrap();
+        first.write_at(0, b"first").unwrap();
+        first.sync().unwrap();
+        disk.sync_folder().unwrap();
+        disk.remove("a").unwrap();
+        disk.create("a").unwrap().write_at(0, b"second").unwrap();
+        let lost = disk.crash(disk.len(), |_, _| Fate::Lost);
+        assert_eq!(lost.get("a").unwrap(), b"first");
+        let kept = disk.crash(disk.len(), |_, _| Fate::Kept);
+        assert_eq!(kept.get("a").unwrap(), b"second");
+    }
+
+    #[test]
+    fn every_cut_keeps_what_is_durable_and_the_same_seed_makes_the_same_cut() {
+        let disk = Simulated::default();
+        let file = disk.create("a").unwrap();
+        file.write_at(0, &[1; 2000]).unwrap();
+        file.sync().unwrap();
+        disk.sync_folder().unwrap();
+        (0..8).for_each(|at| file.write_at(2000 + at * 700, &[2; 700]).unwrap());
+        for cut in Cut::ALL {
+            let image = || disk.cut(disk.len(), cut, &mut Chance::new(7));
+            let bytes = image().remove("a").unwrap();
+            assert!(bytes.len() >= 2000 && bytes.iter().take(2000).all(|byte| *byte == 1), "{cut:?}");
+            assert_eq!(image(), image(), "{cut:?}");
+        }
+        assert_eq!(disk.cut(disk.len(), Cut::Nothing, &mut Chance::new(1)).remove("a").unwrap().len(), 2000);
+    }
+
+    #[test]
+    fn calls_fail_as_they_are_told_to() {
+        let disk = Simulated::default();
+        let file = disk.create("a").unwrap();
+        disk.fail_each(2, Failure::Short);
+        file.write_at(0, b"abcd").unwrap();
+        let short = file.write_at(4, b"efgh").unwrap_err();
+        assert_eq!(short.kind(), io::ErrorKind::StorageFull);
+        disk.mend();
+        assert_eq!((disk.failed(), disk.shown().unwrap().remove("a").unwrap()), (1, b"abcdef".to_vec()));
+        disk.lie(Lie::SkipsSyncs);
+        file.sync().unwrap();
+        assert!(disk.crash(disk.len(), |_, _| Fate::Lost).is_empty());
+    }
 }
