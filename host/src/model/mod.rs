@@ -2,8 +2,10 @@
 //! what a frame changes. It does no IO, reads no clock and knows no async.
 
 pub mod access;
+pub mod address;
 pub mod asyncapi;
 pub mod bounds;
+pub mod capability;
 pub mod change;
 pub mod dead;
 pub mod deployment;
@@ -12,6 +14,7 @@ pub mod event;
 pub mod fault;
 pub mod filter;
 pub mod flow;
+pub mod grant;
 pub mod key;
 pub mod ledger;
 pub mod lint;
