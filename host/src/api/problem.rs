@@ -51,7 +51,7 @@ impl Refusal {
     }
 
     /// 503
-    pub fn unavailable(code: &'static str, detail: impl Into<String>) -> Self {
+    pub fn unavailable(code: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail)
     }
 
@@ -91,7 +91,7 @@ impl From<PublishError> for Refusal {
             PublishError::Conflict { .. } => Self::new(StatusCode::CONFLICT, code, detail),
             PublishError::TooLarge { .. } => Self::too_large(code, detail),
             PublishError::Reserved { .. } => Self::new(StatusCode::FORBIDDEN, code, detail),
-            PublishError::Busy { retry_after_s } => {
+            PublishError::Busy { retry_after_s } | PublishError::NoRoom { retry_after_s, .. } => {
                 Self::unavailable(code, detail).retry_after(retry_after_s)
             }
             PublishError::Closed { .. } => Self::unavailable(code, detail),
@@ -134,6 +134,7 @@ impl From<DeployError> for Refusal {
             DeployError::Native { .. } => Self::new(StatusCode::CONFLICT, code, detail),
             DeployError::UnknownProcessor { .. } => Self::new(StatusCode::NOT_FOUND, code, detail),
             DeployError::Operation(_) => Self::new(StatusCode::BAD_REQUEST, code, detail),
+            DeployError::Failed { .. } if code == "disk-full" => Self::unavailable(code, detail),
             DeployError::Failed { .. } => Self::new(StatusCode::INTERNAL_SERVER_ERROR, code, detail),
         }
     }
@@ -158,7 +159,7 @@ impl From<UpkeepError> for Refusal {
             "upkeep-busy" => Self::new(StatusCode::CONFLICT, code, detail).retry_after(UPKEEP_RETRY_S),
             "backup-not-empty" => Self::new(StatusCode::CONFLICT, code, detail),
             "backup-relative" => Self::bad_request(code, detail),
-            "domain-closed" => Self::unavailable(code, detail),
+            "domain-closed" | "disk-full" => Self::unavailable(code, detail),
             _ => Self::internal(code, detail),
         }
     }

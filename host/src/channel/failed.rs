@@ -39,7 +39,7 @@ impl Upset {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Gone { .. } => "no-dead-letter",
-            Self::Refused(_) => "domain-closed",
+            Self::Refused(refused) => refused.code(),
         }
     }
 }

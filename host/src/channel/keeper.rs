@@ -71,14 +71,22 @@ impl Drop for Keeper {
 }
 
 fn run(domain: &Domain, stop: &Stop) {
+    let mut trouble = None;
     for round in 1.. {
         let last = stop.wait();
-        if let Err(error) = domain.sweep_expired() {
+        // What is left of a full disk is for control.
+        let is_short = domain.journal().room().is_short();
+        if !is_short && let Err(error) = domain.sweep_expired() {
             tracing::warn!(%error, "expired state was not swept");
         }
-        if let Err(why) = domain.0.behind.lock().write(domain) {
-            tracing::error!(why, "views were not written behind; it is tried again");
+        let written = domain.0.behind.lock().write(domain).err();
+        if let Some(why) = written.as_ref().filter(|_| written != trouble) {
+            tracing::error!(
+                why,
+                "views are not written behind; it is tried again, and nothing is lost: the journal has it all"
+            );
         }
+        trouble = written;
         if last || domain.durable().check().is_err() {
             // Nobody else may hold the file when the next host opens it.
             domain.0.behind.lock().store = None;

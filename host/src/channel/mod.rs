@@ -31,7 +31,7 @@ use hashbrown::HashMap;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use crate::clock::Clock;
-use crate::journal::{Durable, Journal};
+use crate::journal::{Durable, Journal, Shortage};
 use crate::model::change::{ChannelId, ProcessorId};
 use crate::model::name::ChannelName;
 use crate::view::index::Index;
@@ -151,6 +151,12 @@ impl Domain {
         self.0.journal.durable()
     }
 
+    /// Why it takes no events, if it takes none: the journal has ended, or the disk is full.
+    pub fn closed(&self) -> Option<String> {
+        let ended = self.durable().check().err().map(|error| error.to_string());
+        ended.or_else(|| Some(closed_by(&self.journal().room().shortage()?)))
+    }
+
     /// Everything below this position can be read, in every channel.
     pub fn visible(&self) -> u64 {
         self.0.tail.visible()
@@ -181,4 +187,14 @@ impl Domain {
         let now_ms = self.now_ms();
         self.0.known.lock().extent(now_ms)
     }
+}
+
+fn closed_by(shortage: &Shortage) -> String {
+    let Shortage { why, wanted_bytes, blocked } = shortage;
+    let control = match blocked {
+        true => "and what is kept back of it for control is used up: nothing is recorded",
+        false => "control goes on by what is kept back of it",
+    };
+    let mib = wanted_bytes.div_ceil(1 << 20);
+    format!("the disk is full, {control}; with {mib} MiB free on it the host goes on by itself ({why})")
 }

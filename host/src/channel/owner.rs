@@ -48,9 +48,28 @@ pub enum Refused {
     /// The journal could not be read, and what was asked for stands on what it holds.
     #[error("{0}")]
     Unreadable(#[from] ReadError),
+    /// The disk is full, and what is kept back of it for control is used up.
+    #[error(
+        "the disk is full, and so is what is kept back of it for control; free room on it and try again: {why}"
+    )]
+    NoRoom {
+        /// The journal's refusal.
+        why: String,
+    },
     /// The journal takes nothing more.
     #[error("the journal takes nothing more: {0}")]
     Closed(String),
+}
+
+impl Refused {
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unreadable(error) => error.code(),
+            Self::NoRoom { .. } => "disk-full",
+            Self::Fenced | Self::Decided { .. } | Self::Closed(_) => "domain-closed",
+        }
+    }
 }
 
 /// Where a frame stands.
@@ -91,19 +110,36 @@ impl Domain {
         Ok(sequenced)
     }
 
-    /// Lanes that are faster than the disk wait here, without the lock, until so many bytes have room behind what waits.
+    /// Lanes that are faster than the disk wait here, without the lock, until so many bytes have room behind what waits; and all of
+    /// them while the disk is full.
     fn owner_with_room(&self, bytes: usize) -> Result<MutexGuard<'_, Owner>, Refused> {
         let journal = &self.0.journal;
         loop {
             let durable = journal.durable().current();
             let owner = self.0.owner.lock();
-            if self.0.has_room(bytes) {
+            let is_short = journal.room().is_short();
+            if !is_short && self.0.has_room(bytes) {
                 return Ok(owner);
             }
             drop(owner);
+            if is_short {
+                self.wait_for_room()?;
+                continue;
+            }
             let next = Position(durable.0 + 1);
             journal.durable().wait_blocking(next).map_err(|error| Refused::Closed(error.to_string()))?;
         }
+    }
+}
+
+impl Domain {
+    fn wait_for_room(&self) -> Result<(), Refused> {
+        let journal = &self.0.journal;
+        if journal.room().wait_blocking() {
+            return Ok(());
+        }
+        let ended = journal.durable().check().err();
+        Err(Refused::Closed(ended.map_or_else(|| "the host stops".to_owned(), |error| error.to_string())))
     }
 }
 
@@ -129,8 +165,10 @@ impl Inner {
         Drafted { draft, notes }
     }
 
-    /// [`Inner::place`] for a draft that was made under the lock.
+    /// [`Inner::place`] for a draft that was made under the lock: mostly control, for which room is kept back when the disk is full.
     pub(super) fn sequence(&self, owner: &mut Owner, draft: Draft) -> Result<(Sequenced, Runs), Refused> {
+        let refused = |error: crate::journal::Error| Refused::NoRoom { why: error.to_string() };
+        self.journal.room().check_control().map_err(refused)?;
         self.place(owner, self.drafted(draft))
     }
 

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use uuid::Uuid;
 
+use crate::journal::Shortage;
 use crate::model::change::{ChannelId, Draft};
 use crate::model::event::{Event, EventError};
 use crate::model::name::{ChannelName, RESERVED};
@@ -11,7 +12,7 @@ use crate::model::record::{Borrowed, Record, Stamp};
 use super::dedupe::{Admission, Differs, Fingerprint};
 use super::owner::{Drafted, Owner};
 use super::print::{fingerprint, says_the_same};
-use super::{Domain, Refused};
+use super::{Domain, Inner, Refused};
 
 /// The most events of one publish, which is one frame.
 pub const PUBLISH_EVENTS_MAX: usize = 10_000;
@@ -21,6 +22,8 @@ pub const PUBLISH_BYTES_MAX: usize = 15 << 20;
 const RECORD_BYTES: usize = 160;
 /// How long a publisher is asked to stay away when too much waits for the disk.
 const RETRY_AFTER_S: u64 = 1;
+/// How long when the disk is full, which takes somebody to mend.
+const FULL_RETRY_AFTER_S: u64 = 10;
 
 /// Why events were not accepted; then none of the batch was.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -68,6 +71,16 @@ pub enum PublishError {
         /// When to come back, in seconds.
         retry_after_s: u64,
     },
+    /// The disk is full.
+    #[error(
+        "the disk is full and takes no events; free room on it, or try again in {retry_after_s} s: {why}"
+    )]
+    NoRoom {
+        /// The journal's refusal.
+        why: String,
+        /// When to come back, in seconds.
+        retry_after_s: u64,
+    },
     /// The domain takes no events.
     #[error("the domain takes no events: {reason}")]
     Closed {
@@ -85,6 +98,7 @@ impl PublishError {
             Self::TooLarge { .. } => "batch-too-large",
             Self::Reserved { .. } => "reserved-channel",
             Self::Busy { .. } => "busy",
+            Self::NoRoom { .. } => "disk-full",
             Self::Closed { .. } => "domain-closed",
         }
     }
@@ -137,10 +151,7 @@ impl Domain {
     fn try_publish(&self, channel: &ChannelName, prepared: &mut Prepared) -> Result<Tried, PublishError> {
         let inner = &self.0;
         let bytes = prepared.drafted.draft.len();
-        let busy = PublishError::Busy { retry_after_s: RETRY_AFTER_S };
-        if !inner.has_room(bytes) {
-            return Err(busy);
-        }
+        inner.admits(bytes)?;
         let mut known = inner.known.lock();
         let admission = match known.admit(&prepared.prints, inner.clock.now_ms()) {
             Ok(admission) => admission,
@@ -150,9 +161,7 @@ impl Domain {
             return Ok(Tried::Published(admission.settle(0), inner.journal.next().0));
         }
         let mut owner = inner.owner.lock();
-        if !inner.has_room(bytes) {
-            return Err(busy);
-        }
+        inner.admits(bytes)?;
         let drafted = match prepared.channel {
             Some(_) if admission.fresh() == prepared.prints.len() => std::mem::take(&mut prepared.drafted),
             _ => self.draft_anew(&owner, channel, prepared, &admission),
@@ -251,6 +260,19 @@ impl Domain {
         let number = self.look(|world| world.channel_id(channel.as_str()))?;
         self.0.numbers.write().insert(channel.clone(), number);
         Some(number)
+    }
+}
+
+impl Inner {
+    /// Whether so many bytes are admitted behind what waits for the disk.
+    fn admits(&self, bytes: usize) -> Result<(), PublishError> {
+        if let Some(Shortage { why, .. }) = self.journal.room().shortage() {
+            return Err(PublishError::NoRoom { why, retry_after_s: FULL_RETRY_AFTER_S });
+        }
+        match self.has_room(bytes) {
+            true => Ok(()),
+            false => Err(PublishError::Busy { retry_after_s: RETRY_AFTER_S }),
+        }
     }
 }
 

@@ -52,7 +52,7 @@ impl TrimError {
         match self {
             Self::Busy => "upkeep-busy",
             Self::Read(error) => error.code(),
-            Self::Refused(_) => "domain-closed",
+            Self::Refused(refused) => refused.code(),
             Self::Journal(error) => error.code(),
             Self::Views { .. } => "checkpoint-failed",
         }

@@ -146,6 +146,8 @@ pub struct JournalSettings {
     /// How much may wait for the disk before publishers are sent away.
     #[schemars(extend("minimum" = 1 << 20))]
     pub undurable_bytes_max: Size,
+    /// How much of the disk is kept back for when it is full, so that the host can still be controlled. At 0 nothing is.
+    pub reserve_bytes: Size,
 }
 
 impl Default for JournalSettings {
@@ -154,6 +156,7 @@ impl Default for JournalSettings {
             durability: Durability::Fsync,
             segment_bytes_max: Size::mib(64),
             undurable_bytes_max: Size::mib(32),
+            reserve_bytes: Size::mib(40),
         }
     }
 }

@@ -101,8 +101,7 @@ impl DispatchError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Runtime(error) => error.code(),
-            Self::Refused(Refused::Unreadable(error)) => error.code(),
-            Self::Refused(_) => "domain-closed",
+            Self::Refused(refused) => refused.code(),
             Self::Unknown(_) => "unknown-processor",
             Self::Thread(_) => "thread-not-started",
         }

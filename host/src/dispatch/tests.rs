@@ -2,6 +2,7 @@
 
 mod edge;
 mod filters;
+mod full;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -52,7 +53,11 @@ fn open(storage: &Arc<Memory>) -> Host {
 }
 
 fn open_on(storage: Arc<dyn Storage>) -> Host {
-    let journal = Arc::new(SegmentJournal::open(storage, Options::default()).unwrap());
+    open_with(storage, Options::default())
+}
+
+fn open_with(storage: Arc<dyn Storage>, options: Options) -> Host {
+    let journal = Arc::new(SegmentJournal::open(storage, options).unwrap());
     let clock = Arc::new(ManualClock::at(1_000_000));
     let parts = Parts { journal, views: None, clock: clock.clone(), limits: limits() };
     let (domain, keeper) = Domain::open(parts).unwrap();

@@ -3,12 +3,12 @@
 //! Space is prepared ahead by zeros when writes are small: a sync then need not change the file's length, which costs more than
 //! the zeros do. When writes are large the zeros would double them for nothing, so there are none.
 
-use std::io;
 use std::sync::Arc;
 
-use super::folder::Folder;
+use super::folder::{self, Folder};
 use super::frame::{self, Frame, Header};
 use super::reader::SegmentReader;
+use super::room::{Spare, is_no_room};
 use super::segment::{self, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentInfo, Summary};
 use super::storage::StorageFile;
 use super::{Error, Position, recovery};
@@ -28,6 +28,7 @@ const PREPARED_BYTES: usize = 256 << 10;
 /// A segment under construction.
 pub(super) struct ActiveSegment {
     folder: Folder,
+    spare: Spare,
     file: Arc<dyn StorageFile>,
     reader: Arc<SegmentReader>,
     salt: u32,
@@ -45,15 +46,17 @@ pub(super) struct ActiveSegment {
 
 impl ActiveSegment {
     /// Creates the file with a durable header, so that recovery can trust the header of whatever has more than that.
-    pub(super) fn create(folder: &Folder, base: Position) -> Result<Self, Error> {
+    pub(super) fn create(folder: &Folder, spare: &Spare, base: Position) -> Result<Self, Error> {
         let header = SegmentHeader::new(base);
-        let file = folder.create(base)?;
-        let write = file.write_at(0, &header.encode()).and_then(|()| file.sync());
-        folder.io(&format!("begin {}", segment::name(base)), write)?;
+        let what = format!("begin {}", segment::name(base));
+        let file = spare.until(&what, || folder.try_create(base))?;
+        spare.until(&what, || file.write_at(0, &header.encode()))?;
+        folder.io(&what, folder::sync(&*file))?;
         folder.sync()?;
         let salt = header.salt;
         Ok(Self {
             folder: folder.clone(),
+            spare: spare.clone(),
             reader: Arc::new(SegmentReader::new(folder.clone(), base, salt, file.clone())),
             file,
             salt,
@@ -112,32 +115,52 @@ impl ActiveSegment {
         let mut buf = std::mem::take(&mut self.buf);
         let bytes = buf.len();
         buf.resize(bytes + zeros, 0);
-        self.write_at(self.written, &buf)?;
+        if zeros == 0 || !self.try_write(&buf)? {
+            buf.truncate(bytes);
+            self.write_at(self.written, &buf)?;
+        }
         self.written += bytes as u64;
         buf.clear();
         self.buf = buf;
         Ok(())
     }
 
+    /// Writes what needs more room than it must have; `false` if there is not so much.
+    fn try_write(&mut self, bytes: &[u8]) -> Result<bool, Error> {
+        match self.file.write_at(self.written, bytes) {
+            Err(error) if is_no_room(&error) => Ok(false),
+            written => {
+                self.folder.io(&self.writing(), written)?;
+                self.prepared = self.prepared.max(self.written + bytes.len() as u64);
+                Ok(true)
+            }
+        }
+    }
+
     fn write_at(&mut self, at: u64, bytes: &[u8]) -> Result<(), Error> {
-        let what = format!("write to {}", segment::name(self.summary.base));
-        self.folder.io(&what, self.file.write_at(at, bytes))?;
+        self.spare.until(&self.writing(), || self.file.write_at(at, bytes))?;
         self.prepared = self.prepared.max(at + bytes.len() as u64);
         Ok(())
+    }
+
+    fn writing(&self) -> String {
+        format!("write to {}", segment::name(self.summary.base))
     }
 
     /// Makes everything written durable.
     pub(super) fn sync(&self) -> Result<(), Error> {
         let what = format!("sync {}", segment::name(self.summary.base));
-        self.folder.io(&what, self.file.sync())
+        self.folder.io(&what, folder::sync(&*self.file))
     }
 
     /// Writes and makes durable what is left, and ends the segment for good.
     pub(super) fn seal(mut self) -> Result<SegmentInfo, Error> {
         self.write()?;
-        let sealed: io::Result<()> = recovery::seal(&*self.file, &self.summary, self.salt);
         let what = format!("seal {}", segment::name(self.summary.base));
-        self.folder.io(&what, sealed)?;
+        self.folder.io(&what, recovery::end_frames(&*self.file, &self.summary))?;
+        let footer = self.summary.footer(self.salt);
+        self.spare.until(&what, || self.file.write_at(self.summary.bytes, &footer))?;
+        self.folder.io(&what, folder::sync(&*self.file))?;
         Ok(self.info(true))
     }
 

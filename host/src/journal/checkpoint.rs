@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 
 use bytes::{Buf, BufMut};
 
-use super::folder::Folder;
+use super::folder::{self, Folder};
 use super::storage::StorageFile;
 use super::{Error, Position};
 
@@ -131,16 +131,21 @@ pub(super) fn write(
     let of_position = files(folder)?.into_iter().filter(|file| file.0 == position);
     let copy = of_position.map(|file| file.1 + 1).max().unwrap_or(0);
     let name = name(position, copy);
-    let what = format!("write {name}");
     let file = folder.create_file(&name)?;
-    let (bytes, digest) = folder.io(&what, write_content(&*file, content))?;
-    let header = Header { position, bytes, digest }.encode();
-    let finished = file.sync().and_then(|()| file.write_at(0, &header)).and_then(|()| file.sync());
-    folder.io(&what, finished)?;
+    let written = folder.io(&format!("write {name}"), write_whole(&*file, position, content));
+    // Half a checkpoint is worth nothing, and its room may be just what is missing.
+    let bytes = written.inspect_err(|_| drop(folder.remove_file(&name)))?;
     folder.sync()?;
-    let written = CheckpointInfo { position, copy, bytes };
     keep_newest(folder)?;
-    Ok(written)
+    Ok(CheckpointInfo { position, copy, bytes })
+}
+
+fn write_whole(file: &dyn StorageFile, position: Position, content: &mut dyn Read) -> std::io::Result<u64> {
+    let (bytes, digest) = write_content(file, content)?;
+    folder::sync(file)?;
+    file.write_at(0, &Header { position, bytes, digest }.encode())?;
+    folder::sync(file)?;
+    Ok(bytes)
 }
 
 fn write_content(file: &dyn StorageFile, content: &mut dyn Read) -> std::io::Result<(u64, [u8; 32])> {

@@ -30,6 +30,7 @@ struct Shared {
 #[derive(Clone, Debug)]
 pub(super) enum Ended {
     Closed,
+    NoRoom(String),
     Failed(String),
 }
 
@@ -37,6 +38,7 @@ impl Ended {
     pub(super) fn error(&self) -> Error {
         match self {
             Ended::Closed => Error::Closed,
+            Ended::NoRoom(why) => Error::NoRoom { why: why.clone() },
             Ended::Failed(why) => Error::Failed { why: why.clone() },
         }
     }

@@ -3,6 +3,7 @@
 use std::io;
 
 use super::Position;
+use super::room::is_no_room;
 
 /// Why a journal refuses, or has ended.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +28,12 @@ pub enum Error {
     Locked {
         /// The folder.
         place: String,
+    },
+    /// The disk is full, and so is what was kept back of it.
+    #[error("the disk is full: {why}; free room on it, and the host goes on by itself")]
+    NoRoom {
+        /// The refusal.
+        why: String,
     },
     /// A write or a sync failed: nothing that was not durable before ever will be.
     #[error(
@@ -120,11 +127,21 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether all that is missing is room on the disk.
+    pub fn is_no_room(&self) -> bool {
+        match self {
+            Error::NoRoom { .. } => true,
+            Error::Io { source, .. } => is_no_room(source),
+            _ => false,
+        }
+    }
+
     /// A stable name for programs and documentation.
     pub fn code(&self) -> &'static str {
         match self {
             Error::Damaged { .. } => "journal-damaged",
             Error::Locked { .. } => "journal-locked",
+            Error::NoRoom { .. } => "disk-full",
             Error::Failed { .. } => "journal-failed",
             Error::Full { .. } => "journal-full",
             Error::Closed => "journal-closed",

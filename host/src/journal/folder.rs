@@ -38,10 +38,6 @@ impl Folder {
         self.io("list the files", self.storage.list())
     }
 
-    pub(super) fn create(&self, base: Position) -> Result<Arc<dyn StorageFile>, Error> {
-        self.create_file(&segment::name(base))
-    }
-
     pub(super) fn open(&self, base: Position) -> Result<Arc<dyn StorageFile>, Error> {
         self.open_file(&segment::name(base))
     }
@@ -62,14 +58,50 @@ impl Folder {
         self.io(&format!("remove {name}"), self.storage.remove(name))
     }
 
+    /// Opens a file, which is made when it is not there.
+    pub(super) fn open_or_create(&self, name: &str) -> Result<Arc<dyn StorageFile>, Error> {
+        match self.storage.open(name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.create_file(name),
+            opened => self.io(&format!("open {name}"), opened),
+        }
+    }
+
+    /// Creates a segment without the journal's errors.
+    pub(super) fn try_create(&self, base: Position) -> io::Result<Arc<dyn StorageFile>> {
+        self.storage.create(&segment::name(base))
+    }
+
+    pub(super) fn remove_if_there(&self, name: &str) -> Result<(), Error> {
+        match self.storage.remove(name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => self.io(&format!("remove {name}"), removed),
+        }
+    }
+
     pub(super) fn sync(&self) -> Result<(), Error> {
-        self.io("sync the folder", self.storage.sync_folder())
+        self.io("sync the folder", self.storage.sync_folder().map_err(io::Error::other))
+    }
+
+    /// About how many bytes can still be written.
+    pub(super) fn free_bytes(&self) -> Result<u64, Error> {
+        self.io("ask for the room", self.storage.free_bytes())
+    }
+
+    /// How to name it to a person.
+    pub(super) fn place(&self) -> String {
+        self.storage.place()
     }
 
     /// Says of a failed call what was tried and where.
     pub(super) fn io<T>(&self, what: &str, result: io::Result<T>) -> Result<T, Error> {
         result.map_err(|source| Error::Io { what: what.to_owned(), place: self.storage.place(), source })
     }
+}
+
+/// Makes a file durable. Whatever the system says when it fails, it is no refusal that room would mend: what was written before can no
+/// more be relied on.
+pub(super) fn sync(file: &dyn StorageFile) -> io::Result<()> {
+    file.sync().map_err(io::Error::other)
 }
 
 /// What a bad record means where none may be.

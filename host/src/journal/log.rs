@@ -13,6 +13,7 @@ use super::folder::Folder;
 use super::frame::Frame;
 use super::meters::Meters;
 use super::queue::Queue;
+use super::room::{Room, Spare};
 use super::segment::SegmentInfo;
 use super::storage::{Storage, StorageLock};
 use super::writer::Writer;
@@ -27,6 +28,7 @@ pub struct SegmentJournal {
     queue: Arc<Queue>,
     durable: Durable,
     meters: Arc<Meters>,
+    room: Room,
     running: Mutex<Option<Running>>,
 }
 
@@ -40,7 +42,9 @@ impl SegmentJournal {
     pub fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Self, Error> {
         let folder = Folder::new(storage);
         let lock = folder.lock()?;
-        let segments = recovery::recover(&folder)?;
+        let spare = Spare::new(folder.clone(), options.limits.reserve_bytes, Room::default());
+        let segments = recover(&folder, &spare)?;
+        spare.begin()?;
         let next = segments.last().map_or(Position::START, |info| info.end);
         let catalog = Arc::new(Catalog::new(folder.clone(), segments));
         let queue = Arc::new(Queue::new(next, options.limits));
@@ -55,11 +59,20 @@ impl SegmentJournal {
             sync: options.sync,
             synced: next,
             active: None,
+            spare: spare.clone(),
         };
         let thread = thread::Builder::new().name("journal".to_owned());
         let writer = folder.io("start the writer", thread.spawn(move || writer.run()))?;
         let running = Mutex::new(Some(Running { writer, lock }));
-        Ok(Self { folder, catalog, queue, durable, meters, running })
+        Ok(Self { folder, catalog, queue, durable, meters, room: spare.room().clone(), running })
+    }
+}
+
+/// Recovers what is there; where that wants room, the reserve is for it.
+fn recover(folder: &Folder, spare: &Spare) -> Result<Vec<SegmentInfo>, Error> {
+    match recovery::recover(folder) {
+        Err(error) if error.is_no_room() && spare.give_up() => recovery::recover(folder),
+        recovered => recovered,
     }
 }
 
@@ -116,12 +129,17 @@ impl Journal for SegmentJournal {
         Ok(end)
     }
 
+    fn room(&self) -> &Room {
+        &self.room
+    }
+
     fn meters(&self) -> &Meters {
         &self.meters
     }
 
     fn close(&self) -> Result<(), Error> {
         self.queue.end(Ended::Closed);
+        self.room.end();
         if let Some(Running { writer, lock }) = self.running.lock().take() {
             // A panic there has ended the durable position, which is looked at below.
             let _ = writer.join();

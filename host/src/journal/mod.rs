@@ -3,7 +3,7 @@
 //!
 //! The way of a frame: `queue` (bounded, never waits) -> `writer` (one thread, group commit) -> `active` (the segment that is written)
 //! -> `durable` (everyone who waits for the disk). Readers go by `catalog` and `reader`. `recovery` runs once, at the start;
-//! `verify` reads everything. `checkpoint` keeps what frames add up to, so that `trim` may remove the oldest. `frame` and `segment` are the format, `walk` goes through it, and `storage` is where the bytes are.
+//! `room` is what happens when the disk is full; `verify` reads everything. `checkpoint` keeps what frames add up to, so that `trim` may remove the oldest. `frame` and `segment` are the format, `walk` goes through it, and `storage` is where the bytes are.
 
 mod active;
 mod catalog;
@@ -18,6 +18,9 @@ mod position;
 mod queue;
 mod reader;
 mod recovery;
+mod room;
+#[cfg(test)]
+mod room_tests;
 mod segment;
 pub mod storage;
 mod trim;
@@ -41,6 +44,7 @@ pub use frame::{FRAME_BYTES_MAX, Frame};
 pub use log::SegmentJournal;
 pub use meters::Meters;
 pub use position::Position;
+pub use room::{Room, Shortage};
 pub use segment::SegmentInfo;
 pub use verify::{CheckpointReport, Damage, Report, SegmentReport, verify};
 
@@ -96,6 +100,10 @@ pub trait Journal: Send + std::marker::Sync + 'static {
     /// whole frames, all of them durable. Frames are appended meanwhile as ever, but nothing may be trimmed.
     fn copy_to(&self, storage: Arc<dyn storage::Storage>) -> Result<Position, Error>;
 
+    /// Whether there is room for more. While there is not, frames wait in memory, become durable when there is, and callers keep all but
+    /// control away; nothing of what was appended is undone.
+    fn room(&self) -> &Room;
+
     /// Refuses further frames, makes the queued ones durable, and ends. May be called again.
     fn close(&self) -> Result<(), Error>;
 }
@@ -124,11 +132,13 @@ pub struct Limits {
     pub segment_bytes_max: u64,
     /// A frame is refused when more than this would wait for the disk.
     pub undurable_bytes_max: u64,
+    /// How much of the disk is kept back for when it is full; at 0 nothing is.
+    pub reserve_bytes: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { segment_bytes_max: 64 << 20, undurable_bytes_max: 64 << 20 }
+        Self { segment_bytes_max: 64 << 20, undurable_bytes_max: 64 << 20, reserve_bytes: 0 }
     }
 }
 

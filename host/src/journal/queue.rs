@@ -2,6 +2,7 @@
 //! the owner knows it at once.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
@@ -73,13 +74,18 @@ impl Queue {
         Ok(Appended { starts_segment })
     }
 
-    /// Exchanges the queued frames for the empty `slots`, and waits until there are some; `false` when there will be none any more.
-    pub(super) fn take(&self, slots: &mut Vec<Slot>) -> bool {
+    /// Exchanges the queued frames for the empty `slots`, and waits until there are some, or for so long; `false` when there will be
+    /// none any more.
+    pub(super) fn take(&self, slots: &mut Vec<Slot>, patience: Option<Duration>) -> bool {
         slots.clear();
         let mut state = self.state.lock();
         while state.slots.is_empty() && state.ended.is_none() {
             state.writer_sleeps = true;
-            self.filled.wait(&mut state);
+            match patience {
+                None => self.filled.wait(&mut state),
+                Some(patience) if self.filled.wait_for(&mut state, patience).timed_out() => return true,
+                Some(_) => {}
+            }
         }
         std::mem::swap(&mut state.slots, slots);
         !slots.is_empty()

@@ -4,7 +4,7 @@
 //! A crash may lose or tear whatever had not been synced, so a bad record in the unsealed tail ends the journal. Not so if a later
 //! record of that segment says that the place was durable when it was written: then the disk has lost what it promised to keep.
 
-use super::folder::{Folder, damaged};
+use super::folder::{self, Folder, damaged};
 use super::frame::{ALIGNMENT, Bad};
 use super::segment::{self, FOOTER_BYTES, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentInfo, Summary};
 use super::storage::StorageFile;
@@ -22,7 +22,12 @@ pub(super) fn recover(folder: &Folder) -> Result<Vec<SegmentInfo>, Error> {
         let sealed = sealed_segment(folder, *base)?;
         let is_last = index + 1 == bases.len();
         match sealed {
-            Ok(info) => segments.push(info),
+            Ok(info) => {
+                if is_last {
+                    confirm(folder, &info)?;
+                }
+                segments.push(info);
+            }
             Err(_) if is_last => segments.extend(recover_tail(folder, *base)?),
             Err((offset, bad)) => return Err(unsealed(*base, offset, bad)),
         }
@@ -36,6 +41,16 @@ fn sealed_segment(folder: &Folder, base: Position) -> Result<Result<SegmentInfo,
     let file = folder.open(base)?;
     let what = format!("read {}", segment::name(base));
     folder.io(&what, read_footer(&*file, base))
+}
+
+/// Makes the newest footer durable once more: the sync after it may have failed, and a later segment behind a lost footer is damage. All
+/// before the footer was durable when it was written.
+fn confirm(folder: &Folder, info: &SegmentInfo) -> Result<(), Error> {
+    let file = folder.open(info.base)?;
+    let (mut footer, at) = ([0; FOOTER_BYTES], info.bytes - FOOTER_BYTES as u64);
+    let written = file.read_at(at, &mut footer).and_then(|_| file.write_at(at, &footer));
+    let confirmed = written.and_then(|()| folder::sync(&*file));
+    folder.io(&format!("confirm {}", segment::name(info.base)), confirmed)
 }
 
 fn read_footer(file: &dyn StorageFile, base: Position) -> std::io::Result<Result<SegmentInfo, (u64, Bad)>> {
@@ -115,12 +130,18 @@ fn write_again(file: &dyn StorageFile, bytes: u64) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Ends a segment for good. All its frames are durable before the footer is written, because the footer vouches for them.
-pub(super) fn seal(file: &dyn StorageFile, summary: &Summary, salt: u32) -> std::io::Result<()> {
-    file.set_len(summary.bytes)?;
-    file.sync()?;
+/// Ends a segment for good.
+fn seal(file: &dyn StorageFile, summary: &Summary, salt: u32) -> std::io::Result<()> {
+    end_frames(file, summary)?;
     file.write_at(summary.bytes, &summary.footer(salt))?;
-    file.sync()
+    folder::sync(file)
+}
+
+/// Cuts what is prepared behind the frames of a segment, and makes all of them durable before the footer is written, because the
+/// footer vouches for them.
+pub(super) fn end_frames(file: &dyn StorageFile, summary: &Summary) -> std::io::Result<()> {
+    file.set_len(summary.bytes)?;
+    folder::sync(file)
 }
 
 struct Tail {

@@ -1,6 +1,6 @@
 //! The one thread that writes. Takes everything that is queued, writes it, syncs once, says so; meanwhile the next group
 //! gathers. The first failure ends the journal: after a failed sync the operating system may call pages clean that never
-//! reached the disk, so nothing is tried again.
+//! reached the disk, so nothing is tried again. Only want of room is no failure: see `room`.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,6 +12,7 @@ use super::folder::Folder;
 use super::frame::stored_bytes;
 use super::meters::Meters;
 use super::queue::{Queue, Slot};
+use super::room::{PATIENCE, Pace, Spare};
 use super::{Error, Position, Sync};
 
 /// The state of the writing thread.
@@ -25,6 +26,7 @@ pub(super) struct Writer {
     /// Everything before this has been synced; with [`Sync::Os`] that is less than what is called durable.
     pub synced: Position,
     pub active: Option<ActiveSegment>,
+    pub spare: Spare,
 }
 
 impl Writer {
@@ -32,23 +34,32 @@ impl Writer {
     pub(super) fn run(mut self) {
         let ended = match self.write_all() {
             Ok(()) => Ended::Closed,
+            Err(error) if error.is_no_room() => Ended::NoRoom(error.to_string()),
             Err(error) => Ended::Failed(error.to_string()),
         };
         self.end(ended);
     }
 
     fn end(&self, ended: Ended) {
-        if let Ended::Failed(why) = &ended {
-            tracing::error!(why, "the journal has failed");
+        match &ended {
+            Ended::Closed => {}
+            Ended::NoRoom(why) => tracing::error!(why, "the journal ended without room for its last frames"),
+            Ended::Failed(why) => tracing::error!(why, "the journal has failed"),
         }
         self.queue.end(ended.clone());
         self.durable.end(ended);
+        self.spare.room().end();
     }
 
     fn write_all(&mut self) -> Result<(), Error> {
-        let mut group = Vec::new();
-        while self.queue.take(&mut group) {
-            self.commit(&group)?;
+        let (mut group, mut pace) = (Vec::new(), Pace::new());
+        while self.queue.take(&mut group, self.spare.room().is_short().then_some(PATIENCE)) {
+            if !group.is_empty() {
+                self.commit(&group)?;
+            }
+            if self.spare.room().is_short() && pace.is_due() {
+                self.spare.reopen()?;
+            }
         }
         self.seal()
     }
@@ -87,7 +98,7 @@ impl Writer {
     }
 
     fn begin(&mut self, base: Position) -> Result<(), Error> {
-        let active = ActiveSegment::create(&self.folder, base)?;
+        let active = ActiveSegment::create(&self.folder, &self.spare, base)?;
         self.catalog.begin(base, active.reader().clone());
         self.active = Some(active);
         Ok(())

@@ -165,7 +165,7 @@ impl Node {
     /// One screen: what is wrong now.
     pub fn status(&self) -> StatusReport {
         let domain = &self.0.domain;
-        let closed = domain.durable().check().err().map(|error| error.to_string());
+        let closed = domain.closed();
         StatusReport {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             domain: "default".to_owned(),

@@ -142,6 +142,7 @@ impl Node {
 impl Inner {
     fn stop(&self) {
         let Some(mut ending) = self.ending.lock().take() else { return };
+        self.domain.journal().room().end();
         if let Some(mut watch) = ending.config.take() {
             watch.stop();
         }

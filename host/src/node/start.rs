@@ -198,6 +198,7 @@ impl Core {
 
     /// Ends what was begun, so that the folder is free again.
     fn close(self) {
+        self.domain.journal().room().end();
         self.dispatcher.stop();
         self.keeper.stop();
         close_journal(&self.domain);
@@ -205,7 +206,8 @@ impl Core {
 }
 
 fn journal_in_memory(config: &Config) -> Result<Arc<dyn Journal>, StartError> {
-    let options = journal_options(config);
+    let mut options = journal_options(config);
+    options.limits.reserve_bytes = 0;
     let journal = SegmentJournal::open(Arc::new(Memory::new()), options);
     Ok(Arc::new(journal.map_err(|source| StartError::Journal { folder: "memory".into(), source })?))
 }
@@ -230,6 +232,7 @@ fn journal_options(config: &Config) -> journal::Options {
             segment_bytes_max: settings.segment_bytes_max.bytes(),
             // Control frames still find room when publishers are sent away, and so does one frame of any size.
             undurable_bytes_max: settings.undurable_bytes_max.bytes() + 2 * journal::FRAME_BYTES_MAX as u64,
+            reserve_bytes: settings.reserve_bytes.bytes(),
         },
     }
 }

@@ -65,6 +65,9 @@ impl Storage for Disk {
     fn lock(&self) -> io::Result<Option<StorageLock>> {
         self.memory.lock()
     }
+    fn free_bytes(&self) -> io::Result<u64> {
+        self.memory.free_bytes()
+    }
     fn place(&self) -> String {
         self.memory.place()
     }
@@ -83,6 +86,10 @@ impl StorageFile for DiskFile {
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.file.set_len(len)
     }
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        self.file.allocate(len)
+    }
+
     fn sync(&self) -> io::Result<()> {
         self.gate.pass();
         self.file.sync()

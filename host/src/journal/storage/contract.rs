@@ -58,6 +58,9 @@ fn lengths_change(storage: &dyn Storage) {
     assert_eq!(file.len().unwrap(), 2);
     file.set_len(4).unwrap();
     assert_eq!(read(&*file, 0, 9), b"ab\0\0");
+    file.allocate(6).unwrap();
+    file.allocate(3).unwrap();
+    assert_eq!(read(&*file, 0, 9), b"ab\0\0\0\0");
 }
 
 fn a_removed_file_can_still_be_read(storage: &dyn Storage) {

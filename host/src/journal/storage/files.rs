@@ -9,6 +9,8 @@ use std::sync::Arc;
 use super::{Storage, StorageFile, StorageLock};
 
 const LOCK_NAME: &str = "lock";
+/// How much is written at once to take room.
+const ZEROS_BYTES: usize = 1 << 20;
 
 /// The files of one folder.
 pub struct Files {
@@ -82,6 +84,11 @@ impl Storage for Files {
         }
     }
 
+    fn free_bytes(&self) -> io::Result<u64> {
+        let found = rustix::fs::statvfs(&self.folder)?;
+        Ok(found.f_bavail.saturating_mul(found.f_frsize))
+    }
+
     fn place(&self) -> String {
         self.folder.display().to_string()
     }
@@ -113,9 +120,38 @@ impl StorageFile for File {
         File::set_len(self, len)
     }
 
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        match take_room(self, len) {
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => write_zeros(self, len),
+            taken => taken,
+        }
+    }
+
     fn sync(&self) -> io::Result<()> {
         self.sync_data()
     }
+}
+
+#[cfg(target_os = "linux")]
+fn take_room(file: &File, len: u64) -> io::Result<()> {
+    Ok(rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, len)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn take_room(_: &File, _: u64) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Takes room where the system has no other way.
+fn write_zeros(file: &File, len: u64) -> io::Result<()> {
+    let zeros = vec![0; ZEROS_BYTES];
+    let mut at = StorageFile::len(file)?;
+    while at < len {
+        let count = usize::try_from(len - at).unwrap_or(ZEROS_BYTES).min(ZEROS_BYTES);
+        file.write_all_at(zeros.get(..count).unwrap_or_default(), at)?;
+        at += count as u64;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -25,6 +25,11 @@ impl Memory {
         Self::default()
     }
 
+    /// How many bytes all files have.
+    pub(super) fn bytes(&self) -> u64 {
+        self.files.lock().values().map(|file| file.0.read().len() as u64).sum()
+    }
+
     /// The files as they are now, in a storage of their own that nobody has locked.
     pub fn snapshot(&self) -> Memory {
         let copied = Memory::new();
@@ -76,6 +81,10 @@ impl Storage for Memory {
         Ok(Some(StorageLock(Box::new(Unlock(self.locked.clone())))))
     }
 
+    fn free_bytes(&self) -> io::Result<u64> {
+        Ok(u64::MAX)
+    }
+
     fn place(&self) -> String {
         "memory".to_owned()
     }
@@ -120,6 +129,13 @@ impl StorageFile for MemoryFile {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.0.write().resize(index(len)?, 0);
+        Ok(())
+    }
+
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        let mut bytes = self.0.write();
+        let len = index(len)?.max(bytes.len());
+        bytes.resize(len, 0);
         Ok(())
     }
 

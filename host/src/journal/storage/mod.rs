@@ -36,6 +36,9 @@ pub trait Storage: Send + Sync + 'static {
     /// Takes the folder for this user alone until the lock is dropped, or a crash; `None` when another has it.
     fn lock(&self) -> io::Result<Option<StorageLock>>;
 
+    /// About how many bytes can still be written.
+    fn free_bytes(&self) -> io::Result<u64>;
+
     /// How to name the folder to a person.
     fn place(&self) -> String;
 }
@@ -62,6 +65,10 @@ pub trait StorageFile: Send + Sync {
 
     /// Cuts the file, or lengthens it by zeros.
     fn set_len(&self, len: u64) -> io::Result<()>;
+
+    /// Takes room for the first `len` bytes, so that the file is at least so long and writes there need no more. Refuses with
+    /// `StorageFull` where there is not so much; it may have taken a part then.
+    fn allocate(&self, len: u64) -> io::Result<()>;
 
     /// Makes all writes and changes of length so far durable.
     fn sync(&self) -> io::Result<()>;

@@ -17,7 +17,7 @@ pub use image::{Call, Fate, Image};
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -37,6 +37,12 @@ pub struct Simulated {
     pub fail_writes: Arc<AtomicBool>,
     /// Every sync of a file fails while this is set.
     pub fail_syncs: Arc<AtomicBool>,
+    /// Every sync of a file finds the disk full while this is set.
+    pub full_syncs: Arc<AtomicBool>,
+    /// So many syncs of files go well, and then none.
+    syncs_left: Arc<Mutex<Option<u64>>>,
+    /// How many bytes all files may have; at 0 there is no end.
+    bytes_max: Arc<AtomicU64>,
 }
 
 /// What was called, and which number the file has that a name stands for: a name may come, go and come again.
@@ -65,6 +71,39 @@ impl Simulated {
             simulated.log.lock().new_file(name);
         }
         Ok(simulated)
+    }
+
+    /// Leaves room for so many bytes beside those that there are.
+    pub fn leave_room(&self, bytes: u64) {
+        self.bytes_max.store(self.memory.bytes().saturating_add(bytes).max(1), Ordering::Release);
+    }
+
+    /// Lets so many syncs of files go well, and then none; without a number all of them.
+    pub fn let_syncs(&self, count: Option<u64>) {
+        *self.syncs_left.lock() = count;
+    }
+
+    /// Refuses as a full disk does.
+    fn find_room(&self, grows_by: u64) -> io::Result<()> {
+        let bytes_max = self.bytes_max.load(Ordering::Acquire);
+        let is_full = bytes_max > 0 && grows_by > 0 && self.memory.bytes() + grows_by > bytes_max;
+        if is_full { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+
+    /// Whether a sync of a file goes well.
+    fn try_sync(&self) -> io::Result<()> {
+        failing(&self.fail_syncs)?;
+        if self.full_syncs.load(Ordering::Acquire) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        match self.syncs_left.lock().as_mut() {
+            Some(0) => Err(io::Error::other("simulated failure")),
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
     }
 
     /// Sets a mark between two calls.
@@ -187,6 +226,13 @@ impl Storage for Simulated {
         self.memory.lock()
     }
 
+    fn free_bytes(&self) -> io::Result<u64> {
+        Ok(match self.bytes_max.load(Ordering::Acquire) {
+            0 => u64::MAX,
+            max => max.saturating_sub(self.memory.bytes()),
+        })
+    }
+
     fn place(&self) -> String {
         "a simulation".to_owned()
     }
@@ -219,6 +265,7 @@ impl StorageFile for SimulatedFile {
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         failing(&self.storage.fail_writes)?;
+        self.storage.find_room((offset + bytes.len() as u64).saturating_sub(self.file.len()?))?;
         match self.storage.change(Operation::Write)? {
             Done::Wholly => self.write(offset, bytes),
             // It is shown to whoever reads, as a page cache shows it, and never written.
@@ -237,8 +284,14 @@ impl StorageFile for SimulatedFile {
         self.file.set_len(len)
     }
 
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        let grows_by = len.saturating_sub(self.file.len()?);
+        self.storage.find_room(grows_by)?;
+        if grows_by > 0 { self.set_len(len) } else { Ok(()) }
+    }
+
     fn sync(&self) -> io::Result<()> {
-        let synced = failing(&self.storage.fail_syncs).and_then(|()| self.storage.change(Operation::Sync));
+        let synced = self.storage.try_sync().and_then(|()| self.storage.change(Operation::Sync));
         match &synced {
             Ok(Done::Wholly) => self.storage.record(Call::Sync(self.number)),
             Ok(_) => {}

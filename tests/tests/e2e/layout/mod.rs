@@ -74,7 +74,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("wasmtime_wasi", &["runtime"]),
     ("wasmparser", &["runtime"]),
     ("wat", &["prove/zoo/bytes.rs"]),
-    ("rustix", &["runtime/compiler"]),
+    ("rustix", &["journal/storage/files.rs", "runtime/compiler"]),
     ("rusqlite", &["view/store"]),
     ("axum", &["api"]),
     ("tower_http", &["api"]),
