@@ -33,7 +33,7 @@ pub fn handle(rig: &Rig, planted: Planted, version: u32, chance: &mut Chance) ->
             deployed += 1;
             deploy(rig, deployed)?;
         }
-        lane.commit(rig, planted, decided, outputs).map_err(|error| error.to_string())?;
+        lane.commit(rig, planted, decided, outputs)?;
     }
     Ok(deployed)
 }
@@ -93,20 +93,22 @@ impl Lane {
         })
     }
 
-    fn commit(&self, rig: &Rig, planted: Planted, decided: Change, outputs: Change) -> Result<(), Refused> {
+    fn commit(&self, rig: &Rig, planted: Planted, decided: Change, outputs: Change) -> Result<(), String> {
         let draft = |changes: &[&Change]| {
             let mut draft = Draft::default();
             changes.iter().for_each(|change| change(&mut draft));
             draft
         };
-        let commit = |draft| rig.domain.commit(self.processor, self.generation, draft);
+        let text = |refused: Refused| refused.to_string();
+        let commit = |draft| rig.domain.commit(self.processor, self.generation, draft).map_err(text);
         match planted {
             Planted::PositionWithoutOutputs => {
                 commit(draft(&[&decided]))?;
+                rig.settle().map_err(|error| error.to_string())?;
                 commit(draft(&[&outputs]))?;
             }
             // A host that does not look at generations.
-            _ => drop(rig.domain.commit_as_host(draft(&[&decided, &outputs]))?),
+            _ => drop(rig.domain.commit_as_host(draft(&[&decided, &outputs])).map_err(text)?),
         }
         Ok(())
     }

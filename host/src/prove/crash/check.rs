@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::frames::all_frames;
 use super::handlers::{Count, RELAY, TALLY, TICKS, TOCKS, version_of};
-use super::rig::{Rig, Setting, Tick};
+use super::rig::{Rig, Setting, Tick, scratch};
 use super::story::{Moment, Story};
 use super::wrong::{Kind, Wrong};
 use crate::journal::storage::simulated::{Chance, Cut, Image, Simulated};
@@ -40,7 +40,7 @@ impl Story {
 
     fn open(&self, image: Image, moment: Moment) -> Result<(Simulated, Rig), Wrong> {
         let has_checkpoint = image.keys().any(|name| name.ends_with(".ckpt"));
-        let views = has_checkpoint.then(tempfile::tempdir).transpose().map_err(unopened)?;
+        let views = has_checkpoint.then(scratch).transpose().map_err(unopened)?;
         let disk = Simulated::with(image).map_err(unopened)?;
         let report = verify(Arc::new(disk.clone()), |_, _| {}).map_err(unopened)?;
         let setting =

@@ -22,7 +22,7 @@ use crate::journal::Sync;
 use crate::journal::storage::simulated::{Chance, Cut};
 use frames::History;
 use planted::Planted;
-use rig::Setting;
+use rig::{Setting, scratch};
 use story::Story;
 use wrong::{Kind, Wrong, Wrongs};
 
@@ -82,7 +82,7 @@ fn hosts(images: usize, seed: u64) -> Result<Wrongs, ProveError> {
     let mut wrongs = Wrongs::default();
     for (part, (count, seed)) in parts(images, seed).enumerate() {
         // Half of them make checkpoints and trims, which need a folder for the views.
-        let views = (part % 2 == 0).then(tempfile::tempdir).transpose()?;
+        let views = (part % 2 == 0).then(scratch).transpose()?;
         let setting =
             Setting { views: views.as_ref().map(|folder| folder.path().to_owned()), ..Setting::default() };
         wrongs.add(cuts(&Story::tell(seed, ROUNDS, setting, None)?, count, seed));

@@ -74,6 +74,11 @@ impl Default for Setting {
     }
 }
 
+/// A folder for views, in memory where the system has a file system there: nobody cuts its power, so its syncs are time lost.
+pub fn scratch() -> std::io::Result<TempDir> {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir())
+}
+
 /// A domain, its lanes and its clock.
 pub struct Rig {
     pub domain: Domain,

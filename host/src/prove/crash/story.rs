@@ -110,8 +110,8 @@ impl Story {
             self.acknowledge(rig);
         }
         if let Some(planted) = self.planted.filter(|planted| planted.is_by_hand()) {
-            self.version = by_hand::handle(rig, planted, self.version, chance).map_err(failed)?;
             self.disk.go_on();
+            self.version = by_hand::handle(rig, planted, self.version, chance).map_err(failed)?;
             return self.settle(rig);
         }
         rig.run_ahead().map_err(failed)?;

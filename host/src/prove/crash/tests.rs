@@ -1,5 +1,5 @@
 //! The proof at a size that a test can wait for.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use super::*;
 
