@@ -15,8 +15,9 @@ Examples:
   cargo run --release -- prove crash --images 10000 --seed 42
 
 SIGKILL proves nothing about durability, because the page cache survives it. Here a simulated disk loses its power: of what was not
-synced it keeps none, a prefix or a random subset, torn at 512 bytes or at any byte; and once more while the host recovers. A control
-with durability = \"os\" has to lose something, or the proof would see nothing. It needs no toolchain, no network and no folder but
+synced it keeps none, a prefix or a random subset, torn at 512 bytes or at any byte; and once more while the host recovers. On other
+disks every n-th call fails. A control with durability = \"os\" has to lose something and six planted bugs have to be found, or the
+proof would see nothing. It needs no toolchain, no network and no folder but
 the temporary one. The same seed makes the same cuts. Exit code 1 if a count is not as it has to be.")]
 pub struct CrashArgs {
     /// How many power cuts of a journal alone are looked at, and as many of a host.

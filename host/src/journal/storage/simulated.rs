@@ -278,7 +278,7 @@ impl StorageFile for SimulatedFile {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        if self.storage.change(Operation::Write)? == Done::Wholly {
+        if self.storage.change(Operation::SetLen)? == Done::Wholly {
             self.storage.record(Call::SetLen(self.number, len));
         }
         self.file.set_len(len)

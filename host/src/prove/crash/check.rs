@@ -10,7 +10,7 @@ use super::handlers::{Count, RELAY, TALLY, TICKS, TOCKS, version_of};
 use super::rig::{Rig, Setting, Tick, scratch};
 use super::story::{Moment, Story};
 use super::wrong::{Kind, Wrong};
-use crate::journal::storage::simulated::{Chance, Cut, Image, Simulated};
+use crate::journal::storage::simulated::{Chance, Cut, Failure, Image, Simulated};
 use crate::journal::{Frame, verify};
 use crate::model::change::{Change, Changes, Control};
 use crate::model::record::Record;
@@ -36,6 +36,27 @@ impl Story {
         let (_, rig) = self.open(recovering.cut(calls, cut, chance), moment)?;
         self.check(&rig, moment)?;
         self.goes_on(&rig, moment)
+    }
+
+    /// What a restart shows of a disk that failed, and what a power cut leaves of it: both are as they have to be, and go on.
+    pub fn after_failures(
+        &mut self,
+        cut: Cut,
+        chance: &mut Chance,
+        again: (u64, Failure),
+    ) -> Result<(), Wrong> {
+        let calls = self.disk.len();
+        let (moment, known) = (self.moment(calls), self.frames.len());
+        let shown = self.disk.shown().map_err(unopened)?;
+        for image in [shown, self.disk.cut(calls, cut, chance)] {
+            let image = open_in_vain(image, moment, again)?;
+            let (_, rig) = self.open(image, moment)?;
+            self.frames.truncate(known);
+            self.learn(&rig).map_err(unopened)?;
+            self.check(&rig, moment)?;
+            self.goes_on(&rig, moment)?;
+        }
+        Ok(())
     }
 
     fn open(&self, image: Image, moment: Moment) -> Result<(Simulated, Rig), Wrong> {
@@ -130,6 +151,18 @@ impl Story {
         }
         Ok(())
     }
+}
+
+/// Opens a disk that goes on failing; what that leaves of it.
+fn open_in_vain(image: Image, moment: Moment, (each, failure): (u64, Failure)) -> Result<Image, Wrong> {
+    let disk = Simulated::with(image).map_err(unopened)?;
+    disk.fail_each(each, failure);
+    let opened = Rig::open(&disk, moment.now_ms, &Setting::default());
+    let panicked = opened.as_ref().err().filter(|why| why.contains("panicked"));
+    panicked.map_or(Ok(()), |why| Err(Wrong::new(Kind::Panicked, why)))?;
+    drop(opened);
+    disk.mend();
+    disk.shown().map_err(unopened)
 }
 
 /// The version of the relay that is deployed.

@@ -217,6 +217,7 @@ impl Rig {
 
     fn end(&mut self) {
         let Some(keeper) = self.keeper.take() else { return };
+        self.domain.journal().room().end();
         self.dispatcher.stop();
         keeper.stop();
         if let Err(error) = self.domain.journal().close() {

@@ -8,7 +8,7 @@ use super::handlers::BAD;
 use super::planted::Planted;
 use super::rig::{Rig, Setting, Tick};
 use crate::channel::Admitted;
-use crate::journal::storage::simulated::{Chance, Simulated};
+use crate::journal::storage::simulated::{Chance, Failure, Simulated};
 use crate::journal::{Frame, Position};
 use crate::model::operation::Operator;
 use crate::view::failed::EventRef;
@@ -67,17 +67,7 @@ impl Story {
     ) -> Result<Self, ProveError> {
         let disk = Simulated::default();
         planted.into_iter().for_each(|planted| planted.in_disk(&disk));
-        let mut story = Self {
-            disk,
-            setting,
-            batches: Vec::new(),
-            moments: Vec::new(),
-            frames: Vec::new(),
-            discarded: Vec::new(),
-            version: 1,
-            planted,
-            next_number: 1,
-        };
+        let mut story = Self::on(disk, setting, planted);
         let chance = &mut Chance::new(seed);
         let rig = Rig::open(&story.disk, BEGINNING_MS, &story.setting).map_err(failed)?;
         if planted.is_some_and(Planted::is_by_hand) {
@@ -95,11 +85,75 @@ impl Story {
         Ok(story)
     }
 
-    /// The first frame is being written, and everything else of the round goes on ahead of it.
-    fn round(&mut self, rig: &Rig, chance: &mut Chance) -> Result<(), ProveError> {
+    /// Lets so much happen on a disk of which every so manyth call fails. It ends where the host goes no further.
+    pub fn fail(
+        seed: u64,
+        rounds: usize,
+        setting: Setting,
+        (each, failure): (u64, Failure),
+    ) -> Result<Self, ProveError> {
+        let mut story = Self::on(Simulated::default(), setting, None);
+        let chance = &mut Chance::new(seed);
+        let rig = Rig::open(&story.disk, BEGINNING_MS, &story.setting).map_err(failed)?;
+        rig.deploy(story.version).map_err(failed)?;
+        story.settle(&rig)?;
+        story.disk.fail_each(each, failure);
+        let goes_on = (0..rounds).try_for_each(|_| story.failing_round(&rig, chance));
+        if let Err(error) = goes_on {
+            tracing::debug!(%error, "the host of the proof goes no further");
+        }
+        rig.close();
+        Ok(story)
+    }
+
+    fn on(disk: Simulated, setting: Setting, planted: Option<Planted>) -> Self {
+        Self {
+            disk,
+            setting,
+            batches: Vec::new(),
+            moments: Vec::new(),
+            frames: Vec::new(),
+            discarded: Vec::new(),
+            version: 1,
+            planted,
+            next_number: 1,
+        }
+    }
+
+    /// Everything of a round goes to the disk as it comes. An error is where the host refuses.
+    fn failing_round(&mut self, rig: &Rig, chance: &mut Chance) -> Result<(), ProveError> {
+        self.advance(rig, chance);
+        for _ in 0..=chance.below(WAITING_MAX) {
+            rig.domain.journal().room().wait_blocking();
+            self.publish(rig, chance)?;
+        }
+        rig.run().map_err(failed)?;
+        if chance.one_in(3) {
+            self.look_after_dead(rig, chance)?;
+        }
+        if chance.one_in(4) {
+            self.version += 1;
+            rig.deploy(self.version).map_err(failed)?;
+        }
+        self.settle(rig)?;
+        if self.setting.views.is_some() && chance.one_in(3) {
+            // A host says so in its log, and goes on.
+            let _ = rig.domain.checkpoint();
+            let _ = rig.domain.trim();
+        }
+        Ok(())
+    }
+
+    /// Lets time pass.
+    fn advance(&mut self, rig: &Rig, chance: &mut Chance) {
         let passes_ms = 500 + chance.below(1_500) as u64;
         rig.clock.advance(passes_ms);
         self.moments.last_mut().into_iter().for_each(|moment| moment.now_ms += passes_ms);
+    }
+
+    /// The first frame is being written, and everything else of the round goes on ahead of it.
+    fn round(&mut self, rig: &Rig, chance: &mut Chance) -> Result<(), ProveError> {
+        self.advance(rig, chance);
         self.disk.stand_still();
         self.publish(rig, chance)?;
         self.disk.await_caller();
@@ -189,6 +243,16 @@ impl Story {
         };
         self.disk.mark(self.moments.len() as u64);
         self.moments.push(moment);
+    }
+
+    /// Takes over what is in a journal behind the frames that are known: a host that failed may have written more than it acknowledged.
+    pub fn learn(&mut self, rig: &Rig) -> Result<(), crate::journal::Error> {
+        let from = self.frames.last().map_or(Position::START, Frame::end);
+        let journal = rig.domain.journal();
+        if journal.next() > from {
+            self.frames.extend(all_frames(journal, from.max(journal.first()))?);
+        }
+        Ok(())
     }
 
     /// What was known when so many calls had returned.

@@ -35,3 +35,10 @@ fn each_planted_bug_is_found_for_what_it_is() {
         assert_eq!(wrong.kind, kind, "{planted:?}: {}", wrong.what);
     }
 }
+
+#[test]
+fn what_was_acknowledged_outlives_a_disk_that_fails() {
+    let failing = failing::run(4, 11);
+    assert_eq!((failing.hosts, &failing.wrongs.told), (12, &Vec::new()));
+    assert!(failing.calls >= 8, "{} calls failed", failing.calls);
+}

@@ -22,6 +22,8 @@ pub enum Kind {
     Apart,
     /// A version that was replaced did something.
     Retired,
+    /// A part of the host panicked.
+    Panicked,
 }
 
 /// One wrong, in words.
@@ -77,6 +79,7 @@ impl Wrongs {
             (Kind::NotOnce, "events handled twice or never"),
             (Kind::Apart, "outputs and positions not of one moment"),
             (Kind::Retired, "commits of a version that was replaced"),
+            (Kind::Panicked, "panics"),
         ]
         .into_iter()
         .map(row)

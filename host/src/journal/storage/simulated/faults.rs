@@ -31,7 +31,7 @@ impl Failure {
     fn meets(self, operation: Operation) -> bool {
         match self {
             Failure::Io => true,
-            Failure::NoSpace => matches!(operation, Operation::Create | Operation::Write | Operation::Sync),
+            Failure::NoSpace => !matches!(operation, Operation::Read | Operation::Remove),
             Failure::Short => operation == Operation::Write,
         }
     }
@@ -53,6 +53,7 @@ pub(super) enum Operation {
     Create,
     Remove,
     Write,
+    SetLen,
     Sync,
 }
 
@@ -102,7 +103,7 @@ impl Faults {
 impl Operation {
     /// Whether the caller gets nothing back but that it was done.
     fn can_be_swallowed(self) -> bool {
-        matches!(self, Operation::Write | Operation::Sync)
+        matches!(self, Operation::Write | Operation::SetLen | Operation::Sync)
     }
 }
 
