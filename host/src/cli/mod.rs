@@ -31,6 +31,7 @@ mod output;
 mod processor;
 mod progress;
 mod prove;
+mod prove_crash;
 mod prove_swap;
 mod publish;
 mod serve;

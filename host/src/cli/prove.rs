@@ -9,10 +9,12 @@ use super::build::{Words, build};
 use super::failure::Failure;
 use super::output::{Style, Tone};
 use super::progress;
+use super::prove_crash::CrashArgs;
 use super::prove_swap::SwapArgs;
 use super::table::{Cell, table, text, toned};
-use super::{Shared, prove_swap};
+use super::{Shared, prove_crash, prove_swap};
 use crate::prove::zoo::{self, CompileLimits, Options, Report, Row};
+use crate::prove::{Proof, ProveError};
 use crate::runtime::Compiler;
 
 /// `baton prove`
@@ -22,6 +24,8 @@ pub enum ProveCommand {
     Zoo(ZooArgs),
     /// Replace a processor again and again under load, kill the host, and count what was lost, doubled or out of order.
     Swap(SwapArgs),
+    /// Cut the power of a simulated disk at any call, and hold what is left against what was acknowledged.
+    Crash(CrashArgs),
 }
 
 /// `baton prove zoo`
@@ -50,6 +54,17 @@ pub fn run(command: ProveCommand, shared: &Shared) -> Result<(), Failure> {
     match command {
         ProveCommand::Zoo(args) => zoo(&args, shared),
         ProveCommand::Swap(args) => prove_swap::run(&args, shared),
+        ProveCommand::Crash(args) => prove_crash::run(&args, shared),
+    }
+}
+
+/// Shows what came of a proof, and fails if it fails.
+pub fn show(proof: Result<Proof, ProveError>, shared: &Shared) -> Result<(), Failure> {
+    let proof = proof.map_err(|error| Failure::failed(error.to_string()))?;
+    shared.out().show(&proof, |proof, _| proof.to_string())?;
+    match proof.passed {
+        true => Ok(()),
+        false => Err(Failure::failed(format!("prove {} failed: a count is not as it has to be", proof.name))),
     }
 }
 

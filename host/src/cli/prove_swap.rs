@@ -3,9 +3,9 @@
 use clap::Args;
 
 use super::failure::Failure;
+use super::prove::show;
 use super::{Shared, progress};
 use crate::prove::swap::{SwapOptions, swap};
-use crate::prove::{Proof, ProveError};
 
 /// `baton prove swap`
 #[derive(Args)]
@@ -35,13 +35,5 @@ pub struct SwapArgs {
 pub fn run(args: &SwapArgs, shared: &Shared) -> Result<(), Failure> {
     let &SwapArgs { swaps, kills, rate, seed } = args;
     let options = SwapOptions { swaps, kills, rate, seed };
-    let proof = progress::during("versions come and go".to_owned(), || swap(&options));
-    let proof = proof.map_err(|error: ProveError| Failure::failed(error.to_string()))?;
-    shared.out().show(&proof, |proof: &Proof, _| proof.to_string())?;
-    match proof.passed {
-        true => Ok(()),
-        false => {
-            Err(Failure::failed(format!("prove {} failed: a count is not 0 that has to be", proof.name)))
-        }
-    }
+    show(progress::during("versions come and go".to_owned(), || swap(&options)), shared)
 }

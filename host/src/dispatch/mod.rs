@@ -304,27 +304,38 @@ impl Dispatcher {
     /// Runs until nothing is left that can be handled now, and everything is durable; then lanes hear of nothing new again. Says
     /// whether that came true in time.
     pub fn run_until_quiet(&self, patience: Duration) -> bool {
+        self.run_until_still(patience, |visible| {
+            self.0.domain.durable().wait_blocking(Position(visible)).is_ok()
+        })
+    }
+
+    /// The same ahead of the disk: what was done need not be durable, and what waits for that is not done.
+    pub fn run_ahead(&self, patience: Duration) -> bool {
+        self.run_until_still(patience, |_| true)
+    }
+
+    fn run_until_still(&self, patience: Duration, reached: impl Fn(u64) -> bool) -> bool {
         let until = Instant::now() + patience;
         // Those who wait for durable are woken here alone: a second waker could stand between its word and its deed.
         *self.0.held_back.write() = true;
         self.0.domain.listen(self.0.clone());
-        let mut quiet_at = None;
-        let is_quiet = loop {
+        let mut still_at = None;
+        let is_still = loop {
             let running: Vec<_> =
                 self.0.processors.read().iter().filter_map(|slot| slot.running.clone()).collect();
             self.0.pool.together(|| running.iter().for_each(Running::wake_lanes));
             let is_idle = self.0.pool.wait_idle(until);
             let visible = self.0.domain.visible();
-            if !is_idle || self.0.domain.durable().wait_blocking(Position(visible)).is_err() {
+            if !is_idle || !reached(visible) {
                 break false;
             }
             // Lanes that wait for durable have looked once more, and nobody found anything.
-            if quiet_at.replace(visible) == Some(visible) {
+            if still_at.replace(visible) == Some(visible) {
                 break true;
             }
         };
         self.0.domain.end_listening();
-        is_quiet
+        is_still
     }
 
     /// The lines of the processors' logs.

@@ -32,6 +32,9 @@ pub struct Proof {
     pub passed: bool,
     /// What was counted.
     pub rows: Vec<Row>,
+    /// What was wrong, in words: the first few.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub told: Vec<String>,
 }
 
 /// One figure.
@@ -45,12 +48,15 @@ pub struct Row {
     pub unit: String,
     /// Whether it has to be zero.
     pub must_be_zero: bool,
+    /// Whether it must not be zero: a control, without which the zeros say nothing.
+    pub must_be_some: bool,
 }
 
 impl Row {
     /// Something that was counted or measured.
     pub fn new(what: &str, figure: f64, unit: &str) -> Self {
-        Self { what: what.to_owned(), figure: Some(figure), unit: unit.to_owned(), must_be_zero: false }
+        let (what, unit) = (what.to_owned(), unit.to_owned());
+        Self { what, figure: Some(figure), unit, must_be_zero: false, must_be_some: false }
     }
 
     /// Something that must not have happened.
@@ -58,15 +64,27 @@ impl Row {
         Self { must_be_zero: true, ..Self::new(what, count as f64, "") }
     }
 
+    /// Something that must have happened, or the proof would not see what it looks for.
+    pub fn some(what: &str, count: u64) -> Self {
+        Self { must_be_some: true, ..Self::new(what, count as f64, "") }
+    }
+
     fn fails(&self) -> bool {
-        self.must_be_zero && self.figure != Some(0.0)
+        let is_some = self.figure.is_some_and(|figure| figure > 0.0);
+        self.must_be_zero && self.figure != Some(0.0) || self.must_be_some && !is_some
     }
 }
 
 impl Proof {
     /// A proof with its rows; it passed if none of them fails.
     pub fn new(name: &str, seed: u64, rows: Vec<Row>) -> Self {
-        Self { name: name.to_owned(), seed, passed: !rows.iter().any(Row::fails), rows }
+        let passed = !rows.iter().any(Row::fails);
+        Self { name: name.to_owned(), seed, passed, rows, told: Vec::new() }
+    }
+
+    /// Says in words what was wrong.
+    pub fn telling(self, told: Vec<String>) -> Self {
+        Self { told, ..self }
     }
 }
 
@@ -76,13 +94,15 @@ impl fmt::Display for Proof {
         for row in &self.rows {
             let figure = row.figure.map_or_else(|| "not run".to_owned(), |figure| format!("{figure:.0}"));
             let figure = format!("{figure} {}", row.unit);
-            let verdict = match (row.must_be_zero, row.fails()) {
+            let verdict = match (row.must_be_zero || row.must_be_some, row.fails()) {
+                (true, true) if row.must_be_some => "  WRONG: has to be found",
                 (true, true) => "  WRONG: has to be 0",
                 (true, false) => "  as it has to be",
                 _ => "",
             };
             writeln!(f, "  {:<46}{:>16}{verdict}", row.what, figure.trim_end())?;
         }
+        self.told.iter().try_for_each(|told| writeln!(f, "\n  {told}"))?;
         write!(f, "\n{}", if self.passed { "proved" } else { "NOT proved" })
     }
 }
@@ -101,5 +121,9 @@ mod tests {
         assert!(!bad.passed && bad.to_string().contains("WRONG: has to be 0"));
         let not_run = Row { figure: None, ..Row::zero("lost", 0) };
         assert!(!Proof::new("swap", 7, vec![not_run]).passed, "what did not run is not proved");
+        let control = |found| Proof::new("crash", 7, vec![Row::some("lost (control)", found)]);
+        assert!(control(3).passed && !control(0).passed, "a control that finds nothing proves nothing");
+        let told = control(0).telling(vec!["seed 7: gone".to_owned()]).to_string();
+        assert!(told.contains("WRONG: has to be found") && told.contains("seed 7: gone"), "{told}");
     }
 }

@@ -268,7 +268,8 @@ impl StorageFile for SimulatedFile {
         self.storage.find_room((offset + bytes.len() as u64).saturating_sub(self.file.len()?))?;
         match self.storage.change(Operation::Write)? {
             Done::Wholly => self.write(offset, bytes),
-            Done::Not => Ok(()),
+            // It is shown to whoever reads, as a page cache shows it, and never written.
+            Done::Not => self.file.write_at(offset, bytes),
             Done::Half => {
                 self.write(offset, bytes.get(..bytes.len() / 2).unwrap_or_default())?;
                 Err(io::Error::new(io::ErrorKind::StorageFull, format!("half of a write to {}", self.name)))
@@ -277,10 +278,9 @@ impl StorageFile for SimulatedFile {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        if self.storage.change(Operation::Write)? != Done::Wholly {
-            return Ok(());
+        if self.storage.change(Operation::SetLen)? == Done::Wholly {
+            self.storage.record(Call::SetLen(self.number, len));
         }
-        self.storage.record(Call::SetLen(self.number, len));
         self.file.set_len(len)
     }
 

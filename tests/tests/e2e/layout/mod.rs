@@ -49,7 +49,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("api", &["access", "config", "node"]),
     ("testkit", &["config", "dispatch", "node", "runtime"]),
     ("bench", &["access", "channel", "dispatch", "journal", "runtime"]),
-    ("prove", &["access", "config", "node", "runtime"]),
+    ("prove", &["access", "channel", "config", "dispatch", "journal", "node", "runtime", "view"]),
     (
         "cli",
         &[

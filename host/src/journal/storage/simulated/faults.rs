@@ -31,7 +31,7 @@ impl Failure {
     fn meets(self, operation: Operation) -> bool {
         match self {
             Failure::Io => true,
-            Failure::NoSpace => matches!(operation, Operation::Create | Operation::Write | Operation::Sync),
+            Failure::NoSpace => !matches!(operation, Operation::Read | Operation::Remove),
             Failure::Short => operation == Operation::Write,
         }
     }
@@ -53,6 +53,7 @@ pub(super) enum Operation {
     Create,
     Remove,
     Write,
+    SetLen,
     Sync,
 }
 
@@ -79,7 +80,10 @@ impl Faults {
         if operation == Operation::Sync && self.lie == Some(Lie::SkipsSyncs) {
             return Ok(Done::Not);
         }
-        let Some((each, failure)) = self.plan.filter(|(_, failure)| failure.meets(operation)) else {
+        let swallows = self.lie == Some(Lie::SwallowsErrors);
+        let meets =
+            |failure: Failure| failure.meets(operation) && (!swallows || operation.can_be_swallowed());
+        let Some((each, failure)) = self.plan.filter(|(_, failure)| meets(*failure)) else {
             return Ok(Done::Wholly);
         };
         self.calls += 1;
@@ -87,13 +91,19 @@ impl Faults {
             return Ok(Done::Wholly);
         }
         self.failed += 1;
-        let swallows = self.lie == Some(Lie::SwallowsErrors);
         match failure {
-            _ if swallows && matches!(operation, Operation::Write | Operation::Sync) => Ok(Done::Not),
+            _ if swallows => Ok(Done::Not),
             Failure::Io => Err(io::Error::other("simulated: the device cannot")),
             Failure::NoSpace => Err(io::Error::new(io::ErrorKind::StorageFull, "simulated: no room")),
             Failure::Short => Ok(Done::Half),
         }
+    }
+}
+
+impl Operation {
+    /// Whether the caller gets nothing back but that it was done.
+    fn can_be_swallowed(self) -> bool {
+        matches!(self, Operation::Write | Operation::SetLen | Operation::Sync)
     }
 }
 
