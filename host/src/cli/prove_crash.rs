@@ -16,7 +16,7 @@ Examples:
 
 SIGKILL proves nothing about durability, because the page cache survives it. Here a simulated disk loses its power: of what was not
 synced it keeps none, a prefix or a random subset, torn at 512 bytes or at any byte; and once more while the host recovers. On other
-disks every n-th call fails. A control with durability = \"os\" has to lose something and six planted bugs have to be found, or the
+disks every n-th call fails, and of a stopped host every file is damaged. A control with durability = \"os\" has to lose something and six planted bugs have to be found, or the
 proof would see nothing. It needs no toolchain, no network and no folder but
 the temporary one. The same seed makes the same cuts. Exit code 1 if a count is not as it has to be.")]
 pub struct CrashArgs {

@@ -42,3 +42,12 @@ fn what_was_acknowledged_outlives_a_disk_that_fails() {
     assert_eq!((failing.hosts, &failing.wrongs.told), (12, &Vec::new()));
     assert!(failing.calls >= 8, "{} calls failed", failing.calls);
 }
+
+#[test]
+fn a_damaged_file_is_refused_or_changes_no_answer() {
+    let rot = rot::run(2, 5).unwrap();
+    assert!(rot.wrongs.told.is_empty(), "{:?}", rot.wrongs);
+    assert!(rot.files > 12 && rot.refused > 10, "{} files, {} refused", rot.files, rot.refused);
+    assert_eq!(rot.checkpoints, 2, "the oldest segments are gone, and checkpoints stand for them");
+    assert!(rot.refused < rot.damaged, "whatever can be built again is not refused");
+}

@@ -22,6 +22,8 @@ pub enum Kind {
     Apart,
     /// A version that was replaced did something.
     Retired,
+    /// A damaged file made other answers, and nobody was told.
+    Silent,
     /// A part of the host panicked.
     Panicked,
 }
@@ -79,6 +81,7 @@ impl Wrongs {
             (Kind::NotOnce, "events handled twice or never"),
             (Kind::Apart, "outputs and positions not of one moment"),
             (Kind::Retired, "commits of a version that was replaced"),
+            (Kind::Silent, "other answers from a damaged file"),
             (Kind::Panicked, "panics"),
         ]
         .into_iter()
