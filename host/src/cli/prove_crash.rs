@@ -12,7 +12,7 @@ use crate::prove::crash::{CrashOptions, crash};
 #[command(after_long_help = "\
 Examples:
   cargo run --release -- prove crash
-  cargo run --release -- prove crash --images 10000 --seed 42
+  cargo run --release -- prove crash --images 10000 --rounds 1000 --seed 42
 
 SIGKILL proves nothing about durability, because the page cache survives it. Here a simulated disk loses its power: of what was not
 synced it keeps none, a prefix or a random subset, torn at 512 bytes or at any byte; and once more while the host recovers. On other
@@ -23,6 +23,9 @@ pub struct CrashArgs {
     /// How many power cuts of a journal alone are looked at, and as many of a host.
     #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     images: u32,
+    /// How many hosts lose their power again and again, and are held against a model.
+    #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    rounds: u32,
     /// Where chance comes from.
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
@@ -30,6 +33,7 @@ pub struct CrashArgs {
 
 /// Runs the proof, and fails if it fails.
 pub fn run(args: &CrashArgs, shared: &Shared) -> Result<(), Failure> {
-    let options = CrashOptions { images: args.images as usize, seed: args.seed };
+    let &CrashArgs { images, rounds, seed } = args;
+    let options = CrashOptions { images: images as usize, rounds: rounds as usize, seed };
     show(progress::during("the power goes".to_owned(), || crash(&options)), shared)
 }

@@ -4,6 +4,8 @@
 //!
 //! `failing` is a disk whose calls fail: EIO, ENOSPC, half a write. `rot` damages the files of a stopped host (`cold`).
 //!
+//! `lives` is a host that loses its power again and again.
+//!
 //! `frames` is the journal alone. `story` is what happens to a host (`rig`, `handlers`), `check` what has to be true afterwards; `wrong`
 //! counts what is not. `planted` puts bugs in from outside, which have to be found; some of them take a lane that is made `by_hand`.
 
@@ -13,6 +15,7 @@ mod cold;
 mod failing;
 mod frames;
 mod handlers;
+mod lives;
 mod planted;
 mod rig;
 mod rot;
@@ -49,17 +52,20 @@ const PLANTED_CUTS_MAX: usize = 300;
 pub struct CrashOptions {
     /// How many power cuts of a journal, and as many of a host.
     pub images: usize,
+    /// How many hosts lose their power again and again.
+    pub rounds: usize,
     /// Where chance comes from.
     pub seed: u64,
 }
 
 /// Proves that a power cut takes nothing that was acknowledged, and leaves nothing half.
 pub fn crash(options: &CrashOptions) -> Result<Proof, ProveError> {
-    let &CrashOptions { images, seed } = options;
+    let &CrashOptions { images, rounds, seed } = options;
     let mut wrongs = journals(images, seed, Sync::Fsync)?;
     wrongs.add(hosts(images, seed)?);
     let failing = failing::run(images.div_ceil(IMAGES_PER_FAILING), seed);
     wrongs.add(failing.wrongs);
+    wrongs.add(lives::run(rounds, seed));
     let rot = rot::run(images.div_ceil(IMAGES_PER_DAMAGE), seed)?;
     wrongs.add(rot.wrongs);
     let control = journals(CONTROL_CUTS, seed, Sync::Os)?;
@@ -67,6 +73,8 @@ pub fn crash(options: &CrashOptions) -> Result<Proof, ProveError> {
         Row::new("power cuts of a journal", images as f64, "images"),
         Row::new("power cuts of a host", images as f64, "images"),
         Row::new("power cuts while it recovers from them", 2.0 * images as f64, "images"),
+        Row::new("hosts that lose their power again and again", rounds as f64, "hosts"),
+        Row::new("how often each", (lives::LIVES + 2) as f64, "times"),
         Row::new("hosts on a disk that fails", failing.hosts as f64, "hosts"),
         Row::new("calls that failed (EIO, ENOSPC, half a write)", failing.calls as f64, "calls"),
         Row::new("files of a stopped host, bits turned or cut off", rot.damaged as f64, "times"),

@@ -20,7 +20,7 @@ pub(crate) const DEAD: &str = "subscription, offset, letter";
 /// Teaches a connection the function `checksum`.
 pub(crate) fn teach(connection: &Connection) -> rusqlite::Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
-    connection.create_scalar_function("checksum", -1, flags, |values| checksum(values))
+    connection.create_scalar_function("checksum", -1, flags, checksum)
 }
 
 fn checksum(values: &Context<'_>) -> rusqlite::Result<i64> {
