@@ -166,8 +166,13 @@ async fn a_book_that_does_not_balance_raises_an_alarm() {
     node.stop().await;
     drop(node);
     let store = dir.path().join(".baton/views/views.sqlite");
+    let columns = crate::view::store::sums::SUBSCRIPTION;
     let wrong = "UPDATE subscription SET acked = acked + 1";
-    rusqlite::Connection::open(store).unwrap().execute_batch(wrong).unwrap();
+    let wrong = format!("{wrong}; UPDATE subscription SET checksum = checksum({columns})");
+    let connection = rusqlite::Connection::open(store).unwrap();
+    crate::view::store::sums::teach(&connection).unwrap();
+    connection.execute_batch(&wrong).unwrap();
+    drop(connection);
     let node = start(dir.path(), [counter("1")]).await;
     let alarms = node.status().alarms;
     assert_eq!((alarms.len(), alarms[0].processor.as_str(), alarms[0].difference), (1, "counter", -1));

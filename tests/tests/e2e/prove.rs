@@ -18,7 +18,7 @@ fn figure(proof: &Value, what: &str) -> f64 {
 
 #[test]
 fn power_cuts_lose_nothing_and_the_control_does() {
-    let proof = prove(&["crash", "--images", "10", "--seed", "7"]);
+    let proof = prove(&["crash", "--images", "10", "--rounds", "2", "--seed", "7"]);
     assert_eq!((&proof["passed"], &proof["seed"]), (&Value::from(true), &Value::from(7)));
     assert_eq!(figure(&proof, "acknowledged and lost"), 0.0);
     assert!(figure(&proof, "lost with durability = \"os\" (control)") > 0.0);

@@ -1,12 +1,12 @@
 //! What has to be true of a host after a power cut, whatever the cut was: what was acknowledged is there, what it adds up to is what its
 //! frames say, outputs and positions are of one moment, and it goes on until every event has taken effect once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use super::frames::all_frames;
-use super::handlers::{Count, RELAY, TALLY, TICKS, TOCKS, version_of};
+use super::handlers::{BAD, Count, RELAY, TALLY, TICKS, TOCKS, version_of};
 use super::rig::{Rig, Setting, Tick, scratch};
 use super::story::{Moment, Story};
 use super::wrong::{Kind, Wrong};
@@ -59,9 +59,11 @@ impl Story {
         Ok(())
     }
 
-    fn open(&self, image: Image, moment: Moment) -> Result<(Simulated, Rig), Wrong> {
+    /// Opens what is left in a host.
+    pub fn open(&self, image: Image, moment: Moment) -> Result<(Simulated, Rig), Wrong> {
         let has_checkpoint = image.keys().any(|name| name.ends_with(".ckpt"));
-        let views = has_checkpoint.then(scratch).transpose().map_err(unopened)?;
+        let has_views = has_checkpoint || self.setting.views.is_some();
+        let views = has_views.then(scratch).transpose().map_err(unopened)?;
         let disk = Simulated::with(image).map_err(unopened)?;
         let report = verify(Arc::new(disk.clone()), |_, _| {}).map_err(unopened)?;
         let setting =
@@ -73,7 +75,8 @@ impl Story {
         }
     }
 
-    fn check(&self, rig: &Rig, moment: Moment) -> Result<(), Wrong> {
+    /// What was acknowledged is there, and what is there fits together.
+    pub fn check(&self, rig: &Rig, moment: Moment) -> Result<(), Wrong> {
         let journal = rig.domain.journal();
         let next = journal.next();
         if next.0 < moment.durable {
@@ -113,7 +116,7 @@ impl Story {
     }
 
     /// Whoever publishes again what was acknowledged last is told where it is.
-    fn is_known(&self, rig: &Rig, moment: Moment) -> Result<(), Wrong> {
+    pub fn is_known(&self, rig: &Rig, moment: Moment) -> Result<(), Wrong> {
         let last = moment.acknowledged.checked_sub(1).and_then(|last| self.batches.get(last));
         let Some(batch) = last else { return Ok(()) };
         let (admitted, _) = rig.publish(&batch.ticks).map_err(unopened)?;
@@ -166,7 +169,7 @@ fn open_in_vain(image: Image, moment: Moment, (each, failure): (u64, Failure)) -
 }
 
 /// The version of the relay that is deployed.
-fn running_version(world: &World) -> Option<u32> {
+pub fn running_version(world: &World) -> Option<u32> {
     let processor = world.processors().get(world.processor_id(RELAY)? as usize)?;
     processor.deployment.as_ref()?.descriptor.version.parse().ok()
 }
@@ -251,10 +254,26 @@ fn subscription<'a>(
     world.subscriptions().get(subscription_id(world, processor, channel)? as usize)
 }
 
+/// Of each key that never failed, the events were passed on in the order in which they were published.
+fn is_in_order(rig: &Rig) -> Result<(), Wrong> {
+    let mut last: BTreeMap<String, u64> = BTreeMap::new();
+    for (number, key) in rig.read(TOCKS).map_err(unopened)?.into_values() {
+        if let Some(before) = last.insert(key.clone(), number)
+            && before > number
+            && !key.starts_with(BAD)
+        {
+            let what = format!("event {number} of {key} was passed on behind {before}");
+            return Err(Wrong::new(Kind::Disorder, what));
+        }
+    }
+    Ok(())
+}
+
 /// Both processors have counted each of these once, and nothing else.
 pub fn handled_once<'a>(rig: &Rig, ticks: impl Iterator<Item = &'a Tick>) -> Result<(), Wrong> {
     let expected = ticks.fold(Count::default(), |count, tick| count.with(tick.number));
     is_of_one_moment(rig)?;
+    is_in_order(rig)?;
     for processor in [RELAY, TALLY] {
         let counted = rig.counted(processor);
         if counted != expected {

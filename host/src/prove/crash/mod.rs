@@ -2,18 +2,23 @@
 //! remembers every call, and what may be left after any of them is opened and held against what was acknowledged: of a journal alone,
 //! and of a host with processors, failures, redrives, deployments, checkpoints and trims.
 //!
-//! `failing` is a disk whose calls fail: EIO, ENOSPC, half a write.
+//! `failing` is a disk whose calls fail: EIO, ENOSPC, half a write. `rot` damages the files of a stopped host (`cold`).
+//!
+//! `lives` is a host that loses its power again and again.
 //!
 //! `frames` is the journal alone. `story` is what happens to a host (`rig`, `handlers`), `check` what has to be true afterwards; `wrong`
 //! counts what is not. `planted` puts bugs in from outside, which have to be found; some of them take a lane that is made `by_hand`.
 
 mod by_hand;
 mod check;
+mod cold;
 mod failing;
 mod frames;
 mod handlers;
+mod lives;
 mod planted;
 mod rig;
+mod rot;
 mod story;
 mod wrong;
 
@@ -37,6 +42,8 @@ const ROUNDS: usize = 12;
 const CONTROL_CUTS: usize = 50;
 /// For so many images there is one host on a disk that fails in each way.
 const IMAGES_PER_FAILING: usize = 25;
+/// For so many images every file is damaged twice.
+const IMAGES_PER_DAMAGE: usize = 100;
 /// After how many power cuts a planted bug counts as not found.
 const PLANTED_CUTS_MAX: usize = 300;
 
@@ -45,24 +52,33 @@ const PLANTED_CUTS_MAX: usize = 300;
 pub struct CrashOptions {
     /// How many power cuts of a journal, and as many of a host.
     pub images: usize,
+    /// How many hosts lose their power again and again.
+    pub rounds: usize,
     /// Where chance comes from.
     pub seed: u64,
 }
 
 /// Proves that a power cut takes nothing that was acknowledged, and leaves nothing half.
 pub fn crash(options: &CrashOptions) -> Result<Proof, ProveError> {
-    let &CrashOptions { images, seed } = options;
+    let &CrashOptions { images, rounds, seed } = options;
     let mut wrongs = journals(images, seed, Sync::Fsync)?;
     wrongs.add(hosts(images, seed)?);
     let failing = failing::run(images.div_ceil(IMAGES_PER_FAILING), seed);
     wrongs.add(failing.wrongs);
+    wrongs.add(lives::run(rounds, seed));
+    let rot = rot::run(images.div_ceil(IMAGES_PER_DAMAGE), seed)?;
+    wrongs.add(rot.wrongs);
     let control = journals(CONTROL_CUTS, seed, Sync::Os)?;
     let mut rows = vec![
         Row::new("power cuts of a journal", images as f64, "images"),
         Row::new("power cuts of a host", images as f64, "images"),
         Row::new("power cuts while it recovers from them", 2.0 * images as f64, "images"),
+        Row::new("hosts that lose their power again and again", rounds as f64, "hosts"),
+        Row::new("how often each", (lives::LIVES + 2) as f64, "times"),
         Row::new("hosts on a disk that fails", failing.hosts as f64, "hosts"),
         Row::new("calls that failed (EIO, ENOSPC, half a write)", failing.calls as f64, "calls"),
+        Row::new("files of a stopped host, bits turned or cut off", rot.damaged as f64, "times"),
+        Row::new("of these refused; the others answered as before", rot.refused as f64, "times"),
     ];
     rows.extend(wrongs.rows());
     rows.push(Row::some("lost with durability = \"os\" (control)", control.of(Kind::Lost)));

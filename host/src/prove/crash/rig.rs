@@ -129,6 +129,13 @@ impl Rig {
         self
     }
 
+    /// Makes a frame that says nothing of events: a channel of its own.
+    pub fn first_frame(&self) -> Result<(), String> {
+        let name = ChannelName::new(format!("begun-{}", self.domain.journal().next()));
+        let name = name.map_err(|error| error.to_string())?;
+        self.domain.host_channel(&name).map(drop).map_err(|error| error.to_string())
+    }
+
     /// Runs both processors: what is deployed goes on, and the relay's version that is given is deployed if it is another.
     pub fn deploy(&self, version: u32) -> Result<(), String> {
         let version = relay(version, &self.mended).map_err(|error| error.to_string())?;
@@ -187,15 +194,15 @@ impl Rig {
         self.mended.store(mended, Ordering::SeqCst);
     }
 
-    /// The events of a channel that are durable: number and data, by offset.
-    pub fn read(&self, name: &str) -> Result<BTreeMap<u64, (u64, Bytes)>, String> {
+    /// The events of a channel that are durable: number and key, by offset.
+    pub fn read(&self, name: &str) -> Result<BTreeMap<u64, (u64, String)>, String> {
         let Some(id) = self.domain.look(|world| world.channel_id(name)) else { return Ok(BTreeMap::new()) };
         let items = self.domain.durable_events(id, 0, usize::MAX, usize::MAX);
         let mut found = BTreeMap::new();
         for item in items.map_err(|error| error.to_string())? {
-            let record = Record::parse(&item.record).map_err(|error| error.to_string())?;
-            let data = record.to_event().data.unwrap_or_default();
-            found.insert(item.offset, (number_of(&data).ok_or("a tick without a number")?, data));
+            let event = Record::parse(&item.record).map_err(|error| error.to_string())?.to_event();
+            let number = event.data.as_deref().and_then(number_of).ok_or("an event without a number")?;
+            found.insert(item.offset, (number, event.subject.unwrap_or_default()));
         }
         Ok(found)
     }

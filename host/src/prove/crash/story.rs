@@ -43,6 +43,8 @@ pub struct Story {
     pub setting: Setting,
     pub batches: Vec<Batch>,
     pub moments: Vec<Moment>,
+    /// What was known before the first call.
+    pub begins: Moment,
     /// Every frame, those too that were trimmed.
     pub frames: Vec<Frame>,
     /// The numbers that an operator gave up, each with the end of the frame that says so.
@@ -70,12 +72,7 @@ impl Story {
         let mut story = Self::on(disk, setting, planted);
         let chance = &mut Chance::new(seed);
         let rig = Rig::open(&story.disk, BEGINNING_MS, &story.setting).map_err(failed)?;
-        if planted.is_some_and(Planted::is_by_hand) {
-            by_hand::begin(&rig, story.version).map_err(failed)?;
-        } else {
-            rig.deploy(story.version).map_err(failed)?;
-        }
-        story.settle(&rig)?;
+        story.begin(&rig, 0)?;
         for _ in 0..rounds {
             let told = story.round(&rig, chance);
             story.disk.go_on();
@@ -95,8 +92,7 @@ impl Story {
         let mut story = Self::on(Simulated::default(), setting, None);
         let chance = &mut Chance::new(seed);
         let rig = Rig::open(&story.disk, BEGINNING_MS, &story.setting).map_err(failed)?;
-        rig.deploy(story.version).map_err(failed)?;
-        story.settle(&rig)?;
+        story.begin(&rig, 0)?;
         story.disk.fail_each(each, failure);
         let goes_on = (0..rounds).try_for_each(|_| story.failing_round(&rig, chance));
         if let Err(error) = goes_on {
@@ -106,12 +102,35 @@ impl Story {
         Ok(story)
     }
 
+    /// Deploys what runs, and publishes again all batches from this one on: behind a first frame that the disk stands still at.
+    pub fn begin(&mut self, rig: &Rig, from: usize) -> Result<(), ProveError> {
+        self.disk.stand_still();
+        let begun = self.begin_behind(rig, from);
+        self.disk.go_on();
+        begun.map_err(failed)?;
+        self.settle(rig)
+    }
+
+    fn begin_behind(&mut self, rig: &Rig, from: usize) -> Result<(), String> {
+        rig.first_frame()?;
+        self.disk.await_caller();
+        match self.planted.is_some_and(Planted::is_by_hand) {
+            true => by_hand::begin(rig, self.version)?,
+            false => rig.deploy(self.version)?,
+        }
+        for batch in self.batches.iter_mut().skip(from) {
+            batch.admitted = rig.publish(&batch.ticks).map_err(|error| error.to_string())?.0;
+        }
+        rig.run_ahead()
+    }
+
     fn on(disk: Simulated, setting: Setting, planted: Option<Planted>) -> Self {
         Self {
             disk,
             setting,
             batches: Vec::new(),
             moments: Vec::new(),
+            begins: Moment { now_ms: BEGINNING_MS, ..Moment::default() },
             frames: Vec::new(),
             discarded: Vec::new(),
             version: 1,
@@ -152,7 +171,7 @@ impl Story {
     }
 
     /// The first frame is being written, and everything else of the round goes on ahead of it.
-    fn round(&mut self, rig: &Rig, chance: &mut Chance) -> Result<(), ProveError> {
+    pub fn round(&mut self, rig: &Rig, chance: &mut Chance) -> Result<(), ProveError> {
         self.advance(rig, chance);
         self.disk.stand_still();
         self.publish(rig, chance)?;
@@ -161,7 +180,7 @@ impl Story {
             self.publish(rig, chance)?;
         }
         if self.planted == Some(Planted::AnswerBeforeCommit) {
-            self.acknowledge(rig);
+            self.acknowledge(rig, rig.domain.journal().next().0);
         }
         if let Some(planted) = self.planted.filter(|planted| planted.is_by_hand()) {
             self.disk.go_on();
@@ -225,22 +244,19 @@ impl Story {
     }
 
     /// Waits until all is durable, keeps what was written, and sets a mark.
-    fn settle(&mut self, rig: &Rig) -> Result<(), ProveError> {
-        rig.settle().map_err(failed)?;
+    pub fn settle(&mut self, rig: &Rig) -> Result<(), ProveError> {
         let journal = rig.domain.journal();
+        let end = journal.next();
+        journal.durable().wait_blocking(end).map_err(failed)?;
         let from = self.frames.last().map_or(Position::START, Frame::end);
         self.frames.extend(all_frames(journal, from).map_err(failed)?);
-        self.acknowledge(rig);
+        self.acknowledge(rig, end.0);
         Ok(())
     }
 
-    /// Whatever is sequenced by now counts as acknowledged.
-    fn acknowledge(&mut self, rig: &Rig) {
-        let moment = Moment {
-            durable: rig.domain.journal().next().0,
-            acknowledged: self.batches.len(),
-            now_ms: rig.domain.now_ms(),
-        };
+    /// Whatever was published by now, and everything before this position, counts as acknowledged.
+    fn acknowledge(&mut self, rig: &Rig, durable: u64) {
+        let moment = Moment { durable, acknowledged: self.batches.len(), now_ms: rig.domain.now_ms() };
         self.disk.mark(self.moments.len() as u64);
         self.moments.push(moment);
     }
@@ -258,8 +274,7 @@ impl Story {
     /// What was known when so many calls had returned.
     pub fn moment(&self, calls: usize) -> Moment {
         let mark = self.disk.marked(calls).and_then(|mark| usize::try_from(mark).ok());
-        let before = Moment { now_ms: BEGINNING_MS, ..Moment::default() };
-        mark.and_then(|mark| self.moments.get(mark)).copied().unwrap_or(before)
+        mark.and_then(|mark| self.moments.get(mark)).copied().unwrap_or(self.begins)
     }
 
     /// The numbers that nobody handles any more in a journal that ends there.

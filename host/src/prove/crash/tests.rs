@@ -10,7 +10,7 @@ fn figure(proof: &Proof, what: &str) -> f64 {
 
 #[test]
 fn power_cuts_take_nothing_that_was_acknowledged_and_every_planted_bug_is_found() {
-    let proof = crash(&CrashOptions { images: 40, seed: 7 }).unwrap();
+    let proof = crash(&CrashOptions { images: 40, rounds: 8, seed: 7 }).unwrap();
     assert!(proof.passed, "{proof}");
     assert_eq!((figure(&proof, "acknowledged and lost"), figure(&proof, "of a host")), (0.0, 40.0));
     assert!(figure(&proof, "control") > 0.0, "{proof}");
@@ -41,4 +41,13 @@ fn what_was_acknowledged_outlives_a_disk_that_fails() {
     let failing = failing::run(4, 11);
     assert_eq!((failing.hosts, &failing.wrongs.told), (12, &Vec::new()));
     assert!(failing.calls >= 8, "{} calls failed", failing.calls);
+}
+
+#[test]
+fn a_damaged_file_is_refused_or_changes_no_answer() {
+    let rot = rot::run(2, 5).unwrap();
+    assert!(rot.wrongs.told.is_empty(), "{:?}", rot.wrongs);
+    assert!(rot.files > 12 && rot.refused > 10, "{} files, {} refused", rot.files, rot.refused);
+    assert_eq!(rot.checkpoints, 2, "the oldest segments are gone, and checkpoints stand for them");
+    assert!(rot.refused < rot.damaged, "whatever can be built again is not refused");
 }

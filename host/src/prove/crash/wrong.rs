@@ -18,10 +18,14 @@ pub enum Kind {
     Torn,
     /// An event took effect twice, or never.
     NotOnce,
+    /// Of a key a later event was handled first.
+    Disorder,
     /// What was decided, what was emitted and what state holds are not of one moment.
     Apart,
     /// A version that was replaced did something.
     Retired,
+    /// A damaged file made other answers, and nobody was told.
+    Silent,
     /// A part of the host panicked.
     Panicked,
 }
@@ -77,8 +81,10 @@ impl Wrongs {
             (Kind::Torn, "frames that are not as they were written"),
             (Kind::Unopened, "images that do not open or do not go on"),
             (Kind::NotOnce, "events handled twice or never"),
+            (Kind::Disorder, "events out of the order of their key"),
             (Kind::Apart, "outputs and positions not of one moment"),
             (Kind::Retired, "commits of a version that was replaced"),
+            (Kind::Silent, "other answers from a damaged file"),
             (Kind::Panicked, "panics"),
         ]
         .into_iter()

@@ -10,6 +10,7 @@ use crate::view::state::StateValue;
 use crate::view::world::{Channel, Processor, Subscription, World};
 
 use super::Fault;
+use super::sums::{self, each};
 use super::write::{DeadRow, Failed, HeldRow};
 
 impl From<NameError> for Fault {
@@ -26,33 +27,19 @@ impl From<serde_json::Error> for Fault {
 
 /// Reads everything, and the position that it reflects.
 pub(super) fn world(from: &Connection) -> Result<(World, u64), Fault> {
-    let mut world = World::default();
-    each(from, "SELECT id, name, next, first, expired_until_ms FROM channel ORDER BY id", |row| {
-        channel(&mut world, row)
+    let (mut world, mut next) = (World::default(), None);
+    each(from, "channel", sums::CHANNEL, |row| channel(&mut world, row))?;
+    each(from, "processor", sums::PROCESSOR, |row| processor(&mut world, row))?;
+    each(from, "subscription", sums::SUBSCRIPTION, |row| subscription(&mut world, row))?;
+    each(from, "deployment", sums::DEPLOYMENT, |row| deployment(&mut world, row))?;
+    each(from, "state", sums::STATE, |row| state(&world, row))?;
+    each(from, "dead", sums::DEAD, |row| dead(&mut world, row))?;
+    each(from, "position", sums::POSITION, |row| {
+        next = Some(unsigned(row, 1)?);
+        Ok(())
     })?;
-    each(from, "SELECT id, name, deployed, held FROM processor ORDER BY id", |row| {
-        processor(&mut world, row)
-    })?;
-    let subscriptions = "SELECT id, processor, channel, start, cursor, forgotten, ahead, filtered, replays, expired, acked, discarded FROM subscription ORDER BY id";
-    each(from, subscriptions, |row| subscription(&mut world, row))?;
-    each(from, "SELECT place, receipt FROM deployment ORDER BY place", |row| deployment(&mut world, row))?;
-    each(from, "SELECT processor, key, name, expires_ms, value FROM state", |row| state(&world, row))?;
-    each(from, "SELECT subscription, offset, letter FROM dead", |row| dead(&mut world, row))?;
-    let next = from.query_row("SELECT next FROM position", [], |row| unsigned(row, 0))?;
+    let next = next.ok_or_else(|| Fault::Broken("it does not say which position it reflects".to_owned()))?;
     Ok((world, next))
-}
-
-fn each(
-    from: &Connection,
-    query: &str,
-    mut take: impl FnMut(&Row<'_>) -> Result<(), Fault>,
-) -> Result<(), Fault> {
-    let mut statement = from.prepare(query)?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        take(row)?;
-    }
-    Ok(())
 }
 
 fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
@@ -109,7 +96,7 @@ fn held(row: HeldRow) -> ((SubscriptionId, u64), Held) {
 fn subscription(world: &mut World, row: &Row<'_>) -> Result<(), Fault> {
     let id = number(row, world.subscriptions().len())?;
     let mut decided = Decided::from(unsigned(row, 4)?);
-    for offset in ahead_offsets(decided.cursor(), row.get_ref(6)?.as_blob().map_err(rusqlite::Error::from)?) {
+    for offset in ahead_offsets(decided.cursor(), row.get_ref(5)?.as_blob().map_err(rusqlite::Error::from)?) {
         decided.insert(offset);
     }
     let subscription = Subscription {
@@ -117,7 +104,7 @@ fn subscription(world: &mut World, row: &Row<'_>) -> Result<(), Fault> {
         channel: row.get(2)?,
         start: unsigned(row, 3)?,
         decided,
-        forgotten: row.get(5)?,
+        forgotten: row.get(6)?,
         filtered: unsigned(row, 7)?,
         replays: row.get(8)?,
         expired: unsigned(row, 9)?,

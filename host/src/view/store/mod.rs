@@ -3,6 +3,7 @@
 //! folded again.
 
 mod load;
+pub(crate) mod sums;
 mod write;
 
 #[cfg(test)]
@@ -52,6 +53,22 @@ const MIGRATIONS: &[&str] = &[
     CREATE TABLE dead (
         subscription INTEGER NOT NULL, offset INTEGER NOT NULL, letter TEXT NOT NULL,
         PRIMARY KEY (subscription, offset)) STRICT, WITHOUT ROWID",
+    "
+    ALTER TABLE position ADD COLUMN checksum INTEGER NOT NULL DEFAULT -1;
+    UPDATE position SET checksum = checksum(one, next);
+    ALTER TABLE channel ADD COLUMN checksum INTEGER NOT NULL DEFAULT -1;
+    UPDATE channel SET checksum = checksum(id, name, next, first, expired_until_ms);
+    ALTER TABLE processor ADD COLUMN checksum INTEGER NOT NULL DEFAULT -1;
+    UPDATE processor SET checksum = checksum(id, name, deployed, held);
+    ALTER TABLE subscription ADD COLUMN checksum INTEGER NOT NULL DEFAULT -1;
+    UPDATE subscription SET checksum =
+        checksum(id, processor, channel, start, cursor, ahead, forgotten, filtered, replays, expired, acked, discarded);
+    ALTER TABLE deployment ADD COLUMN checksum INTEGER NOT NULL DEFAULT -1;
+    UPDATE deployment SET checksum = checksum(place, receipt);
+    ALTER TABLE state ADD COLUMN checksum INTEGER NOT NULL DEFAULT -1;
+    UPDATE state SET checksum = checksum(processor, key, name, expires_ms, value);
+    ALTER TABLE dead ADD COLUMN checksum INTEGER NOT NULL DEFAULT -1;
+    UPDATE dead SET checksum = checksum(subscription, offset, letter)",
 ];
 
 /// Why the store cannot be used. What an earlier host left in it is never the reason: see [`Store::open`].
@@ -138,6 +155,7 @@ impl Store {
     fn load(path: &Path) -> Result<(Self, World, u64), Fault> {
         let connection = Connection::open(path)?;
         prepare(&connection)?;
+        sums::check_pages(&connection)?;
         let (world, next) = load::world(&connection)?;
         Ok((Self { path: path.to_owned(), connection }, world, next))
     }
@@ -189,6 +207,7 @@ fn prepare(connection: &Connection) -> Result<(), Fault> {
     connection.pragma_update(None, "synchronous", "normal")?;
     connection.pragma_update(None, "journal_size_limit", LOG_BYTES_MAX)?;
     connection.set_prepared_statement_cache_capacity(32);
+    sums::teach(connection)?;
     let number = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0));
     let tables: u32 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     match (tables, number("application_id")?, number("user_version")?) {

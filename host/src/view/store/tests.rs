@@ -236,7 +236,10 @@ fn a_store_of_the_first_release_opens_with_nobody_paused() {
     store.write(&rows(&mut founded()), 1).unwrap();
     drop(store);
     let old = "UPDATE processor SET held = '{\"held\":[],\"released\":[[0,3,1]]}'";
-    Connection::open(&path).unwrap().execute_batch(old).unwrap();
+    let old = format!("{old}; UPDATE processor SET checksum = checksum({})", sums::PROCESSOR);
+    let connection = Connection::open(&path).unwrap();
+    sums::teach(&connection).unwrap();
+    connection.execute_batch(&old).unwrap();
     let (_, world, next) = Store::open(&path).unwrap();
     assert_eq!((next, &world.processors()[0].operation), (1, &Operation::default()));
     assert!(world.processors()[0].held.is_empty() && world.subscriptions()[0].acked == 0);
@@ -247,12 +250,13 @@ fn what_is_broken_or_foreign_is_set_aside() {
     fn sql(path: &Path, sql: &str) {
         Connection::open(path).unwrap().execute_batch(sql).unwrap();
     }
-    let harms: [fn(&Path); 5] = [
+    let harms: [fn(&Path); 6] = [
         |path| fs::write(path, "no database, and long enough to be read as one".repeat(100)).unwrap(),
         |path| sql(path, "PRAGMA application_id = 5"),
         |path| sql(path, "PRAGMA user_version = 1000"),
         |path| sql(path, "DROP TABLE state"),
         |path| sql(path, "DELETE FROM channel WHERE id = 0"),
+        |path| sql(path, "UPDATE subscription SET cursor = cursor + 1 WHERE id = 1"),
     ];
     for harm in harms {
         let dir = tempfile::tempdir().unwrap();
@@ -268,6 +272,33 @@ fn what_is_broken_or_foreign_is_set_aside() {
         store.write(&rows(&mut founded()), 3).unwrap();
         assert_eq!(Store::open(&path).unwrap().1.channels().len(), 2);
     }
+}
+
+/// Whatever bit a disk turns: the store is set aside, or it was a bit that nothing stands in.
+#[test]
+fn a_turned_bit_never_makes_another_view() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("views.db");
+    let (mut store, ..) = Store::open(&path).unwrap();
+    let (mut random, mut world) = (Random(3), founded());
+    (0..200).for_each(|_| step(&mut world, &mut random));
+    store.write(&rows(&mut world), 10).unwrap();
+    drop(store);
+    let (whole, expected) = (fs::read(&path).unwrap(), told(&world));
+    let (mut set_aside, turned) = (0, 400);
+    for _ in 0..turned {
+        let mut bytes = whole.clone();
+        let at = random.below(bytes.len() as u64) as usize;
+        bytes[at] ^= 1 << random.below(8);
+        fs::write(&path, bytes).unwrap();
+        let (store, world, next) = Store::open(&path).unwrap();
+        match next {
+            0 => set_aside += 1,
+            _ => assert_eq!((next, told(&world)), (10, expected.clone()), "byte {at}"),
+        }
+        drop(store);
+    }
+    assert!(set_aside > turned / 20, "{set_aside} of {turned}");
 }
 
 #[test]

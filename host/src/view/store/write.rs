@@ -1,4 +1,4 @@
-//! Rows into the store: one transaction per batch. Numbers go through SQLite's signed ones bit by bit.
+//! Rows into the store, each with its checksum: one transaction per batch. Numbers go through SQLite's signed ones bit by bit.
 
 use std::sync::Arc;
 
@@ -76,15 +76,16 @@ pub(super) fn rows(connection: &mut Connection, rows: &Rows, next_position: u64)
         state(&transaction, *id, rows)?;
     }
     dead(&transaction, &rows.dead)?;
-    let mut position = transaction.prepare_cached("UPDATE position SET next = ?1")?;
+    let mut position =
+        transaction.prepare_cached("UPDATE position SET next = ?1, checksum = checksum(1, ?1)")?;
     position.execute([next_position as i64])?;
     drop(position);
     transaction.commit()
 }
 
 fn channel(to: &Transaction<'_>, id: u32, row: &Channel) -> rusqlite::Result<usize> {
-    let replace =
-        "REPLACE INTO channel (id, name, next, first, expired_until_ms) VALUES (?1, ?2, ?3, ?4, ?5)";
+    let replace = "REPLACE INTO channel (id, name, next, first, expired_until_ms, checksum)
+        VALUES (?1, ?2, ?3, ?4, ?5, checksum(?1, ?2, ?3, ?4, ?5))";
     to.prepare_cached(replace)?.execute(params![
         id,
         row.name.as_str(),
@@ -99,12 +100,8 @@ fn processor(to: &Transaction<'_>, id: ProcessorId, row: &Processor) -> rusqlite
         held: row.held.iter().map(|(event, held)| held_row(*event, held)).collect(),
         operation: row.operation.clone(),
     };
-    to.prepare_cached("REPLACE INTO processor VALUES (?1, ?2, ?3, ?4)")?.execute(params![
-        id,
-        row.name.as_str(),
-        row.deployed,
-        json(&failed)?
-    ])
+    to.prepare_cached("REPLACE INTO processor VALUES (?1, ?2, ?3, ?4, checksum(?1, ?2, ?3, ?4))")?
+        .execute(params![id, row.name.as_str(), row.deployed, json(&failed)?])
 }
 
 fn held_row((subscription, offset): (SubscriptionId, u64), held: &Held) -> HeldRow {
@@ -114,8 +111,8 @@ fn held_row((subscription, offset): (SubscriptionId, u64), held: &Held) -> HeldR
 
 fn subscription(to: &Transaction<'_>, id: SubscriptionId, row: &Subscription) -> rusqlite::Result<usize> {
     let replace = "REPLACE INTO subscription
-        (id, processor, channel, start, cursor, ahead, forgotten, filtered, replays, expired, acked, discarded)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+        (id, processor, channel, start, cursor, ahead, forgotten, filtered, replays, expired, acked, discarded, checksum)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, checksum(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12))";
     to.prepare_cached(replace)?.execute(params![
         id,
         row.processor,
@@ -147,11 +144,13 @@ fn ahead_bits(decided: &Decided) -> Vec<u8> {
 
 fn deployment(to: &Transaction<'_>, place: usize, row: &Arc<Deployment>) -> rusqlite::Result<usize> {
     let receipt = json(row.as_ref())?;
-    to.prepare_cached("REPLACE INTO deployment VALUES (?1, ?2)")?.execute(params![place as i64, receipt])
+    to.prepare_cached("REPLACE INTO deployment VALUES (?1, ?2, checksum(?1, ?2))")?
+        .execute(params![place as i64, receipt])
 }
 
 fn state(to: &Transaction<'_>, processor: ProcessorId, rows: &[StateRow]) -> rusqlite::Result<()> {
-    let mut set = to.prepare_cached("REPLACE INTO state VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    let mut set =
+        to.prepare_cached("REPLACE INTO state VALUES (?1, ?2, ?3, ?4, ?5, checksum(?1, ?2, ?3, ?4, ?5))")?;
     let mut delete =
         to.prepare_cached("DELETE FROM state WHERE processor = ?1 AND key = ?2 AND name = ?3")?;
     for (key, name, value) in rows {
@@ -166,7 +165,7 @@ fn state(to: &Transaction<'_>, processor: ProcessorId, rows: &[StateRow]) -> rus
 }
 
 fn dead(to: &Transaction<'_>, rows: &[(EventRef, Option<Arc<Dead>>)]) -> rusqlite::Result<()> {
-    let mut set = to.prepare_cached("REPLACE INTO dead VALUES (?1, ?2, ?3)")?;
+    let mut set = to.prepare_cached("REPLACE INTO dead VALUES (?1, ?2, ?3, checksum(?1, ?2, ?3))")?;
     let mut delete = to.prepare_cached("DELETE FROM dead WHERE subscription = ?1 AND offset = ?2")?;
     for ((subscription, offset), letter) in rows {
         match letter {
