@@ -14,6 +14,7 @@ pub mod event;
 pub mod fault;
 pub mod filter;
 pub mod flow;
+pub mod gate;
 pub mod grant;
 pub mod key;
 pub mod ledger;
