@@ -12,6 +12,8 @@ pub mod event;
 pub mod fault;
 pub mod filter;
 pub mod flow;
+#[cfg(test)]
+mod fuzz_tests;
 pub mod key;
 pub mod ledger;
 pub mod lint;
