@@ -11,6 +11,7 @@ use crate::descriptor::Descriptor;
 use crate::emit::Emit;
 use crate::fault::{Fault, Handled, OrFault, Told};
 use crate::host::{Host, Level};
+use crate::http::{HttpError, Request, Response};
 use crate::state::State;
 use crate::wire::{Mark, Output, Span};
 
@@ -76,6 +77,22 @@ impl<'a> Context<'a> {
         self.config(name)
             .map(|text| serde_json::from_str(&text).or_retry(format_args!("reading config '{name}'")))
             .transpose()
+    }
+
+    /// A secret that the processor asks for by `secrets(..)` and the operator granted.
+    pub fn secret(&self, name: &str) -> Option<String> {
+        #[cfg(target_family = "wasm")]
+        return crate::guest::secret(name);
+        #[cfg(not(target_family = "wasm"))]
+        self.host.secret(name)
+    }
+
+    /// Calls an HTTP server that the processor asks for by `http(..)` and the operator granted.
+    pub fn http(&self, request: Request) -> Result<Response, HttpError> {
+        #[cfg(target_family = "wasm")]
+        return crate::guest::http(self.event, &request);
+        #[cfg(not(target_family = "wasm"))]
+        self.host.http(&request)
     }
 
     /// The host's clock, which stands still while a call runs.

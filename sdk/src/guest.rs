@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use crate::descriptor::Definition;
 use crate::host::{Host, Level};
+use crate::http::{HttpError, HttpErrorKind, Request, Response};
 use crate::run::run;
 use crate::wire::{AttributeRow, Batch, EventRow, Output};
 
@@ -32,6 +33,30 @@ unsafe extern "C" {
     fn log_write(event: u32, level: u32, message: *const u8, message_len: usize);
 }
 
+#[link(wasm_import_module = "baton:processor/secrets@0.1.0")]
+unsafe extern "C" {
+    #[link_name = "get"]
+    fn secret_get(name: *const u8, name_len: usize, answer: *mut MaybeList);
+}
+
+#[link(wasm_import_module = "baton:processor/http@0.1.0")]
+unsafe extern "C" {
+    #[link_name = "send"]
+    fn http_send(
+        event: u32,
+        method: *const u8,
+        method_len: usize,
+        url: *const u8,
+        url_len: usize,
+        headers: *const Pair,
+        headers_len: usize,
+        has_body: u32,
+        body: *const u8,
+        body_len: usize,
+        answer: *mut HttpAnswer,
+    );
+}
+
 unsafe extern "C" {
     fn __wasm_call_ctors();
 }
@@ -51,6 +76,104 @@ impl MaybeList {
     /// The host must have written it, its bytes by way of `cabi_realloc`.
     unsafe fn take(self) -> Option<Vec<u8>> {
         (self.is_some != 0).then(|| unsafe { own(self.start, self.len) })
+    }
+}
+
+/// `tuple<string, string>`.
+#[repr(C)]
+struct Pair {
+    name: *mut u8,
+    name_len: usize,
+    value: *mut u8,
+    value_len: usize,
+}
+
+/// `result<response, failure>`: what the names say if it is a response; a failure has its kind in place of the status, and its message in
+/// place of the headers.
+#[repr(C)]
+struct HttpAnswer {
+    is_failure: u8,
+    _padding: [u8; 3],
+    status: u16,
+    headers: *mut u8,
+    headers_len: usize,
+    body: *mut u8,
+    body_len: usize,
+}
+
+impl HttpAnswer {
+    const NONE: Self = Self {
+        is_failure: 0,
+        _padding: [0; 3],
+        status: 0,
+        headers: std::ptr::null_mut(),
+        headers_len: 0,
+        body: std::ptr::null_mut(),
+        body_len: 0,
+    };
+
+    /// # Safety
+    /// The host must have written it, its lists by way of `cabi_realloc`.
+    unsafe fn take(self) -> Result<Response, HttpError> {
+        unsafe {
+            if self.is_failure != 0 {
+                let message = text(self.headers, self.headers_len);
+                return Err(HttpError { kind: HttpErrorKind::of(self.status as u8), message });
+            }
+            let pairs = own::<Pair>(self.headers.cast(), self.headers_len);
+            let pair = |pair: Pair| (text(pair.name, pair.name_len), text(pair.value, pair.value_len));
+            let headers = pairs.into_iter().map(pair).collect();
+            Ok(Response { status: self.status, headers, body: own(self.body, self.body_len) })
+        }
+    }
+}
+
+/// # Safety
+/// As for [`own`].
+unsafe fn text(start: *mut u8, len: usize) -> String {
+    let bytes = unsafe { own(start, len) };
+    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
+/// A secret that was granted.
+pub fn secret(name: &str) -> Option<String> {
+    let mut answer = MaybeList::NONE;
+    // SAFETY: the signature is that of the contract; the host fills `answer`.
+    let text = unsafe {
+        secret_get(name.as_ptr(), name.len(), &raw mut answer);
+        answer.take()
+    };
+    text.and_then(|text| String::from_utf8(text).ok())
+}
+
+/// Calls an HTTP server.
+pub fn http(event: u32, request: &Request) -> Result<Response, HttpError> {
+    let Request { method, url, headers, body } = request;
+    let pair = |(name, value): &(String, String)| Pair {
+        name: name.as_ptr().cast_mut(),
+        name_len: name.len(),
+        value: value.as_ptr().cast_mut(),
+        value_len: value.len(),
+    };
+    let headers: Vec<Pair> = headers.iter().map(pair).collect();
+    let bytes = body.as_deref().unwrap_or_default();
+    let mut answer = HttpAnswer::NONE;
+    // SAFETY: the signature is that of the contract; the host copies what it is lent and fills `answer`.
+    unsafe {
+        http_send(
+            event,
+            method.as_ptr(),
+            method.len(),
+            url.as_ptr(),
+            url.len(),
+            headers.as_ptr(),
+            headers.len(),
+            u32::from(body.is_some()),
+            bytes.as_ptr(),
+            bytes.len(),
+            &raw mut answer,
+        );
+        answer.take()
     }
 }
 

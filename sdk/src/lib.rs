@@ -48,6 +48,7 @@ mod emit;
 mod event;
 mod fault;
 mod host;
+pub mod http;
 mod run;
 mod state;
 mod wire;

@@ -11,7 +11,8 @@ pub const BOOKSHOP: [&str; 7] =
     ["order-placement", "notification", "payment", "inventory", "warehouse", "order-fulfillment", "shipping"];
 /// The one that comes later.
 pub const NEWCOMER: &str = "email-analysis";
-const OWN: [&str; 5] = ["guest-relay", "guest-tally", "guest-fickle", "guest-picky", "guest-zoo"];
+const OWN: [&str; 6] =
+    ["guest-relay", "guest-tally", "guest-fickle", "guest-picky", "guest-zoo", "guest-outside"];
 
 /// The bytes of a component, by the name of its crate.
 pub fn component(package: &str) -> Vec<u8> {

@@ -194,7 +194,7 @@ fn dispatch_config(workers: usize) -> DispatchConfig {
         retry: RetryCaps::default(),
         pool: PoolLimits { workers, threads_max: workers + 4 },
         drain: Duration::from_secs(5),
-        configs: Configs::new(),
+        configs: Configs::default(),
         lanes: BTreeMap::new(),
     }
 }

@@ -5,6 +5,7 @@
 //! `effective` puts it together, `mistake` says what is wrong.
 
 mod effective;
+mod grants;
 mod layers;
 mod mistake;
 mod schema;

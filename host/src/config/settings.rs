@@ -8,8 +8,10 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::grants::{self, GrantSettings, SecretSettings};
 use super::unit::{Period, Size};
 use crate::model::flow::{FlowRule, FlowRules};
+use crate::model::grant::Grants;
 use crate::model::name::{ChannelName, ProcessorName};
 use crate::model::operation::Lanes;
 use crate::model::retention::{self, AgeBound, RetentionRules, SizeBound};
@@ -43,6 +45,10 @@ pub struct Settings {
     pub telemetry: TelemetrySettings,
     /// By processor.
     pub processor: BTreeMap<ProcessorName, ProcessorSettings>,
+    /// What processors may do beside events and state, by the name of the processor or a pattern of names.
+    pub grants: BTreeMap<String, GrantSettings>,
+    /// Secrets, which processors read by the names of these sections.
+    pub secrets: BTreeMap<String, SecretSettings>,
     /// By the channel that flows begin on.
     pub flow: BTreeMap<ChannelName, FlowSettings>,
 }
@@ -60,6 +66,8 @@ impl Default for Settings {
             channel: BTreeMap::new(),
             telemetry: TelemetrySettings::default(),
             processor: BTreeMap::new(),
+            grants: BTreeMap::new(),
+            secrets: BTreeMap::new(),
             flow: BTreeMap::new(),
         }
     }
@@ -76,7 +84,12 @@ impl Settings {
                        before the host and say api.plaintext = \"behind-a-proxy\"";
             (vec!["listen".to_owned()], why.to_owned())
         });
-        reserved.chain(open).collect()
+        reserved.chain(open).chain(grants::faults(&self.grants, &self.secrets)).collect()
+    }
+
+    /// What processors may do.
+    pub fn grants(&self) -> Grants {
+        grants::grants(&self.grants)
     }
 
     /// What is kept of which channel.

@@ -3,12 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::runtime::{CallScope, HostCalls, HostFailure, Level};
+use crate::model::grant::Granted;
+use crate::runtime::{
+    CallScope, HostCalls, HostFailure, HttpFailure, HttpRequest, HttpResponse, Level, Sockets,
+};
 use crate::view::state::ProcessorState;
 
 use super::logs::LogBook;
+use super::outside::{Http, Reachable, idempotency_key};
+use super::secrets::Secrets;
 
 /// What the guests of one processor may ask.
+#[derive(Clone)]
 pub struct ProcessorCalls {
     /// The processor's name, for the log.
     pub name: Arc<str>,
@@ -16,6 +22,12 @@ pub struct ProcessorCalls {
     pub state: Arc<ProcessorState>,
     /// What the operator set for it.
     pub config: Arc<BTreeMap<String, String>>,
+    /// What it may read and reach.
+    pub granted: Granted,
+    /// Its secrets.
+    pub secrets: Secrets,
+    /// How it calls servers.
+    pub http: Arc<Http>,
     /// Where its lines go.
     pub logs: Arc<LogBook>,
 }
@@ -33,10 +45,32 @@ impl HostCalls for ProcessorCalls {
             Level::Warn => "warn",
             Level::Error => "error",
         };
-        self.logs.write(scope.time_ms(), &self.name, level, scope.flow(event), message);
+        let message = self.secrets.hidden(message);
+        self.logs.write(scope.time_ms(), &self.name, level, scope.flow(event), &message);
     }
 
     fn config(&self, name: &str) -> Option<String> {
-        self.config.get(name).cloned()
+        self.config.get(name).filter(|_| self.granted.allows_config(name)).cloned()
+    }
+
+    fn secret(&self, name: &str) -> Option<String> {
+        let secret = self.secrets.get(name).filter(|_| self.granted.allows_secret(name));
+        secret.map(str::to_owned)
+    }
+
+    fn http(
+        &self,
+        scope: &CallScope<'_>,
+        event: u32,
+        index: u64,
+        request: &HttpRequest,
+    ) -> Result<HttpResponse, HttpFailure> {
+        let key = idempotency_key(&self.name, scope, event, index);
+        self.http.send(&self.granted, request, &key)
+    }
+
+    fn sockets(&self) -> Option<Arc<dyn Sockets>> {
+        let reachable = || Arc::new(Reachable::new(self.granted.clone())) as Arc<dyn Sockets>;
+        self.granted.has_tcp().then(reachable)
     }
 }

@@ -14,11 +14,12 @@ use crate::model::fault::{Fault, FaultKind};
 use crate::model::retry::{Attempt, Next, RetryPolicy, chance};
 use crate::model::text::escaped;
 use crate::model::time::{for_people, rfc3339};
-use crate::runtime::{self, Batch, CallError, Executor, HostCalls, Outcomes};
+use crate::runtime::{self, Batch, CallError, Executor, Outcomes};
 use crate::view::failed::EventRef;
 use crate::view::world::World;
 
 use super::breaks::Breaks;
+use super::calls::ProcessorCalls;
 use super::effects::{Cause, EFFECTS_BYTES_MAX, Effects, Refusal};
 use super::logs::LogBook;
 use super::version::Version;
@@ -89,7 +90,7 @@ pub struct Handling {
     /// What makes outcomes changes.
     pub effects: Effects,
     /// What its guests may ask.
-    pub calls: Arc<dyn HostCalls>,
+    pub calls: Arc<ProcessorCalls>,
     /// Where its faults are told.
     pub logs: Arc<LogBook>,
     /// What it has done.
@@ -269,6 +270,7 @@ impl Handling {
         let next = self.next(cause, &refusal);
         let digest = self.deployment.digest.chars().take(SHORT_DIGEST).collect();
         let Refusal { kind, message, frames, .. } = refusal;
+        let message = self.calls.secrets.hidden(&message);
         let fault = Fault { kind, message: bounded(&message), time_ms, digest, frames };
         self.tell_fault(cause, &fault, next);
         let key = work.key().to_owned();

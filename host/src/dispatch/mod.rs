@@ -8,21 +8,23 @@
 mod breaks;
 mod bucket;
 mod calls;
+mod configs;
 mod edge;
 mod effects;
 mod feeder;
-mod guest_config;
 mod handling;
 mod lane;
 mod logs;
 mod native;
 mod operate;
+mod outside;
 mod pace;
 mod parked;
 mod pool;
 mod rehearsal;
 mod running;
 mod scaling;
+mod secrets;
 mod skipped;
 mod standing;
 mod version;
@@ -41,19 +43,22 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::channel::{Deployable, Domain, Listener, Refused, Reset};
 use crate::journal::Position;
+use crate::model::bounds::Bounds;
 use crate::model::change::ProcessorId;
 use crate::model::deployment::Deployment;
+use crate::model::grant::{Missing, decide};
 use crate::model::name::ProcessorName;
-use crate::model::operation::{Lanes, bounds};
+use crate::model::operation::{Lanes, Operator, REASON_CHARS_MAX, bounds};
 use crate::model::retry::RetryCaps;
-use crate::runtime::{Executor, HostCalls};
+use crate::runtime::Executor;
 
 use calls::ProcessorCalls;
+use outside::Http;
 use pool::Pool;
 use running::{Made, Running};
 
+pub use configs::{Configs, GuestConfig};
 pub use feeder::{DEAD_MAX, HELD_MAX, WAITING_MAX};
-pub use guest_config::GuestConfig;
 pub use handling::Stats;
 pub use logs::{LogBook, LogFilter};
 pub use native::{Context, Emit, Handled, Native, Outcome, Received, Rejected};
@@ -61,9 +66,6 @@ pub use pool::PoolLimits;
 pub use rehearsal::RehearsalError;
 pub use version::{NativeFactory, Version};
 pub use work::BATCH_EVENTS_MAX;
-
-/// Settings for guests, by processor.
-pub type Configs = BTreeMap<ProcessorName, GuestConfig>;
 
 /// How processors are run.
 pub struct DispatchConfig {
@@ -88,6 +90,9 @@ pub enum DispatchError {
     /// The deployment could not be recorded.
     #[error("{0}")]
     Refused(#[from] Refused),
+    /// It imports or asks for what it may not have.
+    #[error("{}", told(.0))]
+    NotGranted(Vec<Missing>),
     /// There is no such processor.
     #[error("there is no processor '{0}'")]
     Unknown(String),
@@ -102,10 +107,15 @@ impl DispatchError {
         match self {
             Self::Runtime(error) => error.code(),
             Self::Refused(refused) => refused.code(),
+            Self::NotGranted(_) => "not-granted",
             Self::Unknown(_) => "unknown-processor",
             Self::Thread(_) => "thread-not-started",
         }
     }
+}
+
+fn told(missing: &[Missing]) -> String {
+    missing.iter().map(Missing::to_string).collect::<Vec<_>>().join("; ")
 }
 
 /// Runs the processors of one domain. A cheap handle.
@@ -186,30 +196,23 @@ impl Dispatcher {
     ) -> Result<(), DispatchError> {
         let shared = &self.0;
         let _switching = shared.switching.lock();
-        if shared.config_of(version.descriptor().name.as_str()).prints() != &deployment.config {
+        if shared.config_of(version.descriptor().name.as_str()).prints != deployment.config {
             return shared.switch(&version.again()).map(drop);
         }
-        let executors = shared.warm(version)?;
-        shared.run(version, deployment, executors);
+        let warm = shared.warm(version)?;
+        shared.run(version, deployment, warm);
         Ok(())
     }
 
-    /// Sets what the guests of a processor read. Where that differs from what its last deployment had, it is a deployment
-    /// of the same bytes; on an error everything stays as it was.
-    pub fn configure(
-        &self,
-        name: &ProcessorName,
-        config: GuestConfig,
-    ) -> Result<Option<Deployment>, DispatchError> {
+    /// Sets what guests read and may do. For each processor where that differs from what its last deployment had, it is a deployment of the
+    /// same bytes. One that cannot be made leaves the processor as it was; one that is not granted any more is paused.
+    pub fn configure(&self, configs: Configs) -> Vec<Configured> {
         let shared = &self.0;
         let _switching = shared.switching.lock();
-        let changed = |running: &Arc<Running>| running.deployment().config != *config.prints();
-        let running = shared.running(name.as_str()).filter(changed);
-        let before = shared.configs.write().insert(name.clone(), config);
-        let Some(running) = running else { return Ok(None) };
-        shared.switch(&running.version().again()).map(Some).inspect_err(|_| {
-            shared.configs.write().insert(name.clone(), before.unwrap_or_default());
-        })
+        *shared.configs.write() = configs;
+        let running: Vec<_> =
+            shared.processors.read().iter().filter_map(|slot| slot.running.clone()).collect();
+        running.iter().filter_map(|running| shared.configure(running)).collect()
     }
 
     /// Ends a processor; its positions and state are kept unless it is forgotten.
@@ -255,14 +258,14 @@ impl Dispatcher {
         let shared = &self.0;
         let _switching = shared.switching.lock();
         let Some(old) = shared.running(name.as_str()) else { return Ok(shared.domain.reset(reset)?) };
-        let executors = shared.warm(old.version())?;
+        let warm = shared.warm(old.version())?;
         shared.drain(&old);
         let done = shared.domain.reset(reset);
         let deployment = match &done {
             Ok(Some(deployment)) => Arc::new(deployment.clone()),
             _ => old.deployment().clone(),
         };
-        shared.run(old.version(), deployment, executors);
+        shared.run(old.version(), deployment, warm);
         Ok(done?)
     }
 
@@ -425,66 +428,91 @@ impl Shared {
         Ok(())
     }
 
-    fn calls(&self, version: &Version) -> Arc<dyn HostCalls> {
-        Arc::new(self.calls_of(version))
-    }
-
-    fn calls_of(&self, version: &Version) -> ProcessorCalls {
-        let name = &version.descriptor().name;
+    /// What the guests of a version may ask: here what it asks for meets what is granted.
+    fn calls_of(&self, version: &Version) -> Result<ProcessorCalls, DispatchError> {
+        let descriptor = version.descriptor();
+        let name = &descriptor.name;
+        let GuestConfig { values, grant, secrets, .. } = self.config_of(name.as_str());
+        let granted =
+            decide(descriptor, version.imports(), &grant, &values).map_err(DispatchError::NotGranted)?;
         let state = self.domain.look(|world| {
             let id = world.processor_id(name.as_str())?;
             Some(world.processors().get(id as usize)?.state.clone())
         });
-        ProcessorCalls {
+        let call_time_max = Bounds::of(&descriptor.limits).call_time_ms_max;
+        Ok(ProcessorCalls {
             name: name.as_str().into(),
             state: state.unwrap_or_default(),
-            config: self.config_of(name.as_str()).values().clone(),
+            config: values,
+            granted,
+            secrets,
+            http: Arc::new(Http::new(Duration::from_millis(call_time_max))),
             logs: self.logs.clone(),
-        }
+        })
     }
 
     fn config_of(&self, name: &str) -> GuestConfig {
-        let configs = self.configs.read();
-        configs
-            .iter()
-            .find(|(own, _)| own.as_str() == name)
-            .map_or_else(GuestConfig::default, |(_, c)| c.clone())
+        self.configs.read().of(name)
     }
 
-    /// An instance for each lane that there always is, made while the old version still runs.
-    fn warm(self: &Arc<Self>, version: &Version) -> Result<Vec<Executor>, DispatchError> {
-        if version.is_at_the_edge() {
-            self.watch_edge()?;
+    fn configure(self: &Arc<Self>, running: &Running) -> Option<Configured> {
+        let name = running.version().descriptor().name.clone();
+        if self.config_of(name.as_str()).prints == running.deployment().config {
+            return None;
         }
+        let deployed = self.switch(&running.version().again());
+        if let Err(DispatchError::NotGranted(missing)) = &deployed {
+            let paused =
+                self.pause(&name, format!("what it needs is not granted any more: {}", told(missing)));
+            if let Err(error) = paused {
+                tracing::error!(processor = %name, %error, "what is not granted any more is not paused");
+            }
+        }
+        Some(Configured { name, deployed })
+    }
+
+    fn pause(&self, name: &ProcessorName, reason: String) -> Result<(), DispatchError> {
+        let processor = self.known(name)?;
+        self.domain.pause(processor, reason.chars().take(REASON_CHARS_MAX).collect(), Operator::Host)?;
+        self.tell(processor);
+        Ok(())
+    }
+
+    /// An instance for each lane that there always is, made while the old version still runs, and what all its instances may ask.
+    fn warm(self: &Arc<Self>, version: &Version) -> Result<Warm, DispatchError> {
         let descriptor = version.descriptor();
         let processor = self.domain.name_processor(&descriptor.name)?;
-        let calls = self.calls(version);
+        let calls = Arc::new(self.calls_of(version)?);
+        if version.is_at_the_edge() || calls.granted.reaches_outside() {
+            self.watch_edge()?;
+        }
         let said = self.domain.operation(processor).lanes;
         let set = self.lanes.get(&descriptor.name).copied();
         let lanes = bounds(said, set, descriptor.concurrency).0.min();
-        Ok((0..lanes).map(|_| version.executor(calls.clone())).collect::<Result<_, _>>()?)
+        let executors = (0..lanes).map(|_| version.executor(calls.clone())).collect::<Result<_, _>>()?;
+        Ok(Warm { executors, calls })
     }
 
     fn switch(self: &Arc<Self>, version: &Version) -> Result<Deployment, DispatchError> {
-        let executors = self.warm(version)?;
+        let warm = self.warm(version)?;
         let old = self.running(version.descriptor().name.as_str());
         let began = Instant::now();
         if let Some(old) = &old {
             self.drain(old);
         }
-        let config = self.config_of(version.descriptor().name.as_str()).prints().clone();
+        let config = self.config_of(version.descriptor().name.as_str()).prints;
         let deployable = Deployable { config, ..version.deployable().clone() };
         let mut deployment = match self.domain.deploy(&deployable) {
             Ok(deployment) => deployment,
             Err(error) => {
                 if let Some(old) = old {
-                    self.run(old.version(), old.deployment().clone(), Vec::new());
+                    self.run(old.version(), old.deployment().clone(), Warm::none(&old));
                 }
                 return Err(error.into());
             }
         };
         self.release(deployment.processor)?;
-        self.run(version, Arc::new(deployment.clone()), executors);
+        self.run(version, Arc::new(deployment.clone()), warm);
         deployment.pauses_us = pauses(old.as_deref(), began);
         self.domain.switched(deployment.processor, deployment.generation, deployment.pauses_us.clone())?;
         Ok(deployment)
@@ -512,7 +540,7 @@ impl Shared {
         Ok(())
     }
 
-    fn run(&self, version: &Version, deployment: Arc<Deployment>, executors: Vec<Executor>) {
+    fn run(&self, version: &Version, deployment: Arc<Deployment>, Warm { executors, calls }: Warm) {
         let id = deployment.processor as usize;
         let mut processors = self.processors.write();
         if processors.len() <= id {
@@ -524,7 +552,7 @@ impl Shared {
             pool: self.pool.clone(),
             version: version.clone(),
             deployment,
-            calls: self.calls(version),
+            calls,
             logs: self.logs.clone(),
             stats: slot.stats.clone(),
             retry: self.retry,
@@ -536,6 +564,27 @@ impl Shared {
         drop(processors);
         running.start();
     }
+}
+
+/// What a version begins with.
+struct Warm {
+    executors: Vec<Executor>,
+    calls: Arc<ProcessorCalls>,
+}
+
+impl Warm {
+    /// What has run goes on with what it had; its instances are made anew.
+    fn none(old: &Running) -> Self {
+        Self { executors: Vec::new(), calls: old.calls().clone() }
+    }
+}
+
+/// What came of new settings for one processor.
+pub struct Configured {
+    /// Its name.
+    pub name: ProcessorName,
+    /// The deployment with them.
+    pub deployed: Result<Deployment, DispatchError>,
 }
 
 /// How long each lane did nothing: from its last batch, or from when it was asked to stop, until now.

@@ -50,7 +50,7 @@ impl Dispatcher {
 
 impl Shared {
     /// The number of a processor that is deployed, or was and kept its positions.
-    fn known(&self, name: &ProcessorName) -> Result<ProcessorId, DispatchError> {
+    pub(super) fn known(&self, name: &ProcessorName) -> Result<ProcessorId, DispatchError> {
         let known = self.domain.look(|world| {
             let id = world.processor_id(name.as_str())?;
             let processor = world.processors().get(id as usize)?;
@@ -60,7 +60,7 @@ impl Shared {
     }
 
     /// Whoever starts it from now on reads what was said while it holds this lock for writing.
-    fn tell(&self, processor: ProcessorId) {
+    pub(super) fn tell(&self, processor: ProcessorId) {
         let running = self.processors.read().get(processor as usize).and_then(|slot| slot.running.clone());
         if let Some(running) = running {
             running.operate();

@@ -27,10 +27,8 @@ pub enum RehearsalError {
     /// Nothing runs that could try it.
     #[error("the processor does not run; deploy a version that does")]
     NotRunning,
-    /// What runs is code of the application, which may act outside of a sandbox.
-    #[error(
-        "the processor is code of the application and acts outside of a sandbox; only what returns its effects can be rehearsed"
-    )]
+    /// What runs may act outside of a sandbox.
+    #[error("the processor acts outside of its sandbox; only what returns its effects can be rehearsed")]
     ActsOutside,
     /// The event cannot be read.
     #[error(transparent)]
@@ -73,7 +71,7 @@ impl Shared {
             .map_err(|error| ReadError::Journal { why: error.to_string() })?;
         let version = running.version();
         let logs = Arc::new(LogBook::default());
-        let calls = ProcessorCalls { logs: logs.clone(), ..self.calls_of(version) };
+        let calls = ProcessorCalls { logs: logs.clone(), ..ProcessorCalls::clone(running.calls()) };
         let time_ms = self.domain.now_ms();
         let mut batch = Batch::new(time_ms, work.item.position);
         let (channel, replays) = running.source(work.source).ok_or(RehearsalError::NotRunning)?;

@@ -16,10 +16,11 @@ use crate::model::name::ChannelName;
 use crate::model::operation::{Lanes, Operator};
 use crate::model::record::Record;
 use crate::model::retry::RetryCaps;
-use crate::runtime::{Batch, Executor, HostCalls, Outcomes};
+use crate::runtime::{Batch, Executor, Outcomes};
 use crate::view::failed::EventRef;
 
 use super::breaks::{Breaks, LIMIT_FAULTS_IN_A_ROW_MAX};
+use super::calls::ProcessorCalls;
 use super::effects::{Cause, Effects, Refusal};
 use super::feeder::Feeder;
 use super::handling::{Fate, Handled, Handling, Stats};
@@ -41,7 +42,7 @@ pub struct Made {
     /// Its receipt.
     pub deployment: Arc<Deployment>,
     /// What its guests may ask.
-    pub calls: Arc<dyn HostCalls>,
+    pub calls: Arc<ProcessorCalls>,
     /// Where its faults are told.
     pub logs: Arc<LogBook>,
     /// What it has done.
@@ -143,7 +144,7 @@ impl Running {
         let descriptor = version.descriptor();
         let name: Arc<str> = descriptor.name.as_str().into();
         let channels = publishing(&domain, descriptor);
-        let at_the_edge = version.is_at_the_edge();
+        let at_the_edge = version.is_at_the_edge() || calls.granted.reaches_outside();
         let revived = revivals.load(Ordering::SeqCst);
         let mut feeder = Feeder::new(&domain, deployment.processor, descriptor, &retry);
         if at_the_edge {
@@ -443,6 +444,11 @@ impl Running {
     /// Whether it acts outside of a sandbox, and so waits for durable.
     pub fn is_at_the_edge(&self) -> bool {
         self.at_the_edge
+    }
+
+    /// What its guests may ask.
+    pub fn calls(&self) -> &Arc<ProcessorCalls> {
+        &self.handling.calls
     }
 
     /// The receipt of what runs.

@@ -64,7 +64,7 @@ fn open_with(storage: Arc<dyn Storage>, options: Options) -> Host {
     let config = DispatchConfig {
         pool: PoolLimits { workers: 2, threads_max: 8 },
         drain: Duration::from_secs(5),
-        configs: Configs::new(),
+        configs: Configs::default(),
         lanes: BTreeMap::new(),
         retry: RetryCaps::default(),
     };

@@ -59,9 +59,17 @@ impl Version {
         self
     }
 
-    /// Whether it acts outside of a sandbox, and so waits for durable.
+    /// Whether it is native code that acts outside of a sandbox, and so waits for durable. What a component may do is granted.
     pub fn is_at_the_edge(&self) -> bool {
         matches!(self.code, Code::Native { at_the_edge: true, .. })
+    }
+
+    /// What it imports.
+    pub fn imports(&self) -> &[String] {
+        match &self.code {
+            Code::Wasm(program) => &program.inspected().imports,
+            Code::Native { .. } => &[],
+        }
     }
 
     /// Whether it is code of the application.

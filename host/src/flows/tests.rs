@@ -51,7 +51,7 @@ fn open(storage: &Arc<Memory>) -> Host {
         retry: RetryCaps::default(),
         pool: PoolLimits { workers: 2, threads_max: 8 },
         drain: Duration::from_secs(5),
-        configs: Configs::new(),
+        configs: Configs::default(),
         lanes: Default::default(),
     };
     let dispatcher = Dispatcher::start(&domain, config).unwrap();

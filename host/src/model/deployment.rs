@@ -65,6 +65,7 @@ pub fn differences(old: Option<&Descriptor>, new: &Descriptor) -> Vec<String> {
     differs("limits", format!("{:?}", old.limits), format!("{:?}", new.limits));
     lines.extend(set_differences("publishes", names(&old.publishes), names(&new.publishes)));
     lines.extend(set_differences("subscribes", subscriptions(old), subscriptions(new)));
+    lines.extend(set_differences("asks for", old.capabilities.lines(), new.capabilities.lines()));
     lines.extend(schema_differences(old, new));
     lines
 }

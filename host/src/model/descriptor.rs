@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::bounds;
+use super::capability::Capabilities;
 use super::filter::Filter;
 use super::name::{ChannelName, ProcessorName, RESERVED};
 use super::retry::{Order, RetryAsk, Then};
@@ -59,6 +60,9 @@ pub struct Descriptor {
     /// Its bounds; absent ones are the host's defaults.
     #[serde(default)]
     pub limits: Limits,
+    /// What it asks for beside events and state.
+    #[serde(default, skip_serializing_if = "Capabilities::is_empty")]
+    pub capabilities: Capabilities,
     /// What the data of its channels looks like, as JSON Schema: what it sends on those that it publishes on, what it expects on
     /// those that it reads.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -333,6 +337,9 @@ impl Descriptor {
                 format!("{count} channels; a processor publishes on {PUBLISHES_MAX} at most"),
             );
         }
+        if let Some((field, why)) = self.capabilities.fault() {
+            return refuse(&format!("capabilities.{field}"), why);
+        }
         self.check_texts()?;
         self.check_schemas()?;
         bounds::check(&self.limits)
@@ -464,6 +471,11 @@ mod tests {
             ),
             (r#""name":"x","subscriptions":[{"channel":"a","retry":{"delay_ms":-1}}]"#, "."),
             (r#""name":"x","subscriptions":[{"channel":"a","then":"forget"}]"#, "."),
+            (
+                r#""name":"x","subscriptions":[{"channel":"a"}],"capabilities":{"secrets":["a b"]}"#,
+                "capabilities.secrets[0]",
+            ),
+            (r#""name":"x","subscriptions":[{"channel":"a"}],"capabilities":{"tcp":["mail"]}"#, "."),
             (r#""name":"X","subscriptions":[{"channel":"a"}]"#, "."),
             (r#""name":"x","description":"\u001b[2J","subscriptions":[{"channel":"a"}]"#, "description"),
             (r#""name":"baton.x","subscriptions":[{"channel":"a"}]"#, "name"),

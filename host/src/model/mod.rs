@@ -2,8 +2,10 @@
 //! what a frame changes. It does no IO, reads no clock and knows no async.
 
 pub mod access;
+pub mod address;
 pub mod asyncapi;
 pub mod bounds;
+pub mod capability;
 pub mod change;
 pub mod dead;
 pub mod deployment;
@@ -14,6 +16,7 @@ pub mod filter;
 pub mod flow;
 #[cfg(test)]
 mod fuzz_tests;
+pub mod grant;
 pub mod key;
 pub mod ledger;
 pub mod lint;

@@ -2,7 +2,7 @@
 //! in force at once, each change with a receipt; a configuration that is wrong is refused as a whole; the rest waits for a
 //! restart and says so.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::config::{Config, ConfigError, FILE_NAME, ProcessorSettings};
-use crate::dispatch::GuestConfig;
+use crate::config::{Config, ConfigError, FILE_NAME};
+use crate::dispatch::{Configs, Configured, DispatchError};
 use crate::model::name::ProcessorName;
 use crate::model::report::{FileProblem, ReloadReport};
 use crate::model::time::rfc3339;
-use crate::registry::{Reach, Watcher};
+use crate::registry::{Reach, Registry, Watcher};
 
 use super::{Inner, Node};
 
@@ -122,7 +122,7 @@ impl Inner {
         let changed = accepted.differences(&new);
         let mut report = ReloadReport { changed, ..ReloadReport::default() };
         if anew || !report.changed.is_empty() {
-            self.configure(&accepted, &new, &mut report);
+            self.configure(&new, &mut report);
         }
         report.restart = self.config.differences(&new);
         report.restart.retain(|key| !is_live(key));
@@ -142,20 +142,22 @@ impl Inner {
         *self.accepted.shown.lock() = Shown { problems, processors };
     }
 
-    /// Gives guests what is new for them, one processor after the other.
-    fn configure(&self, old: &Config, new: &Config, report: &mut ReloadReport) {
-        let names: BTreeSet<_> =
-            [old, new].into_iter().flat_map(|config| config.settings.processor.keys()).collect();
-        for name in names {
-            let nothing = ProcessorSettings::default();
-            let settings = new.settings.processor.get(name).unwrap_or(&nothing);
-            match self.dispatcher.configure(name, GuestConfig::new(&settings.config, &self.secret)) {
-                Ok(deployment) => report.deployments.extend(deployment),
+    /// Gives guests what is new for them, one processor after the other. What was refused for want of a grant is tried again.
+    fn configure(&self, new: &Config, report: &mut ReloadReport) {
+        let (configs, failures) = guest_configs(new, &self.secret);
+        report.failures.extend(failures);
+        for Configured { name, deployed } in self.dispatcher.configure(configs) {
+            match deployed {
+                Ok(deployment) => report.deployments.push(deployment),
+                Err(DispatchError::NotGranted(_)) => report.failures.push(format!(
+                    "{name} is paused, because what it needs is not granted any more; grant it and say `baton processor resume {name}`"
+                )),
                 Err(error) => {
                     report.failures.push(format!("{name} goes on with the settings before: {error}"))
                 }
             }
         }
+        self.registry.iter().for_each(Registry::rescan);
     }
 
     fn problem(&self, code: &str, message: String) -> FileProblem {
@@ -164,7 +166,22 @@ impl Inner {
     }
 }
 
+/// What is set for guests, and which secrets could not be read.
+pub(super) fn guest_configs(config: &Config, key: &[u8; 32]) -> (Configs, Vec<String>) {
+    let settings = &config.settings;
+    let (mut secrets, mut failures) = (BTreeMap::new(), Vec::new());
+    for (name, source) in &settings.secrets {
+        match source.read(&config.dir) {
+            Ok(secret) => drop(secrets.insert(name.clone(), secret)),
+            Err(why) => failures.push(format!("the secret '{name}' cannot be read: {why}")),
+        }
+    }
+    let values = settings.processor.iter().map(|(name, own)| (name.clone(), own.config.clone())).collect();
+    (Configs { values, grants: settings.grants(), secrets, key: *key }, failures)
+}
+
 /// Whether a change of a key is in force without a restart.
 fn is_live(key: &str) -> bool {
-    key.strip_prefix("processor.").is_some_and(|rest| rest.contains(".config."))
+    let is_guest = key.strip_prefix("processor.").is_some_and(|rest| rest.contains(".config."));
+    is_guest || key.starts_with("grants.") || key.starts_with("secrets.")
 }

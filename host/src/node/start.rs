@@ -12,7 +12,7 @@ use crate::access::Access;
 use crate::channel::{Domain, Keeper, Limits, Parts, Window};
 use crate::clock::Clock;
 use crate::config::{Config, Durability, Settings};
-use crate::dispatch::{DispatchConfig, Dispatcher, GuestConfig, Native, PoolLimits, Version};
+use crate::dispatch::{DispatchConfig, Dispatcher, Native, PoolLimits, Version};
 use crate::flows::{Flows, Follower, Following};
 use crate::journal::storage::{Files, Memory};
 use crate::journal::{self, Journal, SegmentJournal};
@@ -25,7 +25,7 @@ use super::backup;
 use super::builder::{NodeBuilder, Source};
 use super::deploy::{reconcile, register};
 use super::live::Live;
-use super::reload::{Accepted, ConfigWatch};
+use super::reload::{Accepted, ConfigWatch, guest_configs};
 use super::secret::{fresh, secret};
 use super::traces::trace;
 use super::{Ending, Inner, Node, StartError, close_journal};
@@ -260,11 +260,11 @@ fn dispatch_config(config: &Config, secret: &[u8; 32]) -> DispatchConfig {
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let workers = limits.workers.unwrap_or(cores).max(1);
     let configs = config.settings.processor.iter();
-    let lanes = configs.clone().filter_map(|(name, settings)| Some((name.clone(), settings.lanes?)));
+    let lanes = configs.filter_map(|(name, settings)| Some((name.clone(), settings.lanes?)));
     DispatchConfig {
         pool: PoolLimits { workers, threads_max: limits.threads_max.max(workers) },
         drain: Duration::from_millis(limits.drain_ms_max),
-        configs: configs.map(|(name, own)| (name.clone(), GuestConfig::new(&own.config, secret))).collect(),
+        configs: guest_configs(config, secret).0,
         lanes: lanes.collect(),
         retry: config.settings.retry.into(),
     }

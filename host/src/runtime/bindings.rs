@@ -9,6 +9,8 @@ pub(super) const HANDLE: &str = "handle";
 pub(super) const STATE: &str = "baton:processor/state@0.1.0";
 pub(super) const LOG: &str = "baton:processor/log@0.1.0";
 pub(super) const CONFIG: &str = "baton:processor/config@0.1.0";
+pub(super) const SECRETS: &str = crate::model::grant::SECRETS_IMPORT;
+pub(super) const HTTP: &str = crate::model::grant::HTTP_IMPORT;
 
 /// A run of bytes in an arena.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ComponentType)]

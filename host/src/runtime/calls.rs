@@ -1,8 +1,11 @@
 //! The host calls that a guest may make: one of the three seams. It says what a guest may ask and in what words;
 //! dispatch answers.
 
+use std::sync::Arc;
+
 use super::batch::{Batch, BatchEvent};
 use super::bindings::Level;
+use super::outside::{HttpFailure, HttpFailureKind, HttpRequest, HttpResponse, Sockets};
 
 /// What the host offers to a running guest. Calls come from the thread that runs the guest and hold it up: an
 /// implementation answers from memory where it can, never waits for another guest, and never panics.
@@ -16,6 +19,29 @@ pub trait HostCalls: Send + Sync {
 
     /// A setting that the operator gave to this processor.
     fn config(&self, name: &str) -> Option<String>;
+
+    /// A secret that this processor may read.
+    fn secret(&self, _name: &str) -> Option<String> {
+        None
+    }
+
+    /// Calls an HTTP server for the batch's event at `event`; `index` counts the requests of the call from 0. It may hold the thread up for as long
+    /// as a call may take.
+    fn http(
+        &self,
+        _scope: &CallScope<'_>,
+        _event: u32,
+        _index: u64,
+        _request: &HttpRequest,
+    ) -> Result<HttpResponse, HttpFailure> {
+        let message = "nothing outside can be reached here".to_owned();
+        Err(HttpFailure { kind: HttpFailureKind::Denied, message })
+    }
+
+    /// What the sockets of its instances may reach; without it there are none.
+    fn sockets(&self) -> Option<Arc<dyn Sockets>> {
+        None
+    }
 }
 
 /// Why the host could not answer. The event is not to blame.

@@ -1,8 +1,8 @@
 //! The engine: settings, the linker that all programs share, the ticks that deadlines count, and loading.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,7 @@ use super::error::Error;
 use super::inspect::inspect;
 use super::instance::{self, Guest};
 use super::limits::STACK_BYTES_MAX;
+use super::outside::{self, Driver};
 use super::program::{Compiled, Program};
 use super::wasi;
 
@@ -49,6 +50,9 @@ pub struct Engine {
 struct Shared {
     wasmtime: wasmtime::Engine,
     linker: Linker<Guest>,
+    /// For guests that have sockets, made when the first one comes.
+    linker_with_sockets: OnceLock<Linker<Guest>>,
+    driver: Driver,
     cache: Option<Cache>,
     compiler: Compiler,
     compile_limits: CompileLimits,
@@ -73,6 +77,8 @@ impl Engine {
         let shared = Shared {
             wasmtime,
             linker,
+            linker_with_sockets: OnceLock::new(),
+            driver: Driver::default(),
             cache,
             compiler,
             compile_limits,
@@ -127,6 +133,20 @@ impl Engine {
 
     pub(super) fn linker(&self) -> &Linker<Guest> {
         &self.shared.linker
+    }
+
+    pub(super) fn linker_with_sockets(&self) -> wasmtime::Result<&Linker<Guest>> {
+        if let Some(linker) = self.shared.linker_with_sockets.get() {
+            return Ok(linker);
+        }
+        let mut linker = Linker::new(self.wasmtime());
+        outside::link(&mut linker)?;
+        instance::link(&mut linker)?;
+        Ok(self.shared.linker_with_sockets.get_or_init(|| linker))
+    }
+
+    pub(super) fn driver(&self) -> &Driver {
+        &self.shared.driver
     }
 
     pub(super) fn ticks(&self) -> Arc<AtomicU64> {

@@ -137,7 +137,9 @@ fn refuse(name: &str) -> Option<ImportRefused> {
         _ if LINKED.iter().any(|(prefix, _)| interface.starts_with(prefix)) => {
             "another version than this host serves; build with this host's baton-sdk and Rust's wasm32-wasip2"
         }
-        _ if interface.starts_with("wasi:http/") => "outside HTTP, which this release does not grant",
+        _ if interface.starts_with("wasi:http/") => {
+            "the HTTP of WASI, which is not served; call servers by the contract's own 'http', as cx.http(..) of baton-sdk does"
+        }
         _ => "no host call of that name; only the baton-sdk and the standard library may be imported",
     };
     Some(ImportRefused { name: name.to_owned(), needs })

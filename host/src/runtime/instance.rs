@@ -1,19 +1,21 @@
 //! One sandbox: a store with an instance in it, and the calls into it. After a failed call it is spent.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use wasmtime::component::{Linker, TypedFunc, WasmStr};
 use wasmtime::{Store, StoreContextMut};
 
 use super::batch::Batch;
-use super::bindings::{BatchRows, CONFIG, LOG, Level, OutcomeRows, STATE};
+use super::bindings::{BatchRows, CONFIG, HTTP, LOG, Level, OutcomeRows, SECRETS, STATE};
 use super::blame;
 use super::calls::{CallScope, HostCalls};
 use super::error::CallError;
 use super::limits::{Accountant, OUTCOMES_BYTES_MAX, STATE_NAME_BYTES_MAX};
 use super::logbook::Logbook;
 use super::outcomes::Outcomes;
+use super::outside::{HttpFailure, HttpRequest, HttpResponse, Sockets};
 use super::program::Program;
 use super::usage::Usage;
 use super::wasi::Sandbox;
@@ -27,8 +29,8 @@ pub struct Instance {
     handle: Handle,
     bounds: Bounds,
     spent: bool,
-    /// Keeps the engine's ticker alive, without which no deadline would come.
-    _program: Program,
+    /// It keeps the engine's ticker alive, without which no deadline would come.
+    program: Program,
 }
 
 /// What the host keeps for one instance.
@@ -38,6 +40,9 @@ pub(super) struct Guest {
     usage: Usage,
     logbook: Arc<Mutex<Logbook>>,
     calls: Arc<dyn HostCalls>,
+    sockets: Option<Arc<dyn Sockets>>,
+    /// How many HTTP servers were called in this call.
+    requests: u64,
 }
 
 impl Instance {
@@ -50,13 +55,16 @@ impl Instance {
         store.epoch_deadline_callback(|store| Ok(store.data().usage.look()?));
         store.set_hostcall_fuel(OUTCOMES_BYTES_MAX);
         store.set_epoch_deadline(store.data().usage.first_look());
-        let made = program.pre().instantiate(&mut store);
+        let made = match store.data().sockets {
+            None => program.pre().instantiate(&mut store),
+            Some(_) => instantiate_waiting(&program, &mut store),
+        };
         let made = made.map_err(|error| blame::of(&error, &store.data().facts(bounds)))?;
         store.data().usage.finish()?;
         let handle = made.get_typed_func(&mut store, program.handle());
         let handle = handle.map_err(|error| CallError::malformed(format!("'handle': {error:#}")))?;
         store.data().logbook.lock().end();
-        Ok(Self { store, handle, bounds, spent: false, _program: program })
+        Ok(Self { store, handle, bounds, spent: false, program })
     }
 
     /// Hands a batch to the guest and takes its outcomes. The whole call has the time of one event.
@@ -67,13 +75,23 @@ impl Instance {
         self.spent = true;
         self.store.data_mut().begin(batch);
         self.store.set_epoch_deadline(self.store.data().usage.first_look());
-        let called = self.handle.call(&mut self.store, (batch.rows(),));
+        let called = match self.store.data().sockets {
+            None => self.handle.call(&mut self.store, (batch.rows(),)),
+            Some(_) => self.call_waiting(batch),
+        };
         self.store.data().logbook.lock().end();
         let (rows,) = called.map_err(|error| blame::of(&error, &self.store.data().facts(self.bounds)))?;
         self.store.data().usage.finish()?;
         let outcomes = Outcomes::check(rows, batch.len())?;
         self.spent = false;
         Ok(outcomes)
+    }
+
+    /// A call that may wait for others. It is dropped when its time is over, whatever it waits for.
+    fn call_waiting(&mut self, batch: &Batch) -> wasmtime::Result<(OutcomeRows,)> {
+        let time_max = Duration::from_millis(self.bounds.call_time_ms_max);
+        let call = self.handle.call_async(&mut self.store, (batch.rows(),));
+        self.program.driver().run(time_max, call)
     }
 
     /// Whether a call has failed. What it holds is not to be trusted then; drop it.
@@ -91,17 +109,21 @@ impl Guest {
     fn new(program: &Program, calls: Arc<dyn HostCalls>) -> Self {
         let bounds = program.bounds();
         let logbook = Arc::new(Mutex::new(Logbook::new(calls.clone())));
+        let sockets = calls.sockets();
         Self {
-            sandbox: Sandbox::new(&logbook),
+            sandbox: Sandbox::new(&logbook, sockets.clone()),
             accountant: Accountant::new(bounds.memory_bytes_max),
             usage: Usage::new(bounds, program.ticks()),
             logbook,
             calls,
+            sockets,
+            requests: 0,
         }
     }
 
     fn begin(&mut self, batch: &Batch) {
         self.usage.begin();
+        self.requests = 0;
         self.sandbox.begin(batch);
         self.logbook.lock().begin(batch);
     }
@@ -127,6 +149,37 @@ impl Guest {
     fn config(&self, name: &str) -> Result<Option<String>, CallError> {
         Ok(self.calls.config(bounded(name)?))
     }
+
+    fn secret(&self, name: &str) -> Result<Option<String>, CallError> {
+        Ok(self.calls.secret(bounded(name)?))
+    }
+
+    fn http(
+        &mut self,
+        event: u32,
+        request: &HttpRequest,
+    ) -> Result<Result<HttpResponse, HttpFailure>, CallError> {
+        let mut logbook = self.logbook.lock();
+        logbook.at(event)?;
+        let index = self.requests;
+        self.requests += 1;
+        Ok(self.calls.http(&CallScope::new(logbook.batch()), event, index, request))
+    }
+
+    /// What its sockets may reach.
+    pub(super) fn reachable(&self) -> Option<&Arc<dyn Sockets>> {
+        self.sockets.as_ref()
+    }
+}
+
+/// Makes an instance whose start code may wait for others.
+fn instantiate_waiting(
+    program: &Program,
+    store: &mut Store<Guest>,
+) -> wasmtime::Result<wasmtime::component::Instance> {
+    let time_max = Duration::from_millis(program.bounds().call_time_ms_max);
+    let pre = program.pre_with_sockets()?;
+    program.driver().run(time_max, pre.instantiate_async(store))
 }
 
 fn bounded(name: &str) -> Result<&str, CallError> {
@@ -149,7 +202,13 @@ pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
             Ok(ctx.data().log(event, level, &message.to_str(&ctx)?)?)
         },
     )?;
-    linker
-        .instance(CONFIG)?
-        .func_wrap("get", |ctx: Ctx<'_>, (name,): (WasmStr,)| Ok((ctx.data().config(&name.to_str(&ctx)?)?,)))
+    linker.instance(CONFIG)?.func_wrap("get", |ctx: Ctx<'_>, (name,): (WasmStr,)| {
+        Ok((ctx.data().config(&name.to_str(&ctx)?)?,))
+    })?;
+    linker.instance(SECRETS)?.func_wrap("get", |ctx: Ctx<'_>, (name,): (WasmStr,)| {
+        Ok((ctx.data().secret(&name.to_str(&ctx)?)?,))
+    })?;
+    linker.instance(HTTP)?.func_wrap("send", |mut ctx: Ctx<'_>, (event, request): (u32, HttpRequest)| {
+        Ok((ctx.data_mut().http(event, &request)?,))
+    })
 }

@@ -20,6 +20,7 @@ mod instance;
 mod limits;
 mod logbook;
 mod outcomes;
+mod outside;
 mod program;
 mod rows;
 mod tables;
@@ -38,6 +39,7 @@ pub use inspect::{Inspected, inspect};
 pub use instance::Instance;
 pub use limits::{COMPONENT_BYTES_MAX, LOG_EVENT_BYTES_MAX, OUTCOMES_BYTES_MAX};
 pub use outcomes::{Emit, Outcome, Outcomes, Write};
+pub use outside::{HttpFailure, HttpFailureKind, HttpRequest, HttpResponse, Sockets};
 pub use program::Program;
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use super::engine::Engine;
 use super::error::Error;
 use super::inspect::Inspected;
 use super::instance::{Guest, Instance};
+use super::outside::Driver;
 use crate::model::bounds::Bounds;
 use crate::model::descriptor::Descriptor;
 use crate::model::text::told;
@@ -25,6 +26,7 @@ pub struct Program {
 struct Shared {
     engine: Engine,
     inspected: Inspected,
+    component: Component,
     pre: InstancePre<Guest>,
     handle: ComponentExportIndex,
     bounds: Bounds,
@@ -57,7 +59,7 @@ impl Program {
         let handle = handle_of(&component)
             .ok_or_else(|| Error::World { why: format!("'{HANDLER}' has no function '{HANDLE}'") })?;
         let engine = engine.clone();
-        let shared = Shared { engine, inspected, pre, handle, bounds, compile_time, from_cache };
+        let shared = Shared { engine, inspected, component, pre, handle, bounds, compile_time, from_cache };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -106,6 +108,15 @@ impl Program {
 
     pub(super) fn pre(&self) -> &InstancePre<Guest> {
         &self.shared.pre
+    }
+
+    /// As [`Program::pre`], for instances that have sockets.
+    pub(super) fn pre_with_sockets(&self) -> wasmtime::Result<InstancePre<Guest>> {
+        self.shared.engine.linker_with_sockets()?.instantiate_pre(&self.shared.component)
+    }
+
+    pub(super) fn driver(&self) -> &Driver {
+        self.shared.engine.driver()
     }
 
     pub(super) fn handle(&self) -> &ComponentExportIndex {

@@ -17,6 +17,7 @@ use super::batch::Batch;
 use super::instance::Guest;
 use super::limits::{HANDLES_MAX, LOG_EVENT_BYTES_MAX, RANDOM_BYTES_MAX};
 use super::logbook::{Logbook, Output};
+use super::outside::{self, Sockets};
 
 /// What WASI knows of one instance.
 pub(super) struct Sandbox {
@@ -30,12 +31,15 @@ pub(super) struct Sandbox {
 }
 
 impl Sandbox {
-    pub fn new(logbook: &Arc<Mutex<Logbook>>) -> Self {
+    pub fn new(logbook: &Arc<Mutex<Logbook>>, sockets: Option<Arc<dyn Sockets>>) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES_MAX);
         let stream = |output| Stdio { logbook: logbook.clone(), output };
         let mut ctx = WasiCtx::builder();
         ctx.stdout(stream(Output::Out)).stderr(stream(Output::Err)).allow_tcp(false).allow_udp(false);
+        if let Some(sockets) = sockets {
+            outside::open(&mut ctx, sockets);
+        }
         Self { table, ctx: ctx.build(), time_ms: 0, slept_ns: 0, random: 0 }
     }
 

@@ -1,7 +1,8 @@
-//! Writes to customers about their orders. In this release a mail is a fact, `email-sent`; sending it for real needs
-//! a capability that the host does not grant yet.
+//! Writes to customers about their orders, and tells it as `email-sent`. Where the operator names a mail server and grants the connection, the mail
+//! is sent before that; without one it is only told.
 
 mod letter;
+mod mail;
 
 use baton_sdk::prelude::*;
 use letter::Letter;
@@ -41,12 +42,18 @@ struct About<'a> {
     subscribe("payment-denied"),
     subscribe("order-fulfilled"),
     subscribe("order-shipped"),
-    publishes("email-sent")
+    publishes("email-sent"),
+    config("smtp", "from"),
+    tcp("{smtp}")
 )]
 fn write_to_customer(event: Event<AboutOrder>, cx: &mut Context) -> Handled {
     let AboutOrder { order_id, customer } = event.data();
     let Letter { subject, text } = Letter::about(&event, order_id)?;
     let body = format!("Dear {},\n\n{text}\n\nYour bookshop\n", customer.name);
+    if let Some(server) = cx.config("smtp") {
+        let key = format!("{}.{}", event.channel(), event.id());
+        mail::send(&server, cx, &customer.email, &subject, &body, &key)?;
+    }
     let about = About { event: event.channel(), order_id };
     let mail = EmailSent { recipient: &customer.email, subject: &subject, body: &body, about };
     cx.publish("email-sent", &mail)

@@ -22,7 +22,23 @@ pub struct Ask {
     pub limits: BTreeMap<&'static str, u64>,
     pub instance: Option<String>,
     pub schemas: Vec<Schema>,
+    pub capabilities: Capabilities,
     key: Option<String>,
+}
+
+/// What is asked for beside events and state, as `host/src/model/capability.rs` reads it.
+#[derive(Default)]
+pub struct Capabilities {
+    pub http: Vec<Http>,
+    pub tcp: Vec<String>,
+    pub config: Vec<String>,
+    pub secrets: Vec<String>,
+}
+
+/// One `http(..)`.
+pub struct Http {
+    pub origin: String,
+    pub methods: Vec<String>,
 }
 
 /// How failed events are tried again, as `host/src/model/retry.rs` reads it.
@@ -52,7 +68,7 @@ impl Parse for Ask {
         let mut ask = Self::default();
         let mut seen = Vec::<Ident>::new();
         items(input, |word, input| {
-            if word != "subscribe" && word != "schema" {
+            if !["subscribe", "schema", "http", "tcp"].iter().any(|many| word == many) {
                 once(&mut seen, word)?;
             }
             ask.take(word, input)
@@ -73,10 +89,14 @@ impl Ask {
             "subscribe" => self.subscribe(input)?,
             "limits" => self.limits(input)?,
             "schema" => self.schema(input)?,
+            "http" => self.http(input)?,
+            "tcp" => self.capabilities.tcp.extend(texts(input, check::endpoint)?),
+            "config" => self.capabilities.config = texts(input, check::setting)?,
+            "secrets" => self.capabilities.secrets = texts(input, check::setting)?,
             _ => {
                 return Err(unknown(
                     word,
-                    "name, description, subscribe, publishes, schema, key, concurrency, limits or instance",
+                    "name, description, subscribe, publishes, schema, key, concurrency, limits, instance, http, tcp, config or secrets",
                 ));
             }
         }
@@ -111,6 +131,24 @@ impl Ask {
             subscription.take(word, input)
         })?;
         self.subscriptions.push(subscription);
+        Ok(())
+    }
+
+    /// `http("https://api.example.com", methods("GET", "POST"))`
+    fn http(&mut self, input: ParseStream) -> Result<()> {
+        let content;
+        parenthesized!(content in input);
+        let origin = check::origin(&content.parse()?)?;
+        comma(&content)?;
+        let mut methods = vec!["GET".to_owned()];
+        items(&content, |word, input| {
+            if word != "methods" {
+                return Err(unknown(word, "methods"));
+            }
+            methods = texts(input, |literal| one_of(literal, &check::METHODS))?;
+            Ok(())
+        })?;
+        self.capabilities.http.push(Http { origin, methods });
         Ok(())
     }
 
@@ -223,6 +261,10 @@ fn retry(input: ParseStream) -> Result<Retry> {
         Ok(())
     })?;
     Ok(retry)
+}
+
+fn texts(input: ParseStream, check: impl Fn(&LitStr) -> Result<String>) -> Result<Vec<String>> {
+    words(input)?.iter().map(check).collect()
 }
 
 fn words(input: ParseStream) -> Result<Vec<LitStr>> {

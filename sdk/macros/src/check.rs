@@ -138,3 +138,56 @@ pub fn factor(literal: &Lit) -> Result<f64> {
 pub fn faults(literals: &[LitStr]) -> Result<Vec<String>> {
     literals.iter().map(|literal| one_of(literal, &FAULTS)).collect()
 }
+
+/// The methods of HTTP that can be asked for.
+pub const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
+/// An HTTP server, such as `https://api.example.com`.
+pub fn origin(literal: &LitStr) -> Result<String> {
+    let text = literal.value();
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    if is_placeholder(&text) || rest.is_some_and(|rest| is_server(rest, false)) {
+        return Ok(text);
+    }
+    let why = format!(
+        "'{text}' is no server: write https://HOST or http://HOST, with :PORT if it is not the usual one, in lower case and without a path"
+    );
+    Err(Error::new(literal.span(), why))
+}
+
+/// A TCP server, such as `mail.example.com:587`.
+pub fn endpoint(literal: &LitStr) -> Result<String> {
+    let text = literal.value();
+    if is_placeholder(&text) || is_server(&text, true) {
+        return Ok(text);
+    }
+    let why =
+        format!("'{text}' is no server: write HOST:PORT, in lower case, and an IPv6 address in brackets");
+    Err(Error::new(literal.span(), why))
+}
+
+fn is_server(text: &str, needs_port: bool) -> bool {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (text, None),
+    };
+    let is_port = |port: &str| port.parse::<u16>().is_ok_and(|port| port > 0);
+    let is_host_char = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.[]:".contains(c);
+    !host.is_empty() && host.chars().all(is_host_char) && port.map_or(!needs_port, is_port)
+}
+
+/// The name of a setting or of a secret.
+pub fn setting(literal: &LitStr) -> Result<String> {
+    let text = literal.value();
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if (1..=NAME_LEN_MAX).contains(&text.len()) && text.chars().all(allowed) {
+        return Ok(text);
+    }
+    let why = format!("'{text}' is no such name: use 1 to {NAME_LEN_MAX} letters, digits, '-', '_' and '.'");
+    Err(Error::new(literal.span(), why))
+}
+
+/// A server that the operator names in a setting: `{smtp}`.
+fn is_placeholder(text: &str) -> bool {
+    text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).is_some_and(|name| !name.is_empty())
+}

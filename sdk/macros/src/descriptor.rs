@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::ask::{Ask, Start, Subscription};
+use crate::ask::{Ask, Capabilities, Start, Subscription};
 
 const CONTRACT: &str = "baton:processor@0.1.0";
 
@@ -19,10 +19,24 @@ pub fn json(ask: &Ask, version: &str) -> String {
     put("concurrency", json!(ask.concurrency.unwrap_or(1)));
     put("instance", json!(ask.instance.as_deref().unwrap_or("warm")));
     put("limits", json!(ask.limits));
+    let capabilities = capabilities(&ask.capabilities);
+    if !capabilities.is_empty() {
+        put("capabilities", Value::Object(capabilities));
+    }
     if !ask.schemas.is_empty() {
         put("schemas", schemas(ask));
     }
     Value::Object(descriptor).to_string()
+}
+
+fn capabilities(asked: &Capabilities) -> Map<String, Value> {
+    let Capabilities { http, tcp, config, secrets } = asked;
+    let http: Vec<Value> =
+        http.iter().map(|ask| json!({ "origin": ask.origin, "methods": ask.methods })).collect();
+    let fields =
+        [("http", json!(http)), ("tcp", json!(tcp)), ("config", json!(config)), ("secrets", json!(secrets))];
+    let asked = fields.into_iter().filter(|(_, value)| value.as_array().is_some_and(|list| !list.is_empty()));
+    asked.map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 fn schemas(ask: &Ask) -> Value {

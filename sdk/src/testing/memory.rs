@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::delivered::Write;
 use crate::host::{Host, Level};
+use crate::http::{HttpError, Request, Response};
 
 /// 2026-01-01T00:00:00Z.
 const START_MS: u64 = 1_767_225_600_000;
@@ -12,9 +13,16 @@ const START_MS: u64 = 1_767_225_600_000;
 /// The log lines of one call: the event's index, the level, the line.
 pub(super) type Lines = Vec<(u32, Level, String)>;
 
+/// Answers requests in place of servers.
+pub(super) type Server = Box<dyn Fn(&Request) -> Result<Response, HttpError>>;
+
 /// All that a processor's host would remember.
 pub(super) struct Memory {
     pub config: HashMap<String, String>,
+    pub secrets: HashMap<String, String>,
+    pub server: Option<Server>,
+    /// What was asked of the server.
+    pub requests: RefCell<Vec<Request>>,
     pub now_ms: u64,
     state: BTreeMap<(String, String), Stored>,
     /// The keys of the events of the call that runs.
@@ -31,6 +39,9 @@ impl Default for Memory {
     fn default() -> Self {
         Self {
             config: HashMap::new(),
+            secrets: HashMap::new(),
+            server: None,
+            requests: RefCell::default(),
             now_ms: START_MS,
             state: BTreeMap::new(),
             keys: Vec::new(),
@@ -90,6 +101,21 @@ impl Host for Memory {
 
     fn config(&self, name: &str) -> Option<String> {
         self.config.get(name).cloned()
+    }
+
+    fn secret(&self, name: &str) -> Option<String> {
+        self.secrets.get(name).cloned()
+    }
+
+    fn http(&self, request: &Request) -> Result<Response, HttpError> {
+        self.requests.borrow_mut().push(request.clone());
+        match &self.server {
+            Some(server) => server(request),
+            None => panic!(
+                "the processor calls {} {}; say what answers: TestKit::http",
+                request.method, request.url
+            ),
+        }
     }
 
     fn now_ms(&self) -> u64 {

@@ -21,6 +21,7 @@ use crate::run::run;
 use crate::wire::Output;
 
 pub use crate::host::Level;
+use crate::http::{HttpError, Request, Response};
 pub use delivered::{Delivered, Emitted};
 use event::Inbox;
 pub use event::{TestEvent, event};
@@ -46,6 +47,25 @@ impl TestKit {
     pub fn config(mut self, name: &str, value: &str) -> Self {
         self.memory.config.insert(name.to_owned(), value.to_owned());
         self
+    }
+
+    /// Gives the processor a secret.
+    #[must_use]
+    pub fn secret(mut self, name: &str, value: &str) -> Self {
+        self.memory.secrets.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Says what answers the processor's requests.
+    #[must_use]
+    pub fn http(mut self, server: impl Fn(&Request) -> Result<Response, HttpError> + 'static) -> Self {
+        self.memory.server = Some(Box::new(server));
+        self
+    }
+
+    /// The requests so far, oldest first.
+    pub fn requests(&self) -> Vec<Request> {
+        self.memory.requests.borrow().clone()
     }
 
     /// Delivers one event and commits what the handler did, unless it ends in a fault. An event that the subscription's

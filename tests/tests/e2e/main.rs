@@ -18,6 +18,7 @@ mod http_api;
 mod layout;
 mod live;
 mod operate;
+mod outside;
 mod prove;
 mod retention;
 mod swap;

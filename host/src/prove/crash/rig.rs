@@ -258,7 +258,7 @@ fn dispatch_config() -> DispatchConfig {
     DispatchConfig {
         pool: PoolLimits { workers: 1, threads_max: 1 },
         drain: Duration::from_secs(5),
-        configs: Configs::new(),
+        configs: Configs::default(),
         lanes: BTreeMap::new(),
         retry: RetryCaps::default(),
     }

@@ -90,7 +90,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("indicatif", &["cli", "bench/mod.rs"]),
     ("serde_saphyr", &["testkit/scenario/format.rs", "model/workflow/read/document.rs"]),
-    ("ureq", &["cli", "bench/host.rs", "prove/swap/host.rs", "telemetry/otlp.rs"]),
+    ("ureq", &["cli", "dispatch/outside.rs", "bench/host.rs", "prove/swap/host.rs", "telemetry/otlp.rs"]),
     ("siphasher", &["channel/print.rs"]),
     ("opentelemetry", &["telemetry/otlp.rs"]),
     ("opentelemetry_http", &["telemetry/otlp.rs"]),
