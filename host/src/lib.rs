@@ -57,6 +57,8 @@ pub mod config;
 pub mod dispatch;
 #[doc(hidden)]
 pub mod flows;
+#[cfg(test)]
+mod fuzz;
 #[doc(hidden)]
 pub mod journal;
 #[doc(hidden)]

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use super::*;
+use crate::fuzz::mangle;
+use crate::journal::storage::simulated::Chance;
 use serde_json::json;
 
 fn read(headers: &[(&'static str, &str)], body: &str) -> Result<Vec<Event>, BindingError> {
@@ -118,4 +120,66 @@ fn what_is_too_large_is_refused() {
 fn what_is_not_json_is_refused_with_its_place() {
     let error = read(&[("content-type", STRUCTURED)], "{").unwrap_err();
     assert!(error.code() == "not-json" && error.to_string().contains("line 1"), "{error}");
+}
+
+/// Requests that nobody wrote, in all three modes: events or a refusal, and events that were read can be read again.
+#[test]
+fn mangled_requests_are_read_or_refused() {
+    let event = json!({"specversion": "1.0", "id": "1", "source": "/shop", "type": "order", "subject": "o-1",
+        "time": "2026-01-31T12:00:00Z", "datacontenttype": "application/json", "data": {"sku": "moby-dick", "n": 1.5e3}});
+    let bodies = [(STRUCTURED, event.to_string()), (BATCH, json!([event, event]).to_string())];
+    let (mut read, total) = (0, 6_000);
+    for seed in 0..total {
+        let chance = &mut Chance::new(seed);
+        let (content_type, body) = &bodies[chance.below(2)];
+        let mut body = body.clone().into_bytes();
+        mangle(&mut body, chance);
+        let headers = [(header::CONTENT_TYPE, HeaderValue::from_static(content_type))].into_iter().collect();
+        for event in read_events(&headers, body.into()).unwrap_or_default() {
+            let again = event.to_json().to_string();
+            let headers =
+                [(header::CONTENT_TYPE, HeaderValue::from_static(STRUCTURED))].into_iter().collect();
+            assert_eq!(
+                read_events(&headers, again.into()).unwrap()[0].to_json(),
+                event.to_json(),
+                "seed {seed}"
+            );
+            read += 1;
+        }
+    }
+    assert!((total / 50..total).contains(&read), "they show nothing: {read} events were read");
+}
+
+#[test]
+fn mangled_headers_are_read_or_refused() {
+    let sound = [
+        "1.0",
+        "1",
+        "/shop",
+        "order",
+        "Euro%20%E2%82%AC",
+        "2026-01-31T12:00:00Z",
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+    ];
+    let names =
+        ["ce-specversion", "ce-id", "ce-source", "ce-type", "ce-subject", "ce-time", "ce-traceparent"];
+    let (mut read, total) = (0, 6_000);
+    for seed in 0..total {
+        let chance = &mut Chance::new(seed);
+        let bad = chance.below(names.len());
+        let mut headers = HeaderMap::new();
+        for (index, (name, value)) in names.into_iter().zip(sound).enumerate() {
+            let mut value = value.as_bytes().to_vec();
+            if index == bad {
+                mangle(&mut value, chance);
+            }
+            let Ok(value) = HeaderValue::from_bytes(&value) else { continue };
+            headers.insert(HeaderName::from_static(name), value);
+        }
+        if let Ok(events) = read_events(&headers, Bytes::from_static(b"{}")) {
+            assert!(events.len() == 1 && !events[0].to_json().is_null(), "seed {seed}");
+            read += 1;
+        }
+    }
+    assert!((total / 20..total).contains(&read), "they show nothing: {read} events were read");
 }

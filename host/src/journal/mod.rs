@@ -33,6 +33,8 @@ mod contract;
 #[cfg(test)]
 mod crash_tests;
 #[cfg(test)]
+mod fuzz_tests;
+#[cfg(test)]
 mod recovery_tests;
 #[cfg(test)]
 mod trim_tests;

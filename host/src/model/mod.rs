@@ -14,6 +14,8 @@ pub mod event;
 pub mod fault;
 pub mod filter;
 pub mod flow;
+#[cfg(test)]
+mod fuzz_tests;
 pub mod gate;
 pub mod grant;
 pub mod key;

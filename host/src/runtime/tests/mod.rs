@@ -1,5 +1,6 @@
 //! Guests, good and hostile, against the runtime: each bound is hit by one.
 
+mod arena;
 mod cache;
 mod calls;
 mod compiler;

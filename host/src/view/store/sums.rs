@@ -7,7 +7,8 @@ use rusqlite::{Connection, Row};
 
 use super::Fault;
 
-/// The columns of each table, in the order in which they are summed.
+/// The columns of each table, in the order in which they are summed. One that joins a table joins its list, and the step that adds it sums
+/// all rows anew.
 pub(crate) const POSITION: &str = "one, next";
 pub(crate) const CHANNEL: &str = "id, name, next, first, expired_until_ms";
 pub(crate) const PROCESSOR: &str = "id, name, deployed, held";

@@ -278,6 +278,33 @@ fn what_is_broken_or_foreign_is_set_aside() {
     }
 }
 
+#[test]
+fn every_column_of_every_table_is_summed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, ..) = Store::open(&dir.path().join("views.db")).unwrap();
+    let text = |query: &str| store.connection.query_row(query, [], |row| row.get::<_, String>(0)).unwrap();
+    let tables = [
+        ("channel", sums::CHANNEL),
+        ("dead", sums::DEAD),
+        ("deployment", sums::DEPLOYMENT),
+        ("position", sums::POSITION),
+        ("processor", sums::PROCESSOR),
+        ("state", sums::STATE),
+        ("subscription", sums::SUBSCRIPTION),
+    ];
+    let sorted = |list: &str| {
+        let mut names: Vec<_> = list.split(',').map(|name| name.trim().to_owned()).collect();
+        names.sort();
+        names
+    };
+    for (table, columns) in tables {
+        let there = text(&format!("SELECT group_concat(name) FROM pragma_table_info('{table}')"));
+        assert_eq!(sorted(&there), sorted(&format!("{columns}, checksum")), "{table}");
+    }
+    let all = text("SELECT group_concat(name) FROM sqlite_schema WHERE type = 'table'");
+    assert_eq!(sorted(&all), tables.map(|(table, _)| table), "each table has its list");
+}
+
 /// Whatever bit a disk turns: the store is set aside, or it was a bit that nothing stands in.
 #[test]
 fn a_turned_bit_never_makes_another_view() {

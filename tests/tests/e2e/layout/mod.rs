@@ -22,6 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("config", &[]),
     ("telemetry", &[]),
     ("access", &[]),
+    ("fuzz", &["journal"]),
     ("journal", &[]),
     ("view", &["journal"]),
     ("channel", &["journal", "view"]),
