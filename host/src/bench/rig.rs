@@ -13,7 +13,7 @@ use super::Error;
 use super::report::Durability;
 use crate::channel::{Domain, Keeper, Limits, Parts, PublishError, Window};
 use crate::clock::SystemClock;
-use crate::dispatch::{Configs, DispatchConfig, Dispatcher, LogFilter, PoolLimits, Version};
+use crate::dispatch::{Configs, DispatchConfig, Dispatcher, LogFilter, PoolLimits, Suspects, Version};
 use crate::journal::storage::{Files, Memory, Storage};
 use crate::journal::{Options, Position, SegmentJournal, Sync};
 use crate::model::event::Event;
@@ -192,6 +192,7 @@ fn limits() -> Limits {
 fn dispatch_config(workers: usize) -> DispatchConfig {
     DispatchConfig {
         retry: RetryCaps::default(),
+        suspects: Suspects::default(),
         pool: PoolLimits { workers, threads_max: workers + 4 },
         drain: Duration::from_secs(5),
         configs: Configs::default(),

@@ -13,6 +13,7 @@ use crate::model::fault::FaultKind;
 use crate::model::record::{ExtensionKind, Parts, Record, Stamp, encode};
 use crate::model::trace::{TRACEPARENT, TRACEPARENT_LEN, TraceParent, handling_span};
 use crate::runtime::{Emit, Outcome, Verdict, Write};
+use crate::view::failed::EventRef;
 use crate::view::state::{ProcessorState, row_bytes};
 
 use super::work::Work;
@@ -67,6 +68,13 @@ pub struct Cause<'a> {
     pub subscription: SubscriptionId,
     /// How often it may have been handled before, when its subscription stood elsewhere.
     pub replays: u32,
+}
+
+impl Cause<'_> {
+    /// The event by its subscription.
+    pub fn event(&self) -> EventRef {
+        (self.subscription, self.work.item.offset)
+    }
 }
 
 impl Effects {

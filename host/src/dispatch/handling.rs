@@ -22,6 +22,7 @@ use super::breaks::Breaks;
 use super::calls::ProcessorCalls;
 use super::effects::{Cause, EFFECTS_BYTES_MAX, Effects, Refusal};
 use super::logs::LogBook;
+use super::suspects::{ENDS_MAX, Suspects};
 use super::version::Version;
 
 /// How many characters of a digest tell versions apart for people.
@@ -101,6 +102,8 @@ pub struct Handling {
     pub policies: Vec<RetryPolicy>,
     /// The limits that it passes one after another.
     pub breaks: Breaks,
+    /// The events that may have ended the host.
+    pub suspects: Arc<Suspects>,
 }
 
 /// What became of a batch.
@@ -141,11 +144,67 @@ impl Handling {
         batch: &Batch,
         skips: &mut Vec<Skip>,
     ) -> Handled {
+        let ends = causes.iter().find_map(|cause| self.suspects.ends(cause.event()));
+        if let Some(ends) = ends {
+            return match causes {
+                [suspect] => self.attempt_alone(executor, suspect, ends, batch, skips),
+                _ => self.attempt_each(executor, causes, batch, skips),
+            };
+        }
+        self.suspects.hold(causes.iter().map(Cause::event), 0);
         match self.call(executor, batch) {
             Ok(outcomes) => self.commit(causes, batch, Ok(&outcomes), skips),
             Err(error) if causes.len() == 1 => self.commit(causes, batch, Err(&error), skips),
             Err(_) => self.attempt_each(executor, causes, batch, skips),
         }
+    }
+
+    /// An event with which the host ended: while no other such event is handled, and not at all when it ended with it too often.
+    fn attempt_alone(
+        &self,
+        executor: &mut Option<Executor>,
+        suspect: &Cause<'_>,
+        ends: u8,
+        batch: &Batch,
+        skips: &mut Vec<Skip>,
+    ) -> Handled {
+        let _alone = self.suspects.alone();
+        let causes = std::slice::from_ref(suspect);
+        let handled = if ends >= ENDS_MAX {
+            self.give_up(suspect, ends, skips)
+        } else {
+            self.suspects.hold([suspect.event()].into_iter(), ends);
+            match self.call(executor, batch) {
+                Ok(outcomes) => self.commit(causes, batch, Ok(&outcomes), skips),
+                Err(error) => self.commit(causes, batch, Err(&error), skips),
+            }
+        };
+        if matches!(handled, Handled::Committed(_)) {
+            self.suspects.cleared(suspect.event());
+        }
+        handled
+    }
+
+    /// Records an attempt for each end of the host, and that there is no further one.
+    fn give_up(&self, suspect: &Cause<'_>, ends: u8, skips: &mut Vec<Skip>) -> Handled {
+        let &Cause { work, subscription, .. } = suspect;
+        let (offset, position, flow) = (work.item.offset, work.item.position, suspect.record.stamp.flow);
+        let message = "the host ended while it was handled; it was alone when that came again".to_owned();
+        let digest = self.deployment.digest.chars().take(SHORT_DIGEST).collect();
+        let time_ms = self.domain.now_ms();
+        let fault = Fault { kind: FaultKind::KilledHost, message, time_ms, digest, frames: Vec::new() };
+        self.stats.fault(FaultKind::KilledHost);
+        self.tell_fault(suspect, &fault, Next::Dead);
+        let (mut draft, key) = (Draft::default(), work.key().to_owned());
+        skips.drain(..).for_each(|skip| draft.skipped(skip));
+        for _ in 1..ends {
+            let (key, fault) = (key.clone(), fault.clone());
+            let again = Some(Again::NOW);
+            draft.control(&Control::Held { subscription, offset, position, flow, key, fault, again });
+        }
+        draft.died(&Control::Died { subscription, offset, position, flow, key, fault });
+        let gave_up = Failed { index: 0, fate: Fate::Dead };
+        self.sequence(draft).map_or_else(|ended| ended, |()| Handled::Committed(vec![gave_up]))
     }
 
     /// Records what was filtered where there is nothing to handle.

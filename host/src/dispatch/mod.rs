@@ -27,6 +27,7 @@ mod scaling;
 mod secrets;
 mod skipped;
 mod standing;
+mod suspects;
 mod version;
 mod work;
 
@@ -64,6 +65,7 @@ pub use logs::{LogBook, LogFilter};
 pub use native::{Context, Emit, Handled, Native, Outcome, Received, Rejected};
 pub use pool::PoolLimits;
 pub use rehearsal::RehearsalError;
+pub use suspects::Suspects;
 pub use version::{NativeFactory, Version};
 pub use work::BATCH_EVENTS_MAX;
 
@@ -79,6 +81,8 @@ pub struct DispatchConfig {
     pub lanes: BTreeMap<ProcessorName, Lanes>,
     /// What the operator allows of retries.
     pub retry: RetryCaps,
+    /// The events that may have ended the host; the default remembers none.
+    pub suspects: Suspects,
 }
 
 /// Why a version does not run. What ran before goes on.
@@ -130,6 +134,7 @@ struct Shared {
     /// How many lanes the operator set, by processor.
     lanes: BTreeMap<ProcessorName, Lanes>,
     retry: RetryCaps,
+    suspects: Arc<Suspects>,
     /// Settings for guests, as they are now.
     configs: RwLock<Configs>,
     processors: RwLock<Vec<Slot>>,
@@ -169,6 +174,7 @@ impl Dispatcher {
             drain: config.drain,
             lanes: config.lanes,
             retry: config.retry,
+            suspects: Arc::new(config.suspects),
             configs: RwLock::new(config.configs),
             processors: RwLock::default(),
             switching: Mutex::new(()),
@@ -563,6 +569,7 @@ impl Shared {
             logs: self.logs.clone(),
             stats: slot.stats.clone(),
             retry: self.retry,
+            suspects: self.suspects.clone(),
             revivals: slot.revivals.clone(),
             executors,
             lanes: self.lanes.get(&version.descriptor().name).copied(),

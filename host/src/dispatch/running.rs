@@ -28,6 +28,7 @@ use super::lane::{Hands, LaneSet};
 use super::logs::LogBook;
 use super::pace::Pace;
 use super::pool::{Job, Pool};
+use super::suspects::Suspects;
 use super::version::Version;
 use super::work::{Picked, Work};
 
@@ -43,6 +44,8 @@ pub struct Made {
     pub deployment: Arc<Deployment>,
     /// What its guests may ask.
     pub calls: Arc<ProcessorCalls>,
+    /// The events that may have ended the host.
+    pub suspects: Arc<Suspects>,
     /// Where its faults are told.
     pub logs: Arc<LogBook>,
     /// What it has done.
@@ -140,6 +143,7 @@ impl Running {
             lanes: lanes_set,
             retry,
             revivals,
+            suspects,
         } = made;
         let descriptor = version.descriptor();
         let name: Arc<str> = descriptor.name.as_str().into();
@@ -174,6 +178,7 @@ impl Running {
             stopping,
             policies,
             breaks,
+            suspects,
         };
         Arc::new(Self {
             pool,

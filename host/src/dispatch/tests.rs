@@ -30,6 +30,7 @@ use crate::view::world::World;
 mod lanes;
 mod operate;
 mod retry;
+mod suspects;
 
 struct Host {
     domain: Domain,
@@ -57,6 +58,14 @@ fn open_on(storage: Arc<dyn Storage>) -> Host {
 }
 
 fn open_with(storage: Arc<dyn Storage>, options: Options) -> Host {
+    open_suspecting(storage, options, |_| Suspects::default())
+}
+
+fn open_suspecting(
+    storage: Arc<dyn Storage>,
+    options: Options,
+    suspects: impl FnOnce(&Domain) -> Suspects,
+) -> Host {
     let journal = Arc::new(SegmentJournal::open(storage, options).unwrap());
     let clock = Arc::new(ManualClock::at(1_000_000));
     let parts = Parts { journal, views: None, clock: clock.clone(), limits: limits() };
@@ -67,6 +76,7 @@ fn open_with(storage: Arc<dyn Storage>, options: Options) -> Host {
         configs: Configs::default(),
         lanes: BTreeMap::new(),
         retry: RetryCaps::default(),
+        suspects: suspects(&domain),
     };
     let dispatcher = Dispatcher::start(&domain, config).unwrap();
     Host { domain, dispatcher, clock, _keeper: keeper }

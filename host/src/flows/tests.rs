@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::*;
 use crate::channel::{Keeper, Limits, Parts, Window};
 use crate::clock::ManualClock;
-use crate::dispatch::{Configs, DispatchConfig, Dispatcher, PoolLimits, Version};
+use crate::dispatch::{Configs, DispatchConfig, Dispatcher, PoolLimits, Suspects, Version};
 use crate::journal::storage::Memory;
 use crate::journal::{Options, Position, SegmentJournal};
 use crate::model::change::{Change, Changes, Control};
@@ -49,6 +49,7 @@ fn open(storage: &Arc<Memory>) -> Host {
     let (domain, keeper) = Domain::open(parts).unwrap();
     let config = DispatchConfig {
         retry: RetryCaps::default(),
+        suspects: Suspects::default(),
         pool: PoolLimits { workers: 2, threads_max: 8 },
         drain: Duration::from_secs(5),
         configs: Configs::default(),

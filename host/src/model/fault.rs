@@ -57,11 +57,13 @@ pub enum FaultKind {
     FlowBudget,
     /// The host could not run the guest.
     Host,
+    /// The host ended while the guest handled the event.
+    KilledHost,
 }
 
 impl FaultKind {
     /// All of them, in the order of their declaration.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Retry,
         Self::Reject,
         Self::Trap,
@@ -79,6 +81,7 @@ impl FaultKind {
         Self::HopLimit,
         Self::FlowBudget,
         Self::Host,
+        Self::KilledHost,
     ];
 
     /// Whether the guest passed one of its own limits.
@@ -116,6 +119,7 @@ impl FaultKind {
             Self::HopLimit => "hop-limit",
             Self::FlowBudget => "flow-budget",
             Self::Host => "host",
+            Self::KilledHost => "killed-host",
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::access::Access;
 use crate::channel::{Domain, Keeper, Limits, Parts, Window};
 use crate::clock::Clock;
 use crate::config::{Config, Durability, Settings};
-use crate::dispatch::{DispatchConfig, Dispatcher, Native, PoolLimits, Version};
+use crate::dispatch::{DispatchConfig, Dispatcher, Native, PoolLimits, Suspects, Version};
 use crate::flows::{Flows, Follower, Following};
 use crate::journal::storage::{Files, Memory};
 use crate::journal::{self, Journal, SegmentJournal};
@@ -113,7 +113,8 @@ fn open(builder: NodeBuilder) -> Result<Core, StartError> {
     let unusable = |source| StartError::Folder { folder: config.data_dir.clone(), source };
     let secret = if watches { secret(&config.data_dir) } else { fresh() }.map_err(unusable)?;
     let access = Access::open(watches.then_some(config.data_dir.as_path()))?;
-    let dispatcher = Dispatcher::start(&domain, dispatch_config(&config, &secret))?;
+    let suspects = if in_memory { Suspects::default() } else { suspects(&config, &domain) };
+    let dispatcher = Dispatcher::start(&domain, dispatch_config(&config, &secret, suspects))?;
     let gate = Arc::new(Gate::new(config.approves_itself()));
     Ok(Core {
         gate,
@@ -129,6 +130,17 @@ fn open(builder: NodeBuilder) -> Result<Core, StartError> {
         access,
         watches,
         reads,
+    })
+}
+
+/// Events that were in guests' hands when the host ended. Without the file they are handled as all others are.
+fn suspects(config: &Config, domain: &Domain) -> Suspects {
+    let path = config.data_dir.join("hands");
+    let is_undecided = |event| domain.look(|world| world.is_to_do(event));
+    let opened = Suspects::open(&path, is_undecided);
+    opened.unwrap_or_else(|error| {
+        tracing::warn!(path = %path.display(), %error, "what ends the host is not found out: the file cannot be used");
+        Suspects::default()
     })
 }
 
@@ -272,7 +284,7 @@ fn domain_limits(settings: &Settings) -> Limits {
     }
 }
 
-fn dispatch_config(config: &Config, secret: &[u8; 32]) -> DispatchConfig {
+fn dispatch_config(config: &Config, secret: &[u8; 32], suspects: Suspects) -> DispatchConfig {
     let limits = &config.settings.limits;
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let workers = limits.workers.unwrap_or(cores).max(1);
@@ -284,6 +296,7 @@ fn dispatch_config(config: &Config, secret: &[u8; 32]) -> DispatchConfig {
         configs: guest_configs(config, secret).0,
         lanes: lanes.collect(),
         retry: config.settings.retry.into(),
+        suspects,
     }
 }
 

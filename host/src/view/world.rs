@@ -526,6 +526,11 @@ impl World {
         &mut self.dead
     }
 
+    /// Whether a subscription that is there is not done with an event.
+    pub fn is_to_do(&self, event: EventRef) -> bool {
+        self.subscriptions.get(event.0 as usize).is_some() && !self.is_decided(event)
+    }
+
     /// Whether a subscription is done with an event: it handled it, or it is filtered, expired, discarded or a dead letter.
     pub fn is_decided(&self, (id, offset): EventRef) -> bool {
         let Some(subscription) = self.subscriptions.get(id as usize) else { return false };

@@ -288,3 +288,32 @@ fn the_bookshop_sends_mail_to_a_real_server() {
         assert!(mail.contains(line), "{mail}");
     }
 }
+
+#[test]
+fn an_event_that_is_in_a_guests_hands_whenever_the_host_ends_is_given_up() {
+    let server = serve(silent);
+    let shop = shop();
+    std::fs::write(shop.dir().join("baton.toml"), GRANTS).unwrap();
+    std::fs::write(shop.dir().join("key.txt"), "hunter22").unwrap();
+    let mut patient = guest(server.port);
+    while let Some(at) = patient.windows(23).position(|part| part == br#""call_time_ms_max":1000"#) {
+        patient[at + 19] = b'9';
+    }
+    shop.drop_in("outside", &patient);
+    let mut host = shop.spawn();
+    host.await_running(&["outside"]);
+    let stuck = json!({"way": "tcp", "to": format!("127.0.0.1:{}", server.port)});
+    host.publish("errands", "", &event("1", "errand", "stuck", stuck)).expect(202);
+    for _ in 0..3 {
+        assert_eq!(server.asked.recv().unwrap(), "echo\n", "it is in the guest's hands");
+        host.kill();
+        host = shop.spawn();
+    }
+    let dead = eventually("it is given up", || {
+        let dead = host.get("/v1/dead").expect(200);
+        (dead["count"] == 1).then_some(dead)
+    });
+    assert!(dead.to_string().contains("killed-host"), "{dead}");
+    assert_eq!(errand(&host, "2", "secret", "key"), "8");
+    assert!(shop.log().contains("the host ended while guests handled events"), "{}", shop.log());
+}

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use super::handlers::{Count, TICKS, number_of, relay, tally};
 use crate::channel::{Admitted, Domain, Keeper, Limits, Parts, PublishError, Window};
 use crate::clock::ManualClock;
-use crate::dispatch::{Configs, DispatchConfig, Dispatcher, PoolLimits};
+use crate::dispatch::{Configs, DispatchConfig, Dispatcher, PoolLimits, Suspects};
 use crate::journal::storage::simulated::Simulated;
 use crate::journal::{self, Options, SegmentJournal};
 use crate::model::event::Event;
@@ -261,5 +261,6 @@ fn dispatch_config() -> DispatchConfig {
         configs: Configs::default(),
         lanes: BTreeMap::new(),
         retry: RetryCaps::default(),
+        suspects: Suspects::default(),
     }
 }
