@@ -111,6 +111,8 @@ fn router(api: Api, door: Door) -> Router {
         .route("/v1/processors/{name}", component_route().get(processors::show).delete(processors::undeploy))
         .route("/v1/processors/{name}/resume", post(operate::resume))
         .route("/v1/processors/{name}/pause", post(operate::pause))
+        .route("/v1/processors/{name}/approve", post(operate::approve))
+        .route("/v1/processors/{name}/rollback", post(operate::rollback))
         .route("/v1/processors/{name}/scale", put(operate::scale))
         .route("/v1/processors/{name}/state", get(processors::state))
         .route("/v1/processors/{name}/logs", get(processors::logs))

@@ -8,8 +8,46 @@ use super::params::{Named, NoParams, Params, read_json};
 use super::problem::Refusal;
 use crate::model::name::ProcessorName;
 use crate::model::operation::{Lanes, Operator, Rate};
-use crate::model::report::ProcessorReport;
+use crate::model::report::{DeployReport, ProcessorReport};
 use crate::node::{DeployError, Node, Resume};
+
+/// The body of an approval; without one it is all defaults.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct ApproveBody {
+    digest: Option<String>,
+    by: Operator,
+}
+
+/// `POST /v1/processors/{name}/approve`: nothing, or `{"digest": "..."}`
+pub async fn approve(
+    State(node): State<Node>,
+    Named(name): Named<ProcessorName>,
+    _: Params<NoParams>,
+    request: Request,
+) -> Result<Json<DeployReport>, Refusal> {
+    let expected = r#"nothing, or {"digest": "the digest of the version that waits"}"#;
+    let ApproveBody { digest, by } = read_json(request, expected).await?;
+    Ok(Json(node.approve(&name, digest.as_deref(), by).await?))
+}
+
+/// The body of a rollback; without one it is all defaults.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RollbackBody {
+    by: Operator,
+}
+
+/// `POST /v1/processors/{name}/rollback`
+pub async fn rollback(
+    State(node): State<Node>,
+    Named(name): Named<ProcessorName>,
+    _: Params<NoParams>,
+    request: Request,
+) -> Result<Json<DeployReport>, Refusal> {
+    let RollbackBody { by } = read_json(request, r#"nothing, or {"by": "cli"}"#).await?;
+    Ok(Json(node.rollback(&name, by).await?))
+}
 
 /// The body of a pause.
 #[derive(Deserialize)]

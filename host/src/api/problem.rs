@@ -131,10 +131,19 @@ impl From<DeployError> for Refusal {
             DeployError::Invalid { .. } | DeployError::NameMismatch { .. } => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
             }
-            DeployError::Native { .. } => Self::new(StatusCode::CONFLICT, code, detail),
+            DeployError::Native { .. }
+            | DeployError::NothingWaits { .. }
+            | DeployError::AnotherWaits { .. }
+            | DeployError::NothingBefore { .. }
+            | DeployError::NotKept { .. } => Self::new(StatusCode::CONFLICT, code, detail),
             DeployError::UnknownProcessor { .. } => Self::new(StatusCode::NOT_FOUND, code, detail),
             DeployError::Operation(_) => Self::new(StatusCode::BAD_REQUEST, code, detail),
             DeployError::Failed { .. } if code == "disk-full" => Self::unavailable(code, detail),
+            DeployError::Failed { .. }
+                if ["waiting-for-approval", "not-granted"].contains(&code.as_str()) =>
+            {
+                Self::new(StatusCode::CONFLICT, code, detail)
+            }
             DeployError::Failed { .. } => Self::new(StatusCode::INTERNAL_SERVER_ERROR, code, detail),
         }
     }

@@ -7,7 +7,7 @@ use crate::model::change::{ChannelId, Control, Draft, ProcessorId, SubscriptionI
 use crate::model::deployment::{Deployment, config_differences, differences};
 use crate::model::descriptor::{Descriptor, Start};
 use crate::model::name::{ChannelName, ProcessorName};
-use crate::model::operation::{Lanes, Operation, Operator, Paused, Rate};
+use crate::model::operation::{Approved, Lanes, Operation, Operator, Paused, Rate};
 use crate::view::world::World;
 
 use super::Domain;
@@ -125,6 +125,17 @@ impl Domain {
     pub fn pause(&self, processor: ProcessorId, reason: String, by: Operator) -> Result<Sequenced, Refused> {
         let paused = Paused { reason, by, time_ms: self.now_ms() };
         self.control(&Control::Paused { processor, paused })
+    }
+
+    /// Records that a version may run although it is wider than the one before it.
+    pub fn approve(
+        &self,
+        processor: ProcessorId,
+        digest: String,
+        by: Operator,
+    ) -> Result<Sequenced, Refused> {
+        let approved = Approved { digest, by, time_ms: self.now_ms() };
+        self.control(&Control::Approved { processor, approved })
     }
 
     /// Records that batches of a processor begin again, and at which rate at most.

@@ -17,7 +17,7 @@ use crate::model::name::ProcessorName;
 use crate::model::report::DeployReport;
 
 /// How long a component may take to be compiled and switched to.
-const DEPLOY_TIME_MAX: Duration = Duration::from_secs(600);
+pub(super) const DEPLOY_TIME_MAX: Duration = Duration::from_secs(600);
 
 /// `baton deploy`
 #[derive(Args)]

@@ -68,6 +68,7 @@ pub fn render_descriptor(descriptor: &Descriptor, style: Style) -> String {
     text.push_str(&rows("publishes", &publishes));
     text.push_str(&row("lanes", &descriptor.concurrency.to_string()));
     text.push_str(&rows("limits", &asked(&descriptor.limits)));
+    text.push_str(&rows("asks for", &descriptor.capabilities.lines()));
     text.push_str(&row("contract", &descriptor.contract));
     text
 }

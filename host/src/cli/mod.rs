@@ -1,6 +1,7 @@
 //! The command line: `serve` starts a host, all other commands ask one over HTTP or work on files. It reads
 //! arguments, prints and gives exit codes; what is true it takes from the reports.
 
+mod approve;
 mod audit;
 mod backup;
 mod bench;
@@ -114,6 +115,10 @@ enum Command {
     Deploy(deploy::DeployArgs),
     /// Take a processor out of the running host; its positions and state are kept.
     Undeploy(deploy::UndeployArgs),
+    /// Let in a version that waits because it asks for more than the one that runs.
+    Approve(approve::ApproveArgs),
+    /// Go back to the version before, or take away the one that waits for approval.
+    Rollback(approve::RollbackArgs),
     /// Publish one event on a channel.
     Publish(publish::PublishArgs),
     /// Show the events of a channel.
@@ -193,6 +198,8 @@ fn run(command: Command, shared: &Shared) -> Result<(), Failure> {
         Command::Inspect(args) => inspect::run(args, shared),
         Command::Deploy(args) => deploy::deploy(args, shared),
         Command::Undeploy(args) => deploy::undeploy(args, shared),
+        Command::Approve(args) => approve::approve(&args, shared),
+        Command::Rollback(args) => approve::rollback(&args, shared),
         Command::Publish(args) => publish::run(args, shared),
         Command::Tail(args) => tail::run(args, shared),
         Command::Logs(args) => logs::run(args, shared),

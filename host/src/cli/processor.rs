@@ -3,6 +3,7 @@
 use clap::Subcommand;
 
 use super::Shared;
+use super::approve::render_waiting;
 use super::client::query;
 use super::failure::Failure;
 use super::inspect::render_descriptor;
@@ -154,6 +155,9 @@ pub fn render_processor(report: &ProcessorReport, style: Style) -> String {
     text.push_str(&format!("  scale       {}\n", scale_line(report)));
     if let Some(rate) = &report.rate {
         text.push_str(&format!("  rate        at most {rate}\n"));
+    }
+    if let Some(waiting) = &report.waiting {
+        text.push_str(&format!("\n{}", render_waiting(&report.name, waiting, style)));
     }
     text.push_str(&format!("\n{}", render_subscriptions(&report.subscriptions, style)));
     if !report.held.is_empty() {

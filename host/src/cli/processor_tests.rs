@@ -41,6 +41,7 @@ pub fn report(name: &str, status: ProcessorStatus) -> ProcessorReport {
         }],
         held,
         dead: 0,
+        waiting: None,
         descriptor: Descriptor::from_json(descriptor.to_string().as_bytes()).unwrap(),
     }
 }

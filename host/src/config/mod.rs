@@ -52,6 +52,7 @@ pub struct Config {
     /// What is set.
     pub settings: Settings,
     processors_dir: PathBuf,
+    approves_itself: bool,
     sources: Sources,
     text: String,
     places: BTreeMap<Vec<String>, Place>,
@@ -173,6 +174,7 @@ impl Config {
             data_dir: dir.join(&settings.data),
             listen: settings.listen,
             processors_dir: dir.join("processors"),
+            approves_itself: false,
             settings,
             sources: Sources { no_file: true, ..Sources::default() },
             text: String::new(),
@@ -223,6 +225,16 @@ impl Config {
     /// The same with components in another folder.
     pub fn with_processors_dir(self, processors_dir: PathBuf) -> Self {
         Self { processors_dir, ..self }
+    }
+
+    /// Lets every version in, whatever it asks for beyond the one before: for the author's own host.
+    pub fn approving_itself(self) -> Self {
+        Self { approves_itself: true, ..self }
+    }
+
+    /// Whether it does.
+    pub fn approves_itself(&self) -> bool {
+        self.approves_itself
     }
 
     /// How long a stop waits for running guests.

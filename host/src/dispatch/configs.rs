@@ -32,6 +32,8 @@ pub struct GuestConfig {
     pub values: Arc<BTreeMap<String, String>>,
     /// What the operator grants.
     pub grant: Grant,
+    /// What of it sections for this processor grant.
+    pub own: Grant,
     /// The secrets that the grant opens.
     pub secrets: Secrets,
     /// A print of each value, by its name.
@@ -43,7 +45,7 @@ impl Configs {
     pub fn of(&self, processor: &str) -> GuestConfig {
         let named = self.values.iter().find(|(name, _)| name.as_str() == processor);
         let values = named.map(|(_, values)| values.clone()).unwrap_or_default();
-        let grant = self.grants.of(processor);
+        let (grant, own) = (self.grants.of(processor), self.grants.own(processor));
         let granted = self.secrets.iter().filter(|(name, _)| grant.opens_secret(name));
         let secrets: BTreeMap<_, _> = granted.map(|(name, value)| (name.clone(), value.clone())).collect();
         let mut prints: BTreeMap<_, _> =
@@ -54,7 +56,7 @@ impl Configs {
         if grant != Grant::default() {
             prints.insert("grants".to_owned(), self.print("grants", &format!("{grant:?}")));
         }
-        GuestConfig { values: Arc::new(values), grant, secrets: Secrets::new(secrets), prints }
+        GuestConfig { values: Arc::new(values), grant, own, secrets: Secrets::new(secrets), prints }
     }
 
     fn print(&self, name: &str, value: &str) -> String {

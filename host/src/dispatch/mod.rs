@@ -46,11 +46,11 @@ use crate::journal::Position;
 use crate::model::bounds::Bounds;
 use crate::model::change::ProcessorId;
 use crate::model::deployment::Deployment;
-use crate::model::grant::{Missing, decide};
+use crate::model::grant::{Grant, Missing, decide};
 use crate::model::name::ProcessorName;
 use crate::model::operation::{Lanes, Operator, REASON_CHARS_MAX, bounds};
 use crate::model::retry::RetryCaps;
-use crate::runtime::Executor;
+use crate::runtime::{Executor, Program};
 
 use calls::ProcessorCalls;
 use outside::Http;
@@ -213,6 +213,13 @@ impl Dispatcher {
         let running: Vec<_> =
             shared.processors.read().iter().filter_map(|slot| slot.running.clone()).collect();
         running.iter().filter_map(|running| shared.configure(running)).collect()
+    }
+
+    /// What sections for a processor itself grant, and what a version of it wants beyond all grants, a line each.
+    pub fn grants_for(&self, program: &Program) -> (Grant, Vec<String>) {
+        let GuestConfig { values, grant, own, .. } = self.0.config_of(program.descriptor().name.as_str());
+        let decided = decide(program.descriptor(), &program.inspected().imports, &grant, &values);
+        (own, decided.err().unwrap_or_default().iter().map(Missing::to_clause).collect())
     }
 
     /// Ends a processor; its positions and state are kept unless it is forgotten.

@@ -437,5 +437,6 @@ fn changes_readers(change: &Change<'_>) -> bool {
             | Control::Paused { .. }
             | Control::Resumed { .. }
             | Control::Scaled { .. }
+            | Control::Approved { .. }
     )
 }

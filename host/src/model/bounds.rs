@@ -105,6 +105,19 @@ impl Bounds {
         state_bytes_max: u64::MAX,
     };
 
+    /// Each with the name that it has in a descriptor.
+    pub fn named(&self) -> [(&'static str, u64); 7] {
+        [
+            (MEMORY.name, self.memory_bytes_max),
+            (EVENT_TIME.name, self.event_time_ms_max),
+            (CALL_TIME.name, self.call_time_ms_max),
+            (HOST_CALLS.name, self.host_calls_max),
+            (EMITS.name, self.emits_max),
+            (STATE_KEY.name, self.state_key_bytes_max),
+            (STATE.name, self.state_bytes_max),
+        ]
+    }
+
     /// What a descriptor asks for, and the defaults for what it does not name.
     pub fn of(asked: &Limits) -> Self {
         let (event, call) = (EVENT_TIME.of(asked), CALL_TIME.of(asked));

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::deployment::Deployment;
 use super::fault::Fault;
 use super::name::{ChannelName, ProcessorName};
-use super::operation::{Lanes, Operator, Paused, Rate};
+use super::operation::{Approved, Lanes, Operator, Paused, Rate};
 use super::record::{Malformed, record_len};
 
 /// The number by which frames name a channel.
@@ -228,6 +228,13 @@ pub enum Control {
         lanes: Option<Lanes>,
         /// Who said so.
         by: Operator,
+    },
+    /// A version may run although it is wider than the one before it.
+    Approved {
+        /// Which processor.
+        processor: ProcessorId,
+        /// Which version, and who said so.
+        approved: Approved,
     },
     /// A subscription begins anew at another place; what it held is dropped.
     SubscriptionReset {

@@ -83,6 +83,14 @@ pub enum Missing {
     },
 }
 
+impl Missing {
+    /// The same without its subject.
+    pub fn to_clause(&self) -> String {
+        let text = self.to_string();
+        text.strip_prefix("it ").map(str::to_owned).unwrap_or(text)
+    }
+}
+
 impl Grant {
     /// Whether a secret may be read by whoever asks for it.
     pub fn opens_secret(&self, name: &str) -> bool {
@@ -145,8 +153,13 @@ impl<'a> HttpPattern<'a> {
 impl Grants {
     /// What all sections for a processor grant together.
     pub fn of(&self, processor: &str) -> Grant {
+        let (own, default) = (self.own(processor), self.0.get(DEFAULT).cloned().unwrap_or_default());
+        Grant { reads: own.reads.or(default.reads), publishes: own.publishes.or(default.publishes), ..own }
+    }
+
+    /// The same without the section for all processors.
+    pub fn own(&self, processor: &str) -> Grant {
         let mut all = Grant::default();
-        let default = self.0.get(DEFAULT).cloned().unwrap_or_default();
         for (_, grant) in self.0.iter().filter(|(name, _)| *name != DEFAULT && matches(name, processor)) {
             all.http.extend_from_slice(&grant.http);
             all.tcp.extend_from_slice(&grant.tcp);
@@ -154,7 +167,7 @@ impl Grants {
             join(&mut all.reads, &grant.reads);
             join(&mut all.publishes, &grant.publishes);
         }
-        Grant { reads: all.reads.or(default.reads), publishes: all.publishes.or(default.publishes), ..all }
+        all
     }
 }
 
@@ -251,7 +264,7 @@ fn missing_grants(descriptor: &Descriptor, asked: &Granted, grant: &Grant) -> Ve
 }
 
 /// Whether a pattern stands for a text: `*` stands for any characters, all else for itself.
-fn matches(pattern: &str, text: &str) -> bool {
+pub(super) fn matches(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
     let first = parts.next().unwrap_or_default();
     let Some(mut rest) = text.strip_prefix(first) else { return false };

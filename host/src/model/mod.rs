@@ -16,6 +16,7 @@ pub mod filter;
 pub mod flow;
 #[cfg(test)]
 mod fuzz_tests;
+pub mod gate;
 pub mod grant;
 pub mod key;
 pub mod ledger;

@@ -27,6 +27,20 @@ pub struct Operation {
     /// Bounds for its lanes, over those of `baton.toml` and of its descriptor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lanes: Option<Lanes>,
+    /// The version that was let in last although it is wider than the one before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved: Option<Approved>,
+}
+
+/// An approval.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approved {
+    /// BLAKE3 of the component, in hexadecimal.
+    pub digest: String,
+    /// By which way it was said.
+    pub by: Operator,
+    /// When, in milliseconds since the Unix epoch.
+    pub time_ms: u64,
 }
 
 /// A pause.

@@ -305,8 +305,24 @@ pub struct ProcessorReport {
     /// How many dead letters it has.
     #[serde(default)]
     pub dead: u64,
+    /// A version that waits for approval, because it is wider than this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<WaitingVersion>,
     /// What the component says of itself.
     pub descriptor: Descriptor,
+}
+
+/// A version that waits for approval.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WaitingVersion {
+    /// Its version.
+    pub version: String,
+    /// BLAKE3 of its component.
+    pub digest: String,
+    /// The file that it is in.
+    pub file: String,
+    /// What it may do, or does to others, that the version that runs does not: a clause each.
+    pub differences: Vec<String>,
 }
 
 /// Bounds of a processor's lanes.

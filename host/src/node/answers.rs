@@ -129,7 +129,9 @@ impl Node {
 
     fn processor_report(&self, id: ProcessorId) -> Option<ProcessorReport> {
         let lane_side = self.0.dispatcher.look(id, LaneSide::of);
-        self.0.domain.look(|world| lane_side.report(world, id, &self.0.config))
+        let report = self.0.domain.look(|world| lane_side.report(world, id, &self.0.config))?;
+        let name = ProcessorName::new(report.name.as_str()).ok();
+        Some(ProcessorReport { waiting: name.and_then(|name| self.version_waiting(&name)), ..report })
     }
 
     pub(super) fn lanes(&self, id: ProcessorId) -> Lanes {
@@ -239,6 +241,7 @@ impl LaneSide {
             subscriptions: subscriptions.filter_map(|s| subscription_report(world, *s, waits(*s))).collect(),
             held: self.held(world, processor),
             dead,
+            waiting: None,
             descriptor: deployment.descriptor.clone(),
         })
     }

@@ -4,6 +4,7 @@ use std::sync::mpsc::Receiver;
 
 use bytes::Bytes;
 
+use crate::channel::Domain;
 use crate::dispatch::{DispatchError, Dispatcher, Native, Version};
 use crate::journal::Position;
 use crate::model::deployment::Deployment;
@@ -12,10 +13,11 @@ use crate::model::report::DeployReport;
 use crate::registry::{Answer, FileFault, PutError, Wanted};
 use crate::runtime::{self, Program};
 
+use super::gate::Gate;
 use super::{DeployError, Node, StartError};
 
 /// Carries out what the registry wants, one at a time, until the registry stops.
-pub(super) fn reconcile(wanted: &Receiver<Wanted>, dispatcher: &Dispatcher) {
+pub(super) fn reconcile(wanted: &Receiver<Wanted>, dispatcher: &Dispatcher, domain: &Domain, gate: &Gate) {
     for wanted in wanted {
         match wanted {
             Wanted::Deploy(candidate) if dispatcher.runs_native(&candidate.program.descriptor().name) => {
@@ -24,6 +26,10 @@ pub(super) fn reconcile(wanted: &Receiver<Wanted>, dispatcher: &Dispatcher) {
                 candidate.done(Err(fault));
             }
             Wanted::Deploy(candidate) => {
+                if let Err(fault) = gate.pass(&candidate.program, &candidate.file, dispatcher, domain) {
+                    candidate.done(Err(fault));
+                    continue;
+                }
                 let load_us = candidate.load.as_micros() as u64;
                 let version = Version::wasm(candidate.program.clone(), &candidate.file, load_us);
                 let deployed = dispatcher.deploy(&version);

@@ -142,6 +142,32 @@ pub enum DeployError {
         /// Its name.
         name: String,
     },
+    /// No version of it waits for approval.
+    #[error("no version of '{name}' waits for approval")]
+    NothingWaits {
+        /// Its name.
+        name: String,
+    },
+    /// Another version waits than was meant.
+    #[error("another version of '{name}' waits by now, {digest}; look at what it asks for, then approve it")]
+    AnotherWaits {
+        /// Its name.
+        name: String,
+        /// What waits.
+        digest: String,
+    },
+    /// There is nothing to go back to.
+    #[error("no version of '{name}' ran before the one that runs; deploy the one that is meant")]
+    NothingBefore {
+        /// Its name.
+        name: String,
+    },
+    /// The bytes to go back to are not there.
+    #[error("the bytes of {digest} are not kept; deploy them from a copy")]
+    NotKept {
+        /// Which ones.
+        digest: String,
+    },
     /// What the operator said makes no sense.
     #[error(transparent)]
     Operation(#[from] OperationError),
@@ -163,6 +189,10 @@ impl DeployError {
             Self::UnknownProcessor { .. } => "unknown-processor",
             Self::NameMismatch { .. } => "name-mismatch",
             Self::Native { .. } => "processor-native",
+            Self::NothingWaits { .. } => "nothing-waits",
+            Self::AnotherWaits { .. } => "another-waits",
+            Self::NothingBefore { .. } => "nothing-before",
+            Self::NotKept { .. } => "component-not-kept",
             Self::Operation(error) => error.code(),
         }
     }

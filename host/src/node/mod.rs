@@ -11,6 +11,7 @@ mod error;
 mod flows;
 mod follow;
 mod follow_flow;
+mod gate;
 mod live;
 mod operate;
 mod publish;
@@ -83,6 +84,8 @@ struct Inner {
     flows: Flows,
     /// Who may ask over HTTP.
     access: Access,
+    /// Which versions wait for approval.
+    gate: Arc<gate::Gate>,
     /// What ends with the node, taken out when it stops.
     ending: Mutex<Option<Ending>>,
 }

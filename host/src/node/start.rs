@@ -24,6 +24,7 @@ use crate::spans;
 use super::backup;
 use super::builder::{NodeBuilder, Source};
 use super::deploy::{reconcile, register};
+use super::gate::Gate;
 use super::live::Live;
 use super::reload::{Accepted, ConfigWatch, guest_configs};
 use super::secret::{fresh, secret};
@@ -56,6 +57,7 @@ struct Core {
     flows: Flows,
     follower: Option<Follower>,
     access: Access,
+    gate: Arc<Gate>,
     secret: [u8; 32],
     /// Whether there is a folder: without one nothing is kept and nothing is watched.
     watches: bool,
@@ -112,7 +114,9 @@ fn open(builder: NodeBuilder) -> Result<Core, StartError> {
     let secret = if watches { secret(&config.data_dir) } else { fresh() }.map_err(unusable)?;
     let access = Access::open(watches.then_some(config.data_dir.as_path()))?;
     let dispatcher = Dispatcher::start(&domain, dispatch_config(&config, &secret))?;
+    let gate = Arc::new(Gate::new(config.approves_itself()));
     Ok(Core {
+        gate,
         config,
         clock,
         domain,
@@ -159,17 +163,29 @@ fn deploy_all(core: &Core, natives: Vec<Native>) -> Result<Watching, StartError>
     }
     let registry_config = RegistryConfig::new(config.processors_dir(), components_dir);
     let (registry, wanted) = Registry::start(registry_config, engine.clone(), clock.clone(), running)?;
-    let deploying = dispatcher.clone();
+    let (deploying, domain, gate) = (dispatcher.clone(), domain.clone(), core.gate.clone());
     let reconciler = std::thread::Builder::new().name("baton-reconciler".to_owned());
-    let reconciler = reconciler.spawn(move || reconcile(&wanted, &deploying))?;
+    let reconciler = reconciler.spawn(move || reconcile(&wanted, &deploying, &domain, &gate))?;
     Ok((Some(registry), Some(reconciler)))
 }
 
 impl Core {
     fn node(self, (registry, reconciler): Watching, followers: Followers) -> Result<Node, StartError> {
         let (following, traces) = followers;
-        let Self { config, clock, domain, keeper, dispatcher, engine, secret, flows, access, reads, .. } =
-            self;
+        let Self {
+            config,
+            clock,
+            domain,
+            keeper,
+            dispatcher,
+            engine,
+            secret,
+            flows,
+            access,
+            gate,
+            reads,
+            ..
+        } = self;
         let ending = Mutex::new(Some(Ending { config: None, reconciler, keeper, following, traces }));
         let started_ms = clock.now_ms();
         let accepted = Accepted::new(config.clone());
@@ -186,6 +202,7 @@ impl Core {
             secret,
             flows,
             access,
+            gate,
             ending,
         });
         // Without it the node goes with its last handle, here and now.

@@ -277,6 +277,9 @@ impl World {
             Control::Resumed { processor, rate, .. } => self.operate(*processor, |operation| {
                 (operation.paused, operation.rate) = (None, *rate);
             }),
+            Control::Approved { processor, approved } => {
+                self.operate(*processor, |operation| operation.approved = Some(approved.clone()));
+            }
             Control::Scaled { processor, lanes, .. } => {
                 self.operate(*processor, |operation| operation.lanes = *lanes);
             }

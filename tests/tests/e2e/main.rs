@@ -14,6 +14,7 @@ mod faults;
 mod files;
 mod filters;
 mod flows;
+mod gate;
 mod http_api;
 mod layout;
 mod live;

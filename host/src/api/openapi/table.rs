@@ -177,6 +177,17 @@ fn processors() -> Vec<Operation> {
             .part("name", PROCESSOR)
             .takes_media("application/json", pause())
             .answers::<ProcessorReport>(200, "The processor."),
+        post("/v1/processors/{name}/approve", "Let in the version that waits for approval.")
+            .part("name", PROCESSOR)
+            .takes_media("application/json", approve())
+            .answers::<DeployReport>(200, "It runs: the receipt."),
+        post(
+            "/v1/processors/{name}/rollback",
+            "Go back to the version before, or take away the one that waits.",
+        )
+        .part("name", PROCESSOR)
+        .takes_media("application/json", rollback())
+        .answers::<DeployReport>(200, "It runs: the receipt."),
         operation("put", "/v1/processors/{name}/scale", "Say how many lanes it may have.")
             .part("name", PROCESSOR)
             .takes_media("application/json", scale())
@@ -203,6 +214,14 @@ fn resume() -> Value {
 
 fn pause() -> Value {
     json!({"type": "object", "required": ["reason"], "properties": {"reason": text(), "by": text()}})
+}
+
+fn approve() -> Value {
+    json!({"type": "object", "properties": {"digest": text(), "by": text()}})
+}
+
+fn rollback() -> Value {
+    json!({"type": "object", "properties": {"by": text()}})
 }
 
 fn scale() -> Value {

@@ -83,7 +83,7 @@ fn config(dir: &Path, data: &Path) -> Result<Config, Failure> {
     let data = std::path::absolute(data).unwrap_or_else(|_| data.to_owned());
     let sources = Sources::of_process().flag("--data", "data", Some(data.display()));
     let config = Config::load_with(dir, sources).map_err(|error| Failure::config(&error))?;
-    Ok(config.with_processors_dir(data.join("processors")))
+    Ok(config.with_processors_dir(data.join("processors")).approving_itself())
 }
 
 /// Makes the folder, and empties it if asked. What is no data of a host is not touched.

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::model::change::{Again, Change, Control, Skip};
-use crate::model::operation::{Operation, Operator, Paused};
+use crate::model::operation::{Approved, Operation, Operator, Paused};
 use crate::view::fixture::{Random, channel_created, control, deployment, fault, processor_named};
 
 fn held(random: &mut Random, subscription: u32, offset: u64) -> Control {
@@ -118,12 +118,16 @@ fn step(world: &mut World, random: &mut Random) {
 
 fn operate(world: &mut World, random: &mut Random, processor: u32) {
     let by = Operator::Cli;
-    let change = match random.below(3) {
+    let change = match random.below(4) {
         0 => {
             let paused = Paused { reason: "r".into(), by, time_ms: random.below(1 << 60) };
             Control::Paused { processor, paused }
         }
-        1 => Control::Resumed { processor, rate: "5/m".parse().ok().filter(|_| random.below(2) == 0), by },
+        1 => {
+            let approved = Approved { digest: "d".into(), by, time_ms: random.below(1 << 60) };
+            Control::Approved { processor, approved }
+        }
+        2 => Control::Resumed { processor, rate: "5/m".parse().ok().filter(|_| random.below(2) == 0), by },
         _ => Control::Scaled { processor, lanes: "1..4".parse().ok().filter(|_| random.below(2) == 0), by },
     };
     control(world, change);
