@@ -164,8 +164,6 @@ impl Running {
         let bounds = if version.is_native() { Bounds::UNBOUNDED } else { Bounds::of(&descriptor.limits) };
         let policies = feeder.sources.iter().map(|source| source.policy.clone()).collect();
         let effects = Effects::new(&domain, deployment.processor, &name, channels, bounds);
-        let stopping = AtomicBool::new(false);
-        let breaks = Breaks::default();
         let handling = Handling {
             domain,
             name,
@@ -175,9 +173,9 @@ impl Running {
             calls,
             logs,
             stats,
-            stopping,
+            stopping: AtomicBool::new(false),
             policies,
-            breaks,
+            breaks: Breaks::default(),
             suspects,
         };
         Arc::new(Self {
