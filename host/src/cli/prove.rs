@@ -9,13 +9,20 @@ use super::build::{Words, build};
 use super::failure::Failure;
 use super::output::{Style, Tone};
 use super::progress;
+use super::prove_all::AllArgs;
 use super::prove_crash::CrashArgs;
+use super::prove_relay::RelayArgs;
 use super::prove_swap::SwapArgs;
 use super::table::{Cell, table, text, toned};
-use super::{Shared, prove_crash, prove_swap};
+use super::{Shared, prove_all, prove_crash, prove_relay, prove_swap};
 use crate::prove::zoo::{self, CompileLimits, Options, Report, Row};
 use crate::prove::{Proof, ProveError};
 use crate::runtime::Compiler;
+
+/// Events offered to the neighbour each second, unless somebody says.
+const RATE: u64 = 10_000;
+/// Processor time that one compilation may take, unless somebody says.
+const COMPILE_S: u64 = 60;
 
 /// `baton prove`
 #[derive(Subcommand)]
@@ -24,8 +31,12 @@ pub enum ProveCommand {
     Zoo(ZooArgs),
     /// Replace a processor again and again under load, kill the host, and count what was lost, doubled or out of order.
     Swap(SwapArgs),
+    /// Take orders in the bookshop while the host is killed, and hold payments, stock and mails against them.
+    Relay(RelayArgs),
     /// Cut the power of a simulated disk at any call, and hold what is left against what was acknowledged.
     Crash(CrashArgs),
+    /// Run all proofs, and print one card.
+    All(AllArgs),
 }
 
 /// `baton prove zoo`
@@ -42,10 +53,10 @@ tries what a standard library offers is built from the source tree that this pro
 Exits with 1 if anything of that is not so. Times of a debug build say nothing.")]
 pub struct ZooArgs {
     /// Events offered to the neighbour each second.
-    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(100..=50_000))]
+    #[arg(long, value_name = "N", default_value_t = RATE, value_parser = clap::value_parser!(u64).range(100..=50_000))]
     rate: u64,
     /// Processor time that one compilation may take, in seconds.
-    #[arg(long, value_name = "S", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=600))]
+    #[arg(long, value_name = "S", default_value_t = COMPILE_S, value_parser = clap::value_parser!(u64).range(1..=600))]
     compile_s: u64,
 }
 
@@ -54,7 +65,9 @@ pub fn run(command: ProveCommand, shared: &Shared) -> Result<(), Failure> {
     match command {
         ProveCommand::Zoo(args) => zoo(&args, shared),
         ProveCommand::Swap(args) => prove_swap::run(&args, shared),
+        ProveCommand::Relay(args) => prove_relay::run(&args, shared),
         ProveCommand::Crash(args) => prove_crash::run(&args, shared),
+        ProveCommand::All(args) => prove_all::run(&args, shared),
     }
 }
 
@@ -68,7 +81,21 @@ pub fn show(proof: Result<Proof, ProveError>, shared: &Shared) -> Result<(), Fai
     }
 }
 
+impl Default for ZooArgs {
+    fn default() -> Self {
+        Self { rate: RATE, compile_s: COMPILE_S }
+    }
+}
+
 fn zoo(args: &ZooArgs, shared: &Shared) -> Result<(), Failure> {
+    let report = animals(args)?;
+    shared.out().show(&report, render)?;
+    let broken = report.broken().into_iter().chain(report.late()).collect::<Vec<_>>();
+    if broken.is_empty() { Ok(()) } else { Err(Failure::failed(broken.join("\n"))) }
+}
+
+/// Lets the animals in.
+pub fn animals(args: &ZooArgs) -> Result<Report, Failure> {
     let Compiler::Program(compiler) = Compiler::of_this_program() else {
         return Err(Failure::failed("this program cannot be found, so nothing can compile"));
     };
@@ -79,11 +106,7 @@ fn zoo(args: &ZooArgs, shared: &Shared) -> Result<(), Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::failed(error.to_string());
     let runtime = tokio::runtime::Runtime::new().map_err(|error| failed(&error))?;
     let run = || runtime.block_on(zoo::run(options));
-    let report =
-        progress::during("the animals are let in".to_owned(), run).map_err(|error| failed(&error))?;
-    shared.out().show(&report, render)?;
-    let broken = report.broken().into_iter().chain(report.late()).collect::<Vec<_>>();
-    if broken.is_empty() { Ok(()) } else { Err(Failure::failed(broken.join("\n"))) }
+    progress::during("the animals are let in".to_owned(), run).map_err(|error| failed(&error))
 }
 
 /// The guest that needs a standard library, or why there is none.

@@ -50,13 +50,47 @@ pub struct Row {
     pub must_be_zero: bool,
     /// Whether it must not be zero: a control, without which the zeros say nothing.
     pub must_be_some: bool,
+    /// Where it counts on the card of all proofs.
+    #[serde(skip)]
+    pub card: Option<Card>,
+}
+
+/// The lines of the card of all proofs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Card {
+    /// Events that were acknowledged.
+    Events,
+    /// Versions that took over from others.
+    Swaps,
+    /// Hosts that were killed.
+    Kills,
+    /// Power cuts that were looked at.
+    Images,
+    /// Calls of a disk that failed, and files that were damaged.
+    Failures,
+    /// What was lost.
+    Lost,
+    /// What was done twice.
+    Doubled,
+    /// What was out of the order of its key.
+    Disordered,
+    /// What a version committed after it was replaced.
+    Retired,
+    /// What was torn, half, did not open or did not add up.
+    Broken,
+    /// Bugs that were planted: after how many tries each was found.
+    Planted,
+    /// What a control lost, as it has to.
+    Control,
+    /// How long a start took, in milliseconds.
+    Recovery,
 }
 
 impl Row {
     /// Something that was counted or measured.
     pub fn new(what: &str, figure: f64, unit: &str) -> Self {
         let (what, unit) = (what.to_owned(), unit.to_owned());
-        Self { what, figure: Some(figure), unit, must_be_zero: false, must_be_some: false }
+        Self { what, figure: Some(figure), unit, must_be_zero: false, must_be_some: false, card: None }
     }
 
     /// Something that must not have happened.
@@ -67,6 +101,12 @@ impl Row {
     /// Something that must have happened, or the proof would not see what it looks for.
     pub fn some(what: &str, count: u64) -> Self {
         Self { must_be_some: true, ..Self::new(what, count as f64, "") }
+    }
+
+    /// The same, counted on the card of all proofs.
+    #[must_use]
+    pub fn on(self, card: Card) -> Self {
+        Self { card: Some(card), ..self }
     }
 
     fn fails(&self) -> bool {

@@ -36,3 +36,15 @@ fn swaps_and_kills_lose_double_and_turn_round_nothing() {
     assert!(figure("events acknowledged") > 0.0);
     assert!(figure("versions that passed events on") > 1.0, "versions say which they are");
 }
+
+#[test]
+fn a_relay_whose_host_is_killed_adds_up() {
+    let proof = prove(&["relay", "--orders", "300", "--kills", "2", "--seed", "7"]);
+    let figure = |what: &str| figure(&proof, what);
+    assert_eq!((&proof["passed"], figure("kills (SIGKILL)")), (&Value::from(true), 2.0));
+    assert!(figure("orders acknowledged") >= 300.0);
+    assert_eq!(
+        (figure("events of the relay that are missing"), figure("mails too few or too many")),
+        (0.0, 0.0)
+    );
+}

@@ -25,7 +25,7 @@ mod wrong;
 #[cfg(test)]
 mod tests;
 
-use super::{Proof, ProveError, Row};
+use super::{Card, Proof, ProveError, Row};
 use crate::journal::Sync;
 use crate::journal::storage::simulated::{Chance, Cut};
 use frames::History;
@@ -70,18 +70,20 @@ pub fn crash(options: &CrashOptions) -> Result<Proof, ProveError> {
     wrongs.add(rot.wrongs);
     let control = journals(CONTROL_CUTS, seed, Sync::Os)?;
     let mut rows = vec![
-        Row::new("power cuts of a journal", images as f64, "images"),
-        Row::new("power cuts of a host", images as f64, "images"),
-        Row::new("power cuts while it recovers from them", 2.0 * images as f64, "images"),
+        Row::new("power cuts of a journal", images as f64, "images").on(Card::Images),
+        Row::new("power cuts of a host", images as f64, "images").on(Card::Images),
+        Row::new("power cuts while it recovers from them", 2.0 * images as f64, "images").on(Card::Images),
         Row::new("hosts that lose their power again and again", rounds as f64, "hosts"),
         Row::new("how often each", (lives::LIVES + 2) as f64, "times"),
         Row::new("hosts on a disk that fails", failing.hosts as f64, "hosts"),
-        Row::new("calls that failed (EIO, ENOSPC, half a write)", failing.calls as f64, "calls"),
-        Row::new("files of a stopped host, bits turned or cut off", rot.damaged as f64, "times"),
+        Row::new("calls that failed (EIO, ENOSPC, half a write)", failing.calls as f64, "calls")
+            .on(Card::Failures),
+        Row::new("files of a stopped host, bits turned or cut off", rot.damaged as f64, "times")
+            .on(Card::Failures),
         Row::new("of these refused; the others answered as before", rot.refused as f64, "times"),
     ];
     rows.extend(wrongs.rows());
-    rows.push(Row::some("lost with durability = \"os\" (control)", control.of(Kind::Lost)));
+    rows.push(Row::some("lost with durability = \"os\" (control)", control.of(Kind::Lost)).on(Card::Control));
     rows.extend(planted(seed)?);
     Ok(Proof::new("crash", seed, rows).telling(wrongs.told))
 }
@@ -120,7 +122,8 @@ fn planted(seed: u64) -> Result<Vec<Row>, ProveError> {
     let row = |planted: Planted| {
         let story = Story::tell(seed, ROUNDS, planted.setting(), Some(planted))?;
         let found = found_after(&story, seed).map_or(0, |found| found.0);
-        let row = Row::some(&format!("planted: {}; found after", planted.name()), found as u64);
+        let row =
+            Row::some(&format!("planted: {}; found after", planted.name()), found as u64).on(Card::Planted);
         Ok(Row { unit: "images".to_owned(), ..row })
     };
     Planted::ALL.into_iter().map(row).collect()

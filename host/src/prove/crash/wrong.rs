@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::Row;
+use super::super::{Card, Row};
 
 /// How many wrongs are told in words.
 const TOLD_MAX: usize = 5;
@@ -75,17 +75,17 @@ impl Wrongs {
 
     /// A row for each kind that must not be.
     pub fn rows(&self) -> Vec<Row> {
-        let row = |(kind, what): (Kind, &str)| Row::zero(what, self.of(kind));
+        let row = |(kind, what, card): (Kind, &str, Card)| Row::zero(what, self.of(kind)).on(card);
         [
-            (Kind::Lost, "acknowledged and lost"),
-            (Kind::Torn, "frames that are not as they were written"),
-            (Kind::Unopened, "images that do not open or do not go on"),
-            (Kind::NotOnce, "events handled twice or never"),
-            (Kind::Disorder, "events out of the order of their key"),
-            (Kind::Apart, "outputs and positions not of one moment"),
-            (Kind::Retired, "commits of a version that was replaced"),
-            (Kind::Silent, "other answers from a damaged file"),
-            (Kind::Panicked, "panics"),
+            (Kind::Lost, "acknowledged and lost", Card::Lost),
+            (Kind::Torn, "frames that are not as they were written", Card::Broken),
+            (Kind::Unopened, "images that do not open or do not go on", Card::Broken),
+            (Kind::NotOnce, "events handled twice or never", Card::Doubled),
+            (Kind::Disorder, "events out of the order of their key", Card::Disordered),
+            (Kind::Apart, "outputs and positions not of one moment", Card::Broken),
+            (Kind::Retired, "commits of a version that was replaced", Card::Retired),
+            (Kind::Silent, "other answers from a damaged file", Card::Broken),
+            (Kind::Panicked, "panics", Card::Broken),
         ]
         .into_iter()
         .map(row)

@@ -1,11 +1,6 @@
-//! The processors that proofs run, built from `tests/guests`, and versions of them that say which they are.
+//! The processors of the proof, and versions of them that say which they are.
 
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
-
-use serde_json::Value;
-
-use super::super::ProveError;
+use super::super::{ProveError, components};
 
 /// What the relay writes into everything that it emits: the same length in every version.
 const MARK: &[u8] = b"version-0000000000";
@@ -19,24 +14,12 @@ pub struct Guests {
 }
 
 impl Guests {
-    /// Builds them. Their sources are in this program's own source tree, so that is where cargo runs.
+    /// Builds them.
     pub fn build() -> Result<Self, ProveError> {
-        let workspace = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
-        let mut cargo = Command::new("cargo");
-        cargo.args(["build", "--release", "--target", "wasm32-wasip2", "--message-format", "json"]);
-        cargo.args(["-p", "guest-relay", "-p", "guest-tally"]);
-        let built = cargo.current_dir(&workspace).stderr(Stdio::inherit()).output();
-        let built = built.map_err(|error| {
-            ProveError::Guest(format!("cargo does not run in {}: {error}", workspace.display()))
-        })?;
-        if !built.status.success() {
-            return Err(ProveError::Guest("the build failed, see above".to_owned()));
-        }
-        let read = |name: &str| {
-            let missing = || ProveError::Guest(format!("cargo named no {name}"));
-            Ok::<_, ProveError>(std::fs::read(component(&built.stdout, name).ok_or_else(missing)?)?)
-        };
-        Ok(Self { relay: read("guest_relay.wasm")?, tally: read("guest_tally.wasm")? })
+        let built = components::build(&["guest-relay", "guest-tally"])?;
+        let missing = || ProveError::Guest("cargo built one component of two".to_owned());
+        let [relay, tally] = <[Vec<u8>; 2]>::try_from(built).map_err(|_| missing())?;
+        Ok(Self { relay, tally })
     }
 
     /// The relay as another version: other bytes, and another mark on what it emits.
@@ -57,14 +40,6 @@ impl Guests {
 /// The version that a mark names.
 pub fn version_of(mark: &str) -> Option<u32> {
     mark.strip_prefix("version-")?.parse().ok()
-}
-
-fn component(messages: &[u8], name: &str) -> Option<PathBuf> {
-    let lines = messages.split(|byte| *byte == b'\n');
-    let built = lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok());
-    let files = built.filter_map(|message| message.get("filenames")?.as_array().cloned()).flatten();
-    let mut files = files.filter_map(|file| file.as_str().map(PathBuf::from));
-    files.find(|file| file.ends_with(name))
 }
 
 #[cfg(test)]

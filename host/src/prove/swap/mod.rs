@@ -4,7 +4,6 @@
 #![allow(clippy::indexing_slicing, reason = "a member of JSON that is missing is null")]
 
 mod guests;
-mod host;
 mod tally;
 
 use std::collections::BTreeSet;
@@ -13,9 +12,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::{Proof, ProveError, Row};
+use super::host::{Client, Process, Site, is_quiet, lag, random};
+use super::{Card, Proof, ProveError, Row};
 use guests::{Guests, version_of};
-use host::{Client, Process, Site};
 use tally::{Seen, wrongs};
 
 /// How many keys the events have.
@@ -63,10 +62,10 @@ pub fn swap(options: &SwapOptions) -> Result<Proof, ProveError> {
     let seconds = began.elapsed().as_secs_f64();
     client.until("nothing is left to do", is_quiet)?;
     let mut rows = vec![
-        Row::new("events acknowledged", acknowledged as f64, "events"),
+        Row::new("events acknowledged", acknowledged as f64, "events").on(Card::Events),
         Row::new("published for", seconds, "s"),
-        Row::new("swaps", f64::from(options.swaps), ""),
-        Row::new("kills (SIGKILL)", f64::from(options.kills), ""),
+        Row::new("swaps", f64::from(options.swaps), "").on(Card::Swaps),
+        Row::new("kills (SIGKILL)", f64::from(options.kills), "").on(Card::Kills),
     ];
     rows.extend(compare(&client, acknowledged)?);
     rows.extend(replaced.rows(&client)?);
@@ -97,7 +96,7 @@ impl Replaced {
             Row::new("pause of a lane in a swap, p50", at(50) as f64, "us"),
             Row::new("pause of a lane in a swap, p99", at(99) as f64, "us"),
             Row::new("longest pause of a lane", at(100) as f64, "us"),
-            Row::new("worst start after a kill", worst, "ms"),
+            Row::new("worst start after a kill", worst, "ms").on(Card::Recovery),
         ])
     }
 }
@@ -141,15 +140,6 @@ fn wait_for_readers(client: &Client, stop: &AtomicBool) {
     let _ = client.until("the readers keep up", is_near);
 }
 
-fn lag(client: &Client) -> Option<u64> {
-    let all = client.get("/v1/subscriptions").ok()?;
-    all["subscriptions"].as_array()?.iter().filter_map(|one| one["lag"].as_u64()).max()
-}
-
-fn is_quiet(client: &Client) -> Option<()> {
-    (lag(client)? == 0).then_some(())
-}
-
 fn runs(client: &Client, name: &str) -> Option<String> {
     let processor = client.get(&format!("/v1/processors/{name}")).ok()?;
     (processor["status"] == "running").then(|| processor["digest"].as_str().map(str::to_owned))?
@@ -184,11 +174,6 @@ fn replace(
     Ok(Replaced { process, recoveries })
 }
 
-fn random(state: &mut u64) -> u64 {
-    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-    *state >> 33
-}
-
 fn compare(client: &Client, acknowledged: u64) -> Result<Vec<Row>, ProveError> {
     let ticks = wrongs(&channel(client, "ticks")?, acknowledged);
     let passed_on = channel(client, "tocks")?;
@@ -205,14 +190,15 @@ fn compare(client: &Client, acknowledged: u64) -> Result<Vec<Row>, ProveError> {
     }
     Ok(vec![
         Row::new("versions that passed events on", versions.len() as f64, ""),
-        Row::zero("acknowledged and lost", ticks.lost),
-        Row::zero("recorded twice", ticks.doubled),
-        Row::zero("not passed on", tocks.lost),
-        Row::zero("passed on twice", tocks.doubled),
-        Row::zero("passed on out of the order of their key", tocks.out_of_order + ticks.out_of_order),
-        Row::zero("lost or doubled in the state of processors", miscounted),
-        Row::zero("seen out of order by another processor", disorders),
-        Row::zero("commits of a version that was replaced", tocks.retired),
+        Row::zero("acknowledged and lost", ticks.lost).on(Card::Lost),
+        Row::zero("recorded twice", ticks.doubled).on(Card::Doubled),
+        Row::zero("not passed on", tocks.lost).on(Card::Lost),
+        Row::zero("passed on twice", tocks.doubled).on(Card::Doubled),
+        Row::zero("passed on out of the order of their key", tocks.out_of_order + ticks.out_of_order)
+            .on(Card::Disordered),
+        Row::zero("lost or doubled in the state of processors", miscounted).on(Card::Broken),
+        Row::zero("seen out of order by another processor", disorders).on(Card::Disordered),
+        Row::zero("commits of a version that was replaced", tocks.retired).on(Card::Retired),
     ])
 }
 

@@ -91,7 +91,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("indicatif", &["cli", "bench/mod.rs"]),
     ("serde_saphyr", &["testkit/scenario/format.rs", "model/workflow/read/document.rs"]),
-    ("ureq", &["cli", "dispatch/outside.rs", "bench/host.rs", "prove/swap/host.rs", "telemetry/otlp.rs"]),
+    ("ureq", &["cli", "dispatch/outside.rs", "bench/host.rs", "prove/host.rs", "telemetry/otlp.rs"]),
     ("siphasher", &["channel/print.rs"]),
     ("opentelemetry", &["telemetry/otlp.rs"]),
     ("opentelemetry_http", &["telemetry/otlp.rs"]),
@@ -105,7 +105,10 @@ const FOREIGN: &[(&str, &[&str])] = &[
 /// file's own time is no clock), and sleeping (the engine's ticks; the pause when the system has no more sockets; clients ask again now and then; a benchmark samples).
 const STANDARD: &[(&str, &[&str])] = &[
     ("SystemTime", &["clock.rs", "registry/file.rs", "telemetry/otlp.rs"]),
-    ("sleep", &["runtime/engine.rs", "api/server.rs", "cli", "bench", "prove/swap"]),
+    (
+        "sleep",
+        &["runtime/engine.rs", "api/server.rs", "cli", "bench", "prove/host.rs", "prove/relay", "prove/swap"],
+    ),
 ];
 
 const RULES: Rules = Rules { common: COMMON, arrows: ARROWS, foreign: FOREIGN, standard: STANDARD };

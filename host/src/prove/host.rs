@@ -1,5 +1,7 @@
 //! A host as a process of its own that is killed and started again at the same address. It ends no process but its own.
 
+#![allow(clippy::indexing_slicing, reason = "a member of JSON that is missing is null")]
+
 use std::fs::{self, File};
 use std::io::BufReader;
 use std::net::{SocketAddr, TcpListener};
@@ -12,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::access::secret;
 
-use super::super::ProveError;
+use super::ProveError;
 
 /// The longest answer that is read.
 const ANSWER_BYTES_MAX: u64 = 256 << 20;
@@ -144,4 +146,21 @@ impl Client {
             std::thread::sleep(AGAIN_AFTER);
         }
     }
+}
+
+/// The most that any subscription has left to do.
+pub fn lag(client: &Client) -> Option<u64> {
+    let all = client.get("/v1/subscriptions").ok()?;
+    all["subscriptions"].as_array()?.iter().filter_map(|one| one["lag"].as_u64()).max()
+}
+
+/// Whether nothing is left to do.
+pub fn is_quiet(client: &Client) -> Option<()> {
+    (lag(client)? == 0).then_some(())
+}
+
+/// The next number of a sequence that a seed begins.
+pub fn random(state: &mut u64) -> u64 {
+    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    *state >> 33
 }
