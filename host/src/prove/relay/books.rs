@@ -171,8 +171,11 @@ impl Books {
 mod tests {
     use super::*;
 
+    /// Events by their channels.
+    type Events = Vec<(&'static str, Value)>;
+
     /// What a relay makes of so many orders, and its stock.
-    fn run(orders: u64) -> (Vec<(&'static str, Value)>, Vec<(u64, u64)>) {
+    fn run(orders: u64) -> (Events, Vec<(u64, u64)>) {
         let mut events = Vec::new();
         let mut stock: Vec<_> = BOOKS.iter().map(|(_, before)| (*before, 0)).collect();
         for order in (1..=orders).map(Order) {
