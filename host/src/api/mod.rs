@@ -19,6 +19,7 @@ mod params;
 mod problem;
 mod processors;
 mod publish;
+mod replay;
 mod server;
 mod streams;
 mod subscriptions;
@@ -111,6 +112,7 @@ fn router(api: Api, door: Door) -> Router {
         .route("/v1/processors/{name}", component_route().get(processors::show).delete(processors::undeploy))
         .route("/v1/processors/{name}/resume", post(operate::resume))
         .route("/v1/processors/{name}/pause", post(operate::pause))
+        .route("/v1/processors/{name}/replay", post(replay::replay))
         .route("/v1/processors/{name}/approve", post(operate::approve))
         .route("/v1/processors/{name}/rollback", post(operate::rollback))
         .route("/v1/processors/{name}/scale", put(operate::scale))

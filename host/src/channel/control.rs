@@ -84,6 +84,21 @@ impl Domain {
         Ok(deployment)
     }
 
+    /// Records that history goes through a version under a name of its own, which runs on no lane: its number, and where its one subscription begins.
+    pub fn begin_replay(&self, deployable: &Deployable) -> Result<(ProcessorId, SubscriptionId), Refused> {
+        let mut owner = self.owner();
+        let (mut draft, mut created) = (Draft::default(), Created::default());
+        let descriptor = &deployable.descriptor;
+        let processor = owner.name_processor(&descriptor.name, &mut draft);
+        let subscription = owner.world.subscriptions().len() as SubscriptionId;
+        owner.subscribe(processor, descriptor, &mut draft, &mut created);
+        let deployment = owner.deployment(processor, deployable, self.now_ms());
+        draft.control(&Control::Deployed { deployment: Box::new(deployment) });
+        draft.control(&Control::Undeployed { processor, forget: false });
+        self.0.sequence(&mut owner, draft)?;
+        Ok((processor, subscription))
+    }
+
     /// Records how long the lanes stood still, which completes the receipt.
     pub fn switched(
         &self,

@@ -293,6 +293,11 @@ fn render_letter(letter: &DeadReport, style: Style) -> String {
     out
 }
 
+/// What would come of events, one after the other.
+pub fn render_rehearsals(all: &[Rehearsal], style: Style) -> String {
+    all.iter().map(|one| render_rehearsal(one, style)).collect()
+}
+
 fn render_rehearsal(one: &Rehearsal, style: Style) -> String {
     let head = format!("{}@{}, key {}, attempt {}", one.channel, one.offset, clean(&one.key), one.attempt);
     let mut out = match &one.fault {

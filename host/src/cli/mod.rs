@@ -37,6 +37,7 @@ mod prove_crash;
 mod prove_relay;
 mod prove_swap;
 mod publish;
+mod replay;
 mod serve;
 mod status;
 mod subscription;
@@ -144,6 +145,8 @@ enum Command {
     /// List events that processors gave up on, have them handled again, or discard them.
     #[command(subcommand)]
     Dead(dead::DeadCommand),
+    /// Have a processor handle events of the past once more, into state of its own or into nothing.
+    Replay(replay::ReplayArgs),
     /// Say why a processor did or did not get an event.
     Why(why::WhyArgs),
     /// List the receipts of all deployments.
@@ -211,6 +214,7 @@ fn run(command: Command, shared: &Shared) -> Result<(), Failure> {
         Command::Subscription(command) => subscription::run(command, shared),
         Command::Flow(command) => flow::run(command, shared),
         Command::Dead(command) => dead::run(command, shared),
+        Command::Replay(args) => replay::run(&args, shared),
         Command::Why(args) => why::run(args, shared),
         Command::Deployment(command) => deployment::run(command, shared),
         Command::Lint(args) => lint::run(args, shared),

@@ -159,7 +159,7 @@ pub struct JournalSettings {
     /// How much may wait for the disk before publishers are sent away.
     #[schemars(extend("minimum" = 1 << 20))]
     pub undurable_bytes_max: Size,
-    /// How much of the disk is kept back for when it is full, so that the host can still be controlled. At 0 nothing is.
+    /// How much of the disk is kept back for when it is full, so that the host can still be controlled; at most a quarter of it. At 0 nothing is.
     pub reserve_bytes: Size,
 }
 

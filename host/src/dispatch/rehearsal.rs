@@ -36,6 +36,9 @@ pub enum RehearsalError {
     /// No instance could be made.
     #[error(transparent)]
     Runtime(#[from] crate::runtime::Error),
+    /// What came of it could not be recorded.
+    #[error(transparent)]
+    Refused(#[from] crate::channel::Refused),
 }
 
 impl RehearsalError {
@@ -46,6 +49,7 @@ impl RehearsalError {
             Self::ActsOutside => "acts-outside",
             Self::Read(error) => error.code(),
             Self::Runtime(error) => error.code(),
+            Self::Refused(refused) => refused.code(),
         }
     }
 }
@@ -98,7 +102,7 @@ impl Shared {
         Ok(rehearsal)
     }
 
-    fn show(&self, change: &Change<'_>, rehearsal: &mut Rehearsal) {
+    pub(super) fn show(&self, change: &Change<'_>, rehearsal: &mut Rehearsal) {
         let value = |bytes: &[u8]| {
             serde_json::from_slice(bytes)
                 .unwrap_or_else(|_| String::from_utf8_lossy(bytes).into_owned().into())
@@ -130,6 +134,6 @@ impl Shared {
     }
 }
 
-fn fail(refusal: Refusal, rehearsal: &mut Rehearsal) {
+pub(super) fn fail(refusal: Refusal, rehearsal: &mut Rehearsal) {
     rehearsal.fault = Some(format!("{}: {}", refusal.kind.as_str(), escaped(&refusal.message)));
 }

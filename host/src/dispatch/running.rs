@@ -12,6 +12,7 @@ use crate::model::bounds::Bounds;
 use crate::model::change::{ChannelId, Draft, SubscriptionId};
 use crate::model::deployment::Deployment;
 use crate::model::descriptor::Descriptor;
+use crate::model::descriptor::KeyChoice;
 use crate::model::name::ChannelName;
 use crate::model::operation::{Lanes, Operator};
 use crate::model::record::Record;
@@ -402,6 +403,19 @@ impl Running {
     /// The channel of one of its sources, and how often its events may have been handled before.
     pub fn source(&self, index: usize) -> Option<(Arc<str>, u32)> {
         self.sources.get(index).map(|(_, replays, channel)| (channel.clone(), *replays))
+    }
+
+    /// The place among its sources of the one that reads a channel, and its subscription.
+    pub fn source_of(&self, channel: &str) -> Option<(usize, SubscriptionId)> {
+        let index = self.sources.iter().position(|(.., name)| **name == *channel)?;
+        self.sources.get(index).map(|(subscription, ..)| (index, *subscription))
+    }
+
+    /// How one of its sources finds the key of an event.
+    pub fn choice_of(&self, index: usize) -> KeyChoice {
+        let name = self.sources.get(index).map(|(.., name)| name.clone()).unwrap_or_else(|| "".into());
+        let asks = &self.version().descriptor().subscriptions;
+        asks.iter().find(|ask| ask.channel.as_str() == &*name).map(|ask| ask.key.clone()).unwrap_or_default()
     }
 
     /// What an outcome would change.

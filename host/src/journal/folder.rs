@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::frame::{Bad, FORMAT_VERSION};
 use super::segment;
-use super::storage::{Storage, StorageFile, StorageLock};
+use super::storage::{Space, Storage, StorageFile, StorageLock};
 use super::{Error, Position};
 
 /// The folder of one journal.
@@ -82,9 +82,9 @@ impl Folder {
         self.io("sync the folder", self.storage.sync_folder().map_err(io::Error::other))
     }
 
-    /// About how many bytes can still be written.
-    pub(super) fn free_bytes(&self) -> Result<u64, Error> {
-        self.io("ask for the room", self.storage.free_bytes())
+    /// How much room there is.
+    pub(super) fn space(&self) -> Result<Space, Error> {
+        self.io("ask for the room", self.storage.space())
     }
 
     /// How to name it to a person.

@@ -42,7 +42,7 @@ impl SegmentJournal {
     pub fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Self, Error> {
         let folder = Folder::new(storage);
         let lock = folder.lock()?;
-        let spare = Spare::new(folder.clone(), options.limits.reserve_bytes, Room::default());
+        let spare = Spare::new(folder.clone(), options.limits.reserve_bytes, Room::default())?;
         let segments = recover(&folder, &spare)?;
         spare.begin()?;
         let next = segments.last().map_or(Position::START, |info| info.end);

@@ -21,6 +21,9 @@ const RESERVE_NAME: &str = "reserve";
 /// What must be free besides the reserve before it is taken again: else the next group would give it up at once.
 const MARGIN_BYTES: u64 = 4 << 20;
 
+/// The reserve is no more than this part of a small disk.
+const DISK_PART: u64 = 4;
+
 /// How much of the reserve is given up at a refusal.
 const PART_BYTES: u64 = 4 << 20;
 
@@ -136,8 +139,9 @@ pub(super) struct Spare {
 }
 
 impl Spare {
-    pub(super) fn new(folder: Folder, reserve_bytes: u64, room: Room) -> Self {
-        Self { folder, reserve_bytes, room }
+    pub(super) fn new(folder: Folder, reserve_bytes: u64, room: Room) -> Result<Self, Error> {
+        let reserve_bytes = reserve_bytes.min(folder.space()?.whole_bytes / DISK_PART);
+        Ok(Self { folder, reserve_bytes, room })
     }
 
     pub(super) fn room(&self) -> &Room {
@@ -231,7 +235,7 @@ impl Spare {
         let before = self.kept_bytes()?;
         let missing = self.reserve_bytes.saturating_sub(before) + margin_bytes;
         // To try would leave others on the disk without room for a moment.
-        let taken = match self.folder.free_bytes()? < missing {
+        let taken = match self.folder.space()?.free_bytes < missing {
             true => Err(io::ErrorKind::StorageFull.into()),
             false if before > self.reserve_bytes => file.set_len(self.reserve_bytes),
             false => file.allocate(self.reserve_bytes),

@@ -50,14 +50,21 @@ pub struct Granted {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Missing {
     /// It imports a host call and does not ask for what that is for.
-    #[error("it imports '{import}' and asks for no {what}; add {example} to its #[processor] attribute")]
+    #[error(
+        "it imports '{import}' and asks for no {what}; add {example} to its #[processor] attribute, and in baton.toml under \
+         [grants.{processor}]: {line}"
+    )]
     Ask {
+        /// The processor.
+        processor: String,
         /// The import.
         import: &'static str,
         /// What it would have to ask for.
         what: &'static str,
         /// How that is written.
         example: &'static str,
+        /// What grants it.
+        line: &'static str,
     },
     /// A setting names no server, and it asks for the one that the setting names.
     #[error("its setting '{setting}' names the server that it asks for: {error}")]
@@ -185,7 +192,7 @@ pub fn decide(
     settings: &BTreeMap<String, String>,
 ) -> Result<Granted, Vec<Missing>> {
     let Capabilities { http, tcp, config, secrets } = &descriptor.capabilities;
-    let mut missing = missing_asks(&descriptor.capabilities, imports);
+    let mut missing = missing_asks(descriptor, imports);
     let mut granted = Granted { config: config.clone(), secrets: secrets.clone(), ..Granted::default() };
     for ask in http {
         match server(&ask.origin, settings) {
@@ -217,13 +224,26 @@ fn server<T: FromStr<Err = ServerError> + Clone>(
     }
 }
 
-fn missing_asks(capabilities: &Capabilities, imports: &[String]) -> Vec<Missing> {
-    let http = ("HTTP server", r#"http("https://api.example.com")"#, capabilities.http.is_empty());
-    let secrets = ("secret", r#"secrets("api-key")"#, capabilities.secrets.is_empty());
+fn missing_asks(descriptor: &Descriptor, imports: &[String]) -> Vec<Missing> {
+    let Capabilities { http, secrets, .. } = &descriptor.capabilities;
+    let http = (
+        "HTTP server",
+        r#"http("https://api.example.com")"#,
+        r#"http = ["https://api.example.com"]"#,
+        http.is_empty(),
+    );
+    let secrets = ("secret", r#"secrets("api-key")"#, r#"secrets = ["api-key"]"#, secrets.is_empty());
     let needs = [(HTTP_IMPORT, http), (SECRETS_IMPORT, secrets)];
     let missing =
         needs.into_iter().filter(|(import, (.., lacks))| *lacks && imports.iter().any(|name| name == import));
-    missing.map(|(import, (what, example, _))| Missing::Ask { import, what, example }).collect()
+    let ask = |(import, (what, example, line, _))| Missing::Ask {
+        processor: descriptor.name.to_string(),
+        import,
+        what,
+        example,
+        line,
+    };
+    missing.map(ask).collect()
 }
 
 fn missing_grants(descriptor: &Descriptor, asked: &Granted, grant: &Grant) -> Vec<Missing> {
@@ -386,6 +406,10 @@ mod tests {
     fn what_is_imported_has_to_be_asked_for() {
         let told = missing("{}", &[HTTP_IMPORT, "wasi:io/poll@0.2.6", SECRETS_IMPORT], &Grants::default());
         assert!(told[0].contains("'baton:processor/http@0.1.0' and asks for no HTTP server"), "{told:?}");
+        assert!(
+            told[0].contains(r#"under [grants.payment]: http = ["https://api.example.com"]"#),
+            "{told:?}"
+        );
         assert!(told[1].contains("asks for no secret"), "{told:?}");
     }
 

@@ -11,6 +11,7 @@ use super::fault::Fault;
 use super::filter::Filter;
 use super::ledger::{Ledger, LedgerAlarm};
 use super::operation::{LanesFrom, Operator, Rate};
+use super::rehearsal::Rehearsal;
 use super::upkeep::HeldBack;
 
 /// What became of one published event.
@@ -638,4 +639,36 @@ pub struct Problem {
 
 fn is_zero(count: &u64) -> bool {
     *count == 0
+}
+
+/// What came of history that went through a processor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ReplayReport {
+    /// The processor.
+    pub processor: String,
+    /// The version that handled.
+    pub digest: String,
+    /// The channel.
+    pub channel: String,
+    /// The name under which state and position are kept; absent in a dry run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub into: Option<String>,
+    /// The first offset.
+    pub from: u64,
+    /// The offset behind the last.
+    pub to: u64,
+    /// Where the same request goes on; absent when all is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<u64>,
+    /// Events that were handled.
+    pub handled: u64,
+    /// Events that the filter did not pass.
+    pub filtered: u64,
+    /// Events that failed; with a name they are dead letters of it.
+    pub failed: u64,
+    /// Events that were published by nobody: what the handler returned.
+    pub emits: u64,
+    /// In a dry run all events, else those that failed; at most 1,000.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shown: Vec<Rehearsal>,
 }

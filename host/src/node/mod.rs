@@ -16,6 +16,7 @@ mod live;
 mod operate;
 mod publish;
 mod reload;
+mod replay;
 mod scrape;
 mod secret;
 mod start;
@@ -61,6 +62,7 @@ pub use follow::{Followed, Follower};
 pub use follow_flow::FlowFollower;
 pub use operate::Resume;
 pub use publish::{Answer, Awaited};
+pub use replay::{ReplayError, ReplayWish};
 pub use subscriptions::{ResetError, ResetWish};
 
 /// A running host. A cheap handle.

@@ -136,7 +136,7 @@ impl Node {
     }
 
     /// Resolves a place to an offset.
-    async fn place(&self, channel: &ChannelName, to: Start) -> Result<u64, ResetError> {
+    pub(super) async fn place(&self, channel: &ChannelName, to: Start) -> Result<u64, ResetError> {
         let domain = self.0.domain.clone();
         let unknown = || ReadError::UnknownChannel { name: channel.to_string() };
         let id = domain.look(|world| world.channel_id(channel.as_str())).ok_or_else(unknown)?;

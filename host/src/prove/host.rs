@@ -125,6 +125,27 @@ impl Client {
         serde_json::from_slice(&body).map_err(|error| ProveError::Host(format!("{path}: {error}")))
     }
 
+    /// Asks for something that is no JSON.
+    pub fn text(&self, path: &str) -> Result<String, ProveError> {
+        let failed = |error: ureq::Error| ProveError::Host(format!("{path}: {error}"));
+        let ask = self.agent.get(format!("{}{path}", self.url)).header("authorization", &self.authorization);
+        ask.call()
+            .map_err(failed)?
+            .body_mut()
+            .with_config()
+            .limit(ANSWER_BYTES_MAX)
+            .read_to_string()
+            .map_err(failed)
+    }
+
+    /// Publishes one event, and waits for one that it causes on another channel; true once it is there.
+    pub fn publish_and_wait(&self, channel: &str, awaited: &str, event: &str) -> bool {
+        let ask = self.agent.post(format!("{}/v1/channels/{channel}/events?wait={awaited}", self.url));
+        let ask = ask.header("authorization", &self.authorization);
+        let ask = ask.header("content-type", "application/cloudevents+json");
+        ask.send(event).is_ok_and(|answer| answer.status() == 200)
+    }
+
     /// Publishes a batch in the CloudEvents JSON format; true once the host has answered that it is durable. No answer says nothing.
     pub fn publish(&self, channel: &str, batch: &str) -> bool {
         let ask = self.agent.post(format!("{}/v1/channels/{channel}/events", self.url));

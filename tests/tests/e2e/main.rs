@@ -21,6 +21,7 @@ mod live;
 mod operate;
 mod outside;
 mod prove;
+mod replay;
 mod retention;
 mod swap;
 mod zoo;

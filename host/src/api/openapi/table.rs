@@ -12,7 +12,8 @@ use crate::model::flow::FlowPage;
 use crate::model::rehearsal::Rehearsal;
 use crate::model::report::{
     ChannelList, ChannelReport, DeployReport, DeploymentList, EventPage, FlowReport, LogPage, ProcessorList,
-    ProcessorReport, Publication, ReloadReport, ResetReport, StateList, StatusReport, SubscriptionList,
+    ProcessorReport, Publication, ReloadReport, ReplayReport, ResetReport, StateList, StatusReport,
+    SubscriptionList,
 };
 use crate::model::topology::Topology;
 use crate::model::upkeep::{BackupReport, JournalReport, TrimReport};
@@ -177,6 +178,13 @@ fn processors() -> Vec<Operation> {
             .part("name", PROCESSOR)
             .takes_media("application/json", pause())
             .answers::<ProcessorReport>(200, "The processor."),
+        post(
+            "/v1/processors/{name}/replay",
+            "Have events of the past handled, under a name of their own or into nothing.",
+        )
+        .part("name", PROCESSOR)
+        .takes_media("application/json", replay())
+        .answers::<ReplayReport>(200, "What came of it; of a long range a part."),
         post("/v1/processors/{name}/approve", "Let in the version that waits for approval.")
             .part("name", PROCESSOR)
             .takes_media("application/json", approve())
@@ -214,6 +222,12 @@ fn resume() -> Value {
 
 fn pause() -> Value {
     json!({"type": "object", "required": ["reason"], "properties": {"reason": text(), "by": text()}})
+}
+
+fn replay() -> Value {
+    json!({"type": "object", "required": ["from"], "properties": {
+        "channel": text(), "from": text(), "to": text(), "into": text(), "dry_run": flag(), "outside": flag(),
+    }})
 }
 
 fn approve() -> Value {

@@ -6,7 +6,7 @@ use parking_lot::Condvar;
 
 use super::*;
 use crate::dispatch::{Native, Outcome, Rejected};
-use crate::journal::storage::{Storage, StorageFile, StorageLock};
+use crate::journal::storage::{Space, Storage, StorageFile, StorageLock};
 
 /// A disk whose syncs wait while it is shut.
 #[derive(Clone, Default)]
@@ -65,8 +65,8 @@ impl Storage for Disk {
     fn lock(&self) -> io::Result<Option<StorageLock>> {
         self.memory.lock()
     }
-    fn free_bytes(&self) -> io::Result<u64> {
-        self.memory.free_bytes()
+    fn space(&self) -> io::Result<Space> {
+        self.memory.space()
     }
     fn place(&self) -> String {
         self.memory.place()

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Storage, StorageFile, StorageLock};
+use super::{Space, Storage, StorageFile, StorageLock};
 
 const LOCK_NAME: &str = "lock";
 /// How much is written at once to take room.
@@ -84,9 +84,10 @@ impl Storage for Files {
         }
     }
 
-    fn free_bytes(&self) -> io::Result<u64> {
+    fn space(&self) -> io::Result<Space> {
         let found = rustix::fs::statvfs(&self.folder)?;
-        Ok(found.f_bavail.saturating_mul(found.f_frsize))
+        let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+        Ok(Space { free_bytes: bytes(found.f_bavail), whole_bytes: bytes(found.f_blocks) })
     }
 
     fn place(&self) -> String {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
-use super::{Storage, StorageFile, StorageLock};
+use super::{Space, Storage, StorageFile, StorageLock};
 
 /// Files that live as long as a clone of this does.
 #[derive(Clone, Default)]
@@ -81,8 +81,8 @@ impl Storage for Memory {
         Ok(Some(StorageLock(Box::new(Unlock(self.locked.clone())))))
     }
 
-    fn free_bytes(&self) -> io::Result<u64> {
-        Ok(u64::MAX)
+    fn space(&self) -> io::Result<Space> {
+        Ok(Space::ENDLESS)
     }
 
     fn place(&self) -> String {

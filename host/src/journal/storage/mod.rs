@@ -36,11 +36,25 @@ pub trait Storage: Send + Sync + 'static {
     /// Takes the folder for this user alone until the lock is dropped, or a crash; `None` when another has it.
     fn lock(&self) -> io::Result<Option<StorageLock>>;
 
-    /// About how many bytes can still be written.
-    fn free_bytes(&self) -> io::Result<u64>;
+    /// How much room there is.
+    fn space(&self) -> io::Result<Space>;
 
     /// How to name the folder to a person.
     fn place(&self) -> String;
+}
+
+/// How much room a storage has, about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// How many bytes can still be written.
+    pub free_bytes: u64,
+    /// How many there are in all.
+    pub whole_bytes: u64,
+}
+
+impl Space {
+    /// A storage without an end.
+    pub const ENDLESS: Self = Self { free_bytes: u64::MAX, whole_bytes: u64::MAX };
 }
 
 /// One file of a [`Storage`], usable from many threads at once.

@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-use super::{Memory, Storage, StorageFile, StorageLock};
+use super::{Memory, Space, Storage, StorageFile, StorageLock};
 use faults::{Done, Faults, Operation};
 use gate::Gate;
 
@@ -226,10 +226,10 @@ impl Storage for Simulated {
         self.memory.lock()
     }
 
-    fn free_bytes(&self) -> io::Result<u64> {
+    fn space(&self) -> io::Result<Space> {
         Ok(match self.bytes_max.load(Ordering::Acquire) {
-            0 => u64::MAX,
-            max => max.saturating_sub(self.memory.bytes()),
+            0 => Space::ENDLESS,
+            max => Space { free_bytes: max.saturating_sub(self.memory.bytes()), whole_bytes: u64::MAX },
         })
     }
 

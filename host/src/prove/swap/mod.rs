@@ -3,6 +3,7 @@
 
 #![allow(clippy::indexing_slicing, reason = "a member of JSON that is missing is null")]
 
+mod delay;
 mod guests;
 mod tally;
 
@@ -61,6 +62,9 @@ pub fn swap(options: &SwapOptions) -> Result<Proof, ProveError> {
     })?;
     let seconds = began.elapsed().as_secs_f64();
     client.until("nothing is left to do", is_quiet)?;
+    let delays = delay::measure(&site, &client, &guests, options.swaps + 1, acknowledged)?;
+    let acknowledged = acknowledged + delays.events;
+    client.until("nothing is left to do", is_quiet)?;
     let mut rows = vec![
         Row::new("events acknowledged", acknowledged as f64, "events").on(Card::Events),
         Row::new("published for", seconds, "s"),
@@ -69,6 +73,7 @@ pub fn swap(options: &SwapOptions) -> Result<Proof, ProveError> {
     ];
     rows.extend(compare(&client, acknowledged)?);
     rows.extend(replaced.rows(&client)?);
+    rows.extend(delays.rows);
     drop(replaced.process);
     Ok(Proof::new("swap", options.seed, rows))
 }
@@ -123,13 +128,15 @@ fn publish(client: &Client, rate: Option<u64>, stop: &AtomicBool) -> u64 {
 }
 
 fn batch(after: u64) -> String {
-    let event = |number: u64| {
-        json!({
-            "specversion": "1.0", "id": number.to_string(), "source": "/prove", "type": "tick",
-            "subject": format!("k{}", number % KEYS), "datacontenttype": "application/json", "data": {"number": number},
-        })
-    };
-    Value::Array((after + 1..=after + BATCH).map(event).collect()).to_string()
+    Value::Array((after + 1..=after + BATCH).map(tick).collect()).to_string()
+}
+
+/// The event of a number.
+fn tick(number: u64) -> Value {
+    json!({
+        "specversion": "1.0", "id": number.to_string(), "source": "/prove", "type": "tick",
+        "subject": format!("k{}", number % KEYS), "datacontenttype": "application/json", "data": {"number": number},
+    })
 }
 
 fn wait_for_readers(client: &Client, stop: &AtomicBool) {
