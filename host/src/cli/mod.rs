@@ -47,6 +47,7 @@ mod test;
 mod token;
 mod trim;
 mod why;
+mod workflow;
 
 use std::process::ExitCode;
 
@@ -154,6 +155,9 @@ enum Command {
     Deployment(deployment::DeploymentCommand),
     /// Look for what is wrong in a topology: of the running host, or of a folder of components.
     Lint(lint::LintArgs),
+    /// Check definitions of workflows, or show the steps of one.
+    #[command(subcommand, visible_alias = "workflows")]
+    Workflow(workflow::WorkflowCommand),
     /// Print the HTTP interface as an OpenAPI document.
     Openapi,
     /// Print the topology as an AsyncAPI document.
@@ -218,6 +222,7 @@ fn run(command: Command, shared: &Shared) -> Result<(), Failure> {
         Command::Why(args) => why::run(args, shared),
         Command::Deployment(command) => deployment::run(command, shared),
         Command::Lint(args) => lint::run(args, shared),
+        Command::Workflow(command) => workflow::run(command, shared),
         Command::Openapi => documents::openapi(),
         Command::Asyncapi(args) => documents::asyncapi_document(args, shared),
         Command::Config(command) => config::run(command, shared),

@@ -17,6 +17,7 @@ use super::outcomes::Outcome;
 use super::program::Program;
 use crate::model::record::{Parts, Record, Stamp, encode};
 use crate::model::workflow::expression::Expression;
+use crate::model::workflow::read::Reading;
 use crate::model::workflow::step::Evaluation;
 
 /// The guest, built by `build.rs` from `expressions/`.
@@ -73,6 +74,14 @@ impl ExpressionError {
             Self::BrokenOff { .. } => "expression-broken-off",
         }
     }
+
+    /// What is wrong, without the expression.
+    fn why(self) -> String {
+        match self {
+            Self::Syntax { why, .. } | Self::Failed { why, .. } => why,
+            Self::BrokenOff { why, .. } => why.to_string(),
+        }
+    }
 }
 
 /// Evaluates expressions. Cheap to clone; may be used by several threads at one time, each with an instance of its own.
@@ -104,6 +113,22 @@ impl Expressions {
     pub fn check(&self, evaluations: &[Evaluation]) -> Result<Vec<Result<(), ExpressionError>>, Error> {
         let given = self.ask(evaluations, true)?;
         Ok(given.into_iter().map(|given| given.map(drop)).collect())
+    }
+
+    /// Adds to what was read of a definition which of its expressions do not compile.
+    pub fn complete(&self, reading: &mut Reading) -> Result<(), Error> {
+        let variables: Map<String, Value> =
+            reading.variables.iter().map(|name| (name.clone(), Value::Null)).collect();
+        let evaluation = |expression: &Expression| Evaluation {
+            expressions: vec![expression.clone()],
+            input: Value::Null,
+            variables: variables.clone(),
+        };
+        let evaluations: Vec<_> = reading.expressions.iter().map(|one| evaluation(&one.expression)).collect();
+        let checked = self.check(&evaluations)?;
+        let why = checked.into_iter().map(|checked| checked.err().map(ExpressionError::why));
+        reading.compile(|_, _| why.collect());
+        Ok(())
     }
 
     fn ask(&self, evaluations: &[Evaluation], compile_only: bool) -> Result<Vec<Given>, Error> {

@@ -3,13 +3,14 @@
 //!
 //! `definition` is the workflow, `task` a step of it, `expression` what is evaluated while it runs, `failure` what errors look like and when a
 //! step is tried again, `schema` what data must look like; `read` makes all this
-//! of a text. `run` is one execution; `step` takes it on by what happened (`command`) and says what
+//! of a text, and `graph` draws it. `run` is one execution; `step` takes it on by what happened (`command`) and says what
 //! others are to do.
 
 pub mod command;
 pub mod definition;
 pub mod expression;
 pub mod failure;
+pub mod graph;
 pub mod read;
 pub mod run;
 pub mod schema;

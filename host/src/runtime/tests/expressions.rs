@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::model::workflow::expression::Expression;
+use crate::model::workflow::read::{Code, read};
 use crate::model::workflow::step::Evaluation;
 use crate::runtime::{CallError, Engine, EngineConfig, ExpressionError, Expressions};
 
@@ -79,4 +80,18 @@ fn a_check_compiles_and_evaluates_nothing() {
     let checked = expressions.check(&[asked("error", json!(null)), asked("$nobody", json!(null))]).unwrap();
     assert_eq!(checked[0], Ok(()));
     assert_eq!(checked[1].as_ref().map_err(ExpressionError::code), Err("expression-syntax"));
+}
+
+#[test]
+fn expressions_of_a_definition_that_do_not_compile_are_mistakes_with_a_place() {
+    let mut reading = read(
+        "document: { dsl: '1.0.3', namespace: test, name: test, version: '1.0.0' }\n\
+         do:\n\
+         - a: { set: { x: '${ .a + $nobody }', y: '${ $context.n }' } }\n\
+         - b: { if: .a |, set: { z: 1 } }\n",
+    );
+    expressions().complete(&mut reading).unwrap();
+    let told: Vec<_> = reading.mistakes.iter().map(|one| (one.code, one.path.as_str())).collect();
+    assert_eq!(told, [(Code::Expression, "/do/0/a/set/x"), (Code::Expression, "/do/1/b/if")]);
+    assert!(reading.mistakes[0].message.contains("the variable '$nobody' at character 6"), "{reading:?}");
 }

@@ -33,6 +33,21 @@ pub enum Code {
     Cycle,
 }
 
+impl Code {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Syntax => "syntax",
+            Self::UnknownKey => "unknown-key",
+            Self::Unsupported => "unsupported",
+            Self::Invalid => "invalid",
+            Self::Reference => "reference",
+            Self::Expression => "expression",
+            Self::Cycle => "cycle",
+        }
+    }
+}
+
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Mistake {
