@@ -91,12 +91,21 @@ impl Engine {
 
     /// Checks a component and compiles it, or takes its code from the cache.
     pub fn load(&self, bytes: &[u8]) -> Result<Program, Error> {
+        self.load_by(bytes, &self.shared.compiler)
+    }
+
+    /// The same for a component that is part of this program: this process compiles it, whoever compiles all others.
+    pub(super) fn load_own(&self, bytes: &[u8]) -> Result<Program, Error> {
+        self.load_by(bytes, &Compiler::InProcess)
+    }
+
+    fn load_by(&self, bytes: &[u8], compiler: &Compiler) -> Result<Program, Error> {
         let inspected = inspect(bytes)?;
         inspected.check_imports()?;
         let started = Instant::now();
         let cached = self.cached(&inspected.digest);
         let from_cache = cached.is_some();
-        let component = cached.map_or_else(|| self.compile(bytes, &inspected.digest), Ok)?;
+        let component = cached.map_or_else(|| self.compile(bytes, &inspected.digest, compiler), Ok)?;
         Program::new(self, inspected, Compiled { component, compile_time: started.elapsed(), from_cache })
     }
 
@@ -112,8 +121,8 @@ impl Engine {
         self.shared.cache.as_ref()?.get(self.wasmtime(), digest)
     }
 
-    fn compile(&self, bytes: &[u8], digest: &str) -> Result<Component, Error> {
-        let Shared { cache, compiler, compile_limits, compiling, refused, .. } = &*self.shared;
+    fn compile(&self, bytes: &[u8], digest: &str, compiler: &Compiler) -> Result<Component, Error> {
+        let Shared { cache, compile_limits, compiling, refused, .. } = &*self.shared;
         let _one = compiling.lock();
         if let Some(error) = refused.lock().error_of(digest) {
             return Err(error);

@@ -15,6 +15,7 @@ mod compiler;
 mod engine;
 mod error;
 mod executor;
+mod expressions;
 mod inspect;
 mod instance;
 mod limits;
@@ -35,6 +36,7 @@ pub use compiler::{COMMAND as COMPILE_COMMAND, CompileLimits, Compiler, compile_
 pub use engine::{Engine, EngineConfig};
 pub use error::{CallError, Error, ImportRefused};
 pub use executor::{Executor, NativeCall, NativeHandler, NativeInstance};
+pub use expressions::{ExpressionError, Expressions, Given};
 pub use inspect::{Inspected, inspect};
 pub use instance::Instance;
 pub use limits::{COMPONENT_BYTES_MAX, LOG_EVENT_BYTES_MAX, OUTCOMES_BYTES_MAX};

@@ -4,6 +4,7 @@ mod arena;
 mod cache;
 mod calls;
 mod compiler;
+mod expressions;
 mod hostile;
 mod inspect;
 mod native;

@@ -1,0 +1,262 @@
+//! Evaluates expressions of workflows, in a built-in guest under a guest's limits: an expression that never ends, or wants all memory, ends its
+//! instance and nothing else. Values go in and values come out; nothing of it is kept.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::batch::Batch;
+use super::calls::NoHostCalls;
+use super::engine::Engine;
+use super::error::{CallError, Error};
+use super::instance::Instance;
+use super::outcomes::Outcome;
+use super::program::Program;
+use crate::model::record::{Parts, Record, Stamp, encode};
+use crate::model::workflow::expression::Expression;
+use crate::model::workflow::step::Evaluation;
+
+/// The guest, built by `build.rs` from `expressions/`.
+const COMPONENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/expressions.wasm"));
+/// The most evaluations, and about the most bytes, of one call.
+const BATCH_MAX: usize = 64;
+const BATCH_BYTES_MAX: usize = 256 << 10;
+/// The most instances that are kept for the next call.
+const IDLE_MAX: usize = 16;
+/// An instance that has more memory than this after a call is not kept: memory never shrinks.
+const IDLE_BYTES_MAX: u64 = 16 << 20;
+/// How often an evaluation is begun anew that passed its time: a machine that is short of processors takes the time of what does nothing wrong.
+const BEGUN_MAX: u32 = 2;
+
+/// What an expression gives: one value for each; or why one of them gives none.
+pub type Given = Result<Vec<Value>, ExpressionError>;
+
+/// Why an expression gives no value. In a run it is an error of the DSL's type `expression`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExpressionError {
+    /// It is no jq, or names what is not there.
+    #[error("'{expression}' is no expression: {why}")]
+    Syntax {
+        /// The expression.
+        expression: String,
+        /// What is wrong and where.
+        why: String,
+    },
+    /// It failed on its input, or did not give one value.
+    #[error("'{expression}' gives no value: {why}")]
+    Failed {
+        /// The expression.
+        expression: String,
+        /// What it said.
+        why: String,
+    },
+    /// It passed a limit of the guest, or broke it.
+    #[error("'{expression}' was broken off: {why}")]
+    BrokenOff {
+        /// The expression, or all that were evaluated together.
+        expression: String,
+        /// What it died of.
+        why: CallError,
+    },
+}
+
+impl ExpressionError {
+    /// The stable code, the same in HTTP, CLI and log.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Syntax { .. } => "expression-syntax",
+            Self::Failed { .. } => "expression-failed",
+            Self::BrokenOff { .. } => "expression-broken-off",
+        }
+    }
+}
+
+/// Evaluates expressions. Cheap to clone; may be used by several threads at one time, each with an instance of its own.
+#[derive(Clone)]
+pub struct Expressions {
+    program: Program,
+    idle: Arc<Mutex<Vec<Instance>>>,
+}
+
+impl std::fmt::Debug for Expressions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Expressions").field("program", &self.program).finish_non_exhaustive()
+    }
+}
+
+impl Expressions {
+    /// Compiles the guest, or takes its code from the engine's cache. It is the host's own code, so that no limits and no process of its own
+    /// are needed.
+    pub fn new(engine: &Engine) -> Result<Self, Error> {
+        Ok(Self { program: engine.load_own(COMPONENT)?, idle: Arc::default() })
+    }
+
+    /// Evaluates. The outer error is the host's: no expression is to blame for it.
+    pub fn evaluate(&self, evaluations: &[Evaluation]) -> Result<Vec<Given>, Error> {
+        self.ask(evaluations, false)
+    }
+
+    /// Whether expressions compile, with these names as their variables; nothing is evaluated.
+    pub fn check(&self, evaluations: &[Evaluation]) -> Result<Vec<Result<(), ExpressionError>>, Error> {
+        let given = self.ask(evaluations, true)?;
+        Ok(given.into_iter().map(|given| given.map(drop)).collect())
+    }
+
+    fn ask(&self, evaluations: &[Evaluation], compile_only: bool) -> Result<Vec<Given>, Error> {
+        let asked: Vec<Asked<'_>> = evaluations.iter().map(|one| Asked::new(one, compile_only)).collect();
+        let mut given = Vec::with_capacity(asked.len());
+        let mut rest = asked.as_slice();
+        while !rest.is_empty() {
+            let (batch, more) = rest.split_at(batch_len(rest));
+            given.extend(self.together(batch)?);
+            rest = more;
+        }
+        Ok(given)
+    }
+
+    /// In one call; and each alone, if the call breaks.
+    fn together(&self, asked: &[Asked<'_>]) -> Result<Vec<Given>, Error> {
+        match (self.call(asked)?, asked) {
+            (Ok(given), _) => Ok(given),
+            (Err(why), [one]) => Ok(vec![self.again(one, why)?]),
+            (Err(_), several) => several.iter().map(|one| self.alone(one)).collect(),
+        }
+    }
+
+    fn alone(&self, asked: &Asked<'_>) -> Result<Given, Error> {
+        match self.call(std::slice::from_ref(asked))? {
+            Ok(given) => Ok(given.into_iter().next().unwrap_or_else(|| Err(asked.broken(CallError::Spent)))),
+            Err(why) => self.again(asked, why),
+        }
+    }
+
+    /// What passed its time is begun anew; all else would end in the same way.
+    fn again(&self, asked: &Asked<'_>, mut why: CallError) -> Result<Given, Error> {
+        let mut begun = 1;
+        while begun < BEGUN_MAX && matches!(why, CallError::Deadline { .. } | CallError::CallTime { .. }) {
+            begun += 1;
+            match self.call(std::slice::from_ref(asked))? {
+                Ok(given) => return Ok(given.into_iter().next().unwrap_or_else(|| Err(asked.broken(why)))),
+                Err(again) => why = again,
+            }
+        }
+        Ok(Err(asked.broken(why)))
+    }
+
+    fn call(&self, asked: &[Asked<'_>]) -> Result<Result<Vec<Given>, CallError>, Error> {
+        let kept = self.idle.lock().pop();
+        let mut instance = kept.map_or_else(|| self.program.instantiate(Arc::new(NoHostCalls)), Ok)?;
+        let called = instance.call(&batch(asked));
+        let given = called.map(|outcomes| {
+            let answers = asked.iter().zip(outcomes.iter());
+            answers.map(|(asked, outcome)| asked.given(&outcome)).collect()
+        });
+        self.keep(instance);
+        Ok(given)
+    }
+
+    fn keep(&self, instance: Instance) {
+        let mut idle = self.idle.lock();
+        if !instance.is_spent() && instance.memory_bytes() <= IDLE_BYTES_MAX && idle.len() < IDLE_MAX {
+            idle.push(instance);
+        }
+    }
+}
+
+/// What one event asks of the guest.
+struct Asked<'a> {
+    evaluation: &'a Evaluation,
+    json: Vec<u8>,
+}
+
+/// What the guest reads.
+#[derive(Serialize)]
+struct Request<'a> {
+    expressions: &'a [Expression],
+    input: &'a Value,
+    variables: &'a Map<String, Value>,
+    compile_only: bool,
+}
+
+/// What the guest replies.
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Answer {
+    Values(Vec<Value>),
+    Wrong { expression: usize, syntax: bool, why: String },
+}
+
+impl<'a> Asked<'a> {
+    fn new(evaluation: &'a Evaluation, compile_only: bool) -> Self {
+        let Evaluation { expressions, input, variables } = evaluation;
+        let request = Request { expressions, input, variables, compile_only };
+        // Writing values to memory cannot fail; what is empty the guest refuses.
+        Self { evaluation, json: serde_json::to_vec(&request).unwrap_or_default() }
+    }
+
+    fn given(&self, outcome: &Outcome<'_>) -> Given {
+        match outcome.reply().map(serde_json::from_slice) {
+            Some(Ok(Answer::Values(values))) => Ok(values),
+            Some(Ok(Answer::Wrong { expression, syntax, why })) => {
+                let expression = self.evaluation.expressions.get(expression);
+                let expression = expression.map_or_else(String::new, |one| one.as_str().to_owned());
+                Err(match syntax {
+                    true => ExpressionError::Syntax { expression, why },
+                    false => ExpressionError::Failed { expression, why },
+                })
+            }
+            Some(Err(error)) => Err(self.broken(CallError::malformed(error.to_string()))),
+            None => {
+                let why = outcome.note().unwrap_or("it said nothing").to_owned();
+                Err(ExpressionError::Failed { expression: self.expressions(), why })
+            }
+        }
+    }
+
+    fn broken(&self, why: CallError) -> ExpressionError {
+        ExpressionError::BrokenOff { expression: self.expressions(), why }
+    }
+
+    fn expressions(&self) -> String {
+        let texts: Vec<&str> = self.evaluation.expressions.iter().map(|one| one.as_str()).collect();
+        texts.join("', '")
+    }
+}
+
+/// How many of them, at least one, go into one call.
+fn batch_len(asked: &[Asked<'_>]) -> usize {
+    let mut bytes = 0;
+    let fits = |one: &&Asked<'_>| {
+        bytes += one.json.len();
+        bytes <= BATCH_BYTES_MAX
+    };
+    asked.iter().take(BATCH_MAX).take_while(fits).count().max(1)
+}
+
+/// An event for each, on a clock that stands still.
+fn batch(asked: &[Asked<'_>]) -> Batch {
+    let mut batch = Batch::new(0, 0);
+    let mut bytes = Vec::new();
+    for (number, asked) in asked.iter().enumerate() {
+        let key = number.to_string();
+        let data = Some(asked.json.as_slice());
+        let datacontenttype = Some("application/json");
+        let parts =
+            Parts { id: &key, source: "/", ty: "evaluation", datacontenttype, data, ..Parts::default() };
+        bytes.clear();
+        encode(
+            &mut bytes,
+            &parts,
+            &Stamp { flow: Uuid::nil(), cause: None, causationid: None, hops: 0 },
+            [].into_iter(),
+        );
+        if let Ok(record) = Record::parse(&bytes) {
+            batch.push("evaluations", &key, number as u64, 1, 0, &record);
+        }
+    }
+    batch
+}
