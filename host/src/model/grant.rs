@@ -153,7 +153,7 @@ impl<'a> HttpPattern<'a> {
     fn grants(&self, method: &str, origin: &Origin) -> bool {
         self.secure == origin.secure
             && self.methods.is_none_or(|methods| methods.split(',').any(|granted| granted == method))
-            && matches(&self.at, &origin.at.to_string())
+            && opens(&self.at, &origin.at)
     }
 }
 
@@ -264,7 +264,7 @@ fn missing_grants(descriptor: &Descriptor, asked: &Granted, grant: &Grant) -> Ve
         }
     }
     let any = |patterns: &[String], text: &str| patterns.iter().any(|pattern| matches(pattern, text));
-    for at in tcp.iter().filter(|at| !any(&grant.tcp, &at.to_string())) {
+    for at in tcp.iter().filter(|at| !grant.tcp.iter().any(|pattern| opens(pattern, at))) {
         missing.push(lacks(format!("a connection to {at}"), "tcp", at.to_string()));
     }
     for secret in secrets.iter().filter(|secret| !any(&grant.secrets, secret)) {
@@ -281,6 +281,13 @@ fn missing_grants(descriptor: &Descriptor, asked: &Granted, grant: &Grant) -> Ve
         missing.push(lacks(format!("to publish on '{channel}'"), "publishes", channel.to_string()));
     }
     missing
+}
+
+/// Whether a pattern stands for a server. An address of this machine or of a private network has to stand there itself: no star means it.
+fn opens(pattern: &str, at: &Endpoint) -> bool {
+    let host = pattern.rsplit_once(':').map_or(pattern, |(host, _)| host);
+    let is_named = !host.contains('*') || at.address().is_none_or(is_public);
+    is_named && matches(pattern, &at.to_string())
 }
 
 /// Whether a pattern stands for a text: `*` stands for any characters, all else for itself.
@@ -435,6 +442,19 @@ mod tests {
         ] {
             assert_eq!(missing(asks, &[HTTP_IMPORT], &refused).len(), 2, "{refused:?}");
         }
+    }
+
+    #[test]
+    fn no_star_opens_an_address_of_this_machine_or_of_a_private_network() {
+        let grant = |http: &str, tcp: &str| {
+            grants(&[("payment", Grant { http: texts(&[http]), tcp: texts(&[tcp]), ..Grant::default() })])
+        };
+        let asks = r#"{"http":[{"origin":"http://169.254.169.254"}],"tcp":["[::1]:25"]}"#;
+        assert_eq!(missing(asks, &[], &grant("http://*:*", "*:*")).len(), 2);
+        assert_eq!(missing(asks, &[], &grant("http://169.254.*", "[::*]:25")).len(), 2);
+        assert!(missing(asks, &[], &grant("http://169.254.169.254:*", "[::1]:*")).is_empty());
+        let public = r#"{"http":[{"origin":"http://93.184.216.34"}]}"#;
+        assert!(missing(public, &[], &grant("http://*", "m:1")).is_empty());
     }
 
     #[test]

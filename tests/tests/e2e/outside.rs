@@ -82,7 +82,7 @@ fn guest(port: u16) -> Vec<u8> {
     bytes
 }
 
-const GRANTS: &str = "[grants.outside]\nhttp = [\"http://127.0.0.1:*\", \"GET http://localhost:*\"]\ntcp = [\"*:*\"]\nsecrets = [\"key\"]\n\
+const GRANTS: &str = "[grants.outside]\nhttp = [\"http://127.0.0.1:*\", \"GET http://localhost:*\"]\ntcp = [\"127.0.0.1:*\", \"local*:*\"]\nsecrets = [\"key\"]\n\
                       [secrets.key]\nfile = \"key.txt\"\n";
 
 fn start(port: u16) -> (Shop, Host) {
@@ -210,7 +210,11 @@ fn without_a_grant_it_is_not_run_and_the_line_to_add_is_named() {
     std::fs::write(shop.dir().join("baton.toml"), GRANTS).unwrap();
     host.await_running(&["outside"]);
 
-    std::fs::write(shop.dir().join("baton.toml"), GRANTS.replace("tcp = [\"*:*\"]\n", "")).unwrap();
+    std::fs::write(
+        shop.dir().join("baton.toml"),
+        GRANTS.replace("tcp = [\"127.0.0.1:*\", \"local*:*\"]\n", ""),
+    )
+    .unwrap();
     let paused = eventually("what is not granted any more is paused", || {
         let processor: Value = host.processor("outside");
         (processor["status"] == "paused").then(|| processor["reason"].as_str().unwrap_or_default().to_owned())
