@@ -17,7 +17,7 @@ pub fn run(file: &Path, shared: &Shared) -> Result<(), Failure> {
         let file = file.display();
         Failure::failed(format!("{file} is no definition that can run; see `baton workflow check {file}`"))
     })?;
-    shared.out().show(&graph(&definition), |node, style| render(node, style))
+    shared.out().show(&graph(&definition), render)
 }
 
 fn render(node: &Node, style: Style) -> String {
