@@ -1,5 +1,6 @@
 //! Expressions, from the call that dispatch makes to the value.
 
+use std::path::Path;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -94,4 +95,18 @@ fn expressions_of_a_definition_that_do_not_compile_are_mistakes_with_a_place() {
     let told: Vec<_> = reading.mistakes.iter().map(|one| (one.code, one.path.as_str())).collect();
     assert_eq!(told, [(Code::Expression, "/do/0/a/set/x"), (Code::Expression, "/do/1/b/if")]);
     assert!(reading.mistakes[0].message.contains("the variable '$nobody' at character 6"), "{reading:?}");
+}
+
+#[test]
+fn the_examples_of_mediators_are_sound() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins/mediators");
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let files: Vec<_> = files.filter(|file| file.extension().is_some_and(|end| end == "yaml")).collect();
+    assert!(files.len() >= 3, "{files:?}");
+    for file in files {
+        let mut reading = read(&std::fs::read_to_string(&file).unwrap());
+        expressions().complete(&mut reading).unwrap();
+        let definition = reading.fine().unwrap_or_else(|wrong| panic!("{}: {wrong:#?}", file.display()));
+        assert_eq!(file.file_stem().unwrap().to_str(), Some(definition.document.name.as_str()));
+    }
 }

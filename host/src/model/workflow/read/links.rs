@@ -50,6 +50,7 @@ fn names(task: &Task, tasks: &[Task], root: &At<'_>, found: &mut Found) {
         _ => None,
     }) {
         match tasks.iter().find(|one| one.name == *name) {
+            None if is_written(task, name, root) => {}
             None => {
                 let why = format!("'{}' goes on to '{name}', and its list has no such task", task.name);
                 wrong(Some(task), root, Code::Reference, &why, &help, found);
@@ -61,7 +62,8 @@ fn names(task: &Task, tasks: &[Task], root: &At<'_>, found: &mut Found) {
             Some(_) => {}
         }
     }
-    if let Some(name) = task.compensate.as_ref().filter(|name| !tasks.iter().any(|one| one.name == **name)) {
+    let is_there = |name: &String| tasks.iter().any(|one| one.name == *name) || is_written(task, name, root);
+    if let Some(name) = task.compensate.as_ref().filter(|name| !is_there(name)) {
         let why = format!("'{name}' is to undo '{}', and its list has no such task", task.name);
         wrong(
             Some(task),
@@ -71,6 +73,15 @@ fn names(task: &Task, tasks: &[Task], root: &At<'_>, found: &mut Found) {
             "write the task that undoes it into the same list",
             found,
         );
+    }
+}
+
+/// Whether a task's list has one with a name that could not be read: then that is the mistake, and not its name.
+fn is_written(task: &Task, name: &str, root: &At<'_>) -> bool {
+    let list = task.at.0.rsplitn(3, '/').nth(2).and_then(|list| find(root.node, list));
+    match list.map(|list| &list.form) {
+        Some(Form::List(items)) => items.iter().any(|item| item.get(name).is_some()),
+        _ => false,
     }
 }
 

@@ -219,3 +219,12 @@ fn a_definition_has_a_most_of_bytes_and_of_tasks() {
     let tasks: String = (0..=super::TASKS_MAX).map(|n| format!("- t{n}: {{ set: {{ x: 1 }} }}\n")).collect();
     assert!(wrong(&format!("do:\n{tasks}")).1.contains("1001 tasks"));
 }
+
+#[test]
+fn a_task_that_cannot_be_read_is_no_missing_name_beside_that() {
+    let (told, words) = wrong(
+        "do:\n- a: { set: { x: 1 }, then: c, metadata: { compensate: b } }\n- b: { run: { shell: { command: ls } } }\n- c: { call: http, with: { method: get } }\n",
+    );
+    let paths: Vec<&str> = told.iter().map(|(_, _, _, path)| path.as_str()).collect();
+    assert_eq!(paths, ["/do/1/b/run", "/do/2/c/call"], "{words}");
+}
