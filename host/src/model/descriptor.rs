@@ -274,13 +274,10 @@ impl Descriptor {
             return Err(DescriptorError { field: ".".to_owned(), why });
         }
         check_filters(json)?;
-        let descriptor: Self = serde_json::from_slice(json).map_err(|error| DescriptorError {
-            field: ".".to_owned(),
-            why: format!(
-                "{}; build the component with a baton-sdk of this host's version",
-                told(&error.to_string())
-            ),
-        })?;
+        let json = &mut serde_json::Deserializer::from_slice(json);
+        let descriptor: Self =
+            serde_path_to_error::deserialize(&mut *json).map_err(|error| misread(&error))?;
+        json.end().map_err(|error| unread(".", &error))?;
         descriptor.check()?;
         Ok(descriptor)
     }
@@ -374,6 +371,16 @@ impl Descriptor {
     }
 }
 
+fn misread(error: &serde_path_to_error::Error<serde_json::Error>) -> DescriptorError {
+    unread(&error.path().to_string(), error.inner())
+}
+
+fn unread(field: &str, error: &serde_json::Error) -> DescriptorError {
+    let why =
+        format!("{}; build the component with a baton-sdk of this host's version", told(&error.to_string()));
+    DescriptorError { field: told(field), why }
+}
+
 /// Names the place of a filter's mistake: serde would tell only the line.
 fn check_filters(json: &[u8]) -> Result<(), DescriptorError> {
     // What is no JSON at all is refused by whoever reads the rest.
@@ -464,26 +471,35 @@ mod tests {
                 r#""name":"x","subscriptions":[{"channel":"a"},{"channel":"b","filter":{"all":[{"exakt":{}}]}}]"#,
                 "subscriptions[1].filter.all[0].exakt",
             ),
-            (r#""name":"x","subscriptions":[{"channel":"a","start":{"time":"noon"}}]"#, "."),
+            (
+                r#""name":"x","subscriptions":[{"channel":"a","start":{"time":"noon"}}]"#,
+                "subscriptions[0].start.time",
+            ),
             (
                 r#""name":"x","subscriptions":[{"channel":"a","retry":{"attempts_max":0}}]"#,
                 "subscriptions[0].retry.attempts_max",
             ),
-            (r#""name":"x","subscriptions":[{"channel":"a","retry":{"delay_ms":-1}}]"#, "."),
-            (r#""name":"x","subscriptions":[{"channel":"a","then":"forget"}]"#, "."),
+            (
+                r#""name":"x","subscriptions":[{"channel":"a","retry":{"delay_ms":-1}}]"#,
+                "subscriptions[0].retry.delay_ms",
+            ),
+            (r#""name":"x","subscriptions":[{"channel":"a","then":"forget"}]"#, "subscriptions[0].then"),
             (
                 r#""name":"x","subscriptions":[{"channel":"a"}],"capabilities":{"secrets":["a b"]}"#,
                 "capabilities.secrets[0]",
             ),
-            (r#""name":"x","subscriptions":[{"channel":"a"}],"capabilities":{"tcp":["mail"]}"#, "."),
-            (r#""name":"X","subscriptions":[{"channel":"a"}]"#, "."),
+            (
+                r#""name":"x","subscriptions":[{"channel":"a"}],"capabilities":{"tcp":["mail"]}"#,
+                "capabilities.tcp[0]",
+            ),
+            (r#""name":"X","subscriptions":[{"channel":"a"}]"#, "name"),
             (r#""name":"x","description":"\u001b[2J","subscriptions":[{"channel":"a"}]"#, "description"),
             (r#""name":"baton.x","subscriptions":[{"channel":"a"}]"#, "name"),
             (
                 r#""name":"x","subscriptions":[{"channel":"baton.flows"}],"publishes":["baton.flows"]"#,
                 "publishes",
             ),
-            (r#""name":"x","subscriptions":[{"channel":"a"}],"colour":1"#, "."),
+            (r#""name":"x","subscriptions":[{"channel":"a"}],"colour":1"#, "colour"),
         ];
         for (rest, field) in cases {
             assert_eq!(json(&format!("{{{base},{rest}}}")).unwrap_err().field, field, "{rest}");

@@ -76,6 +76,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("wasmparser", &["runtime"]),
     ("wat", &["prove/zoo/bytes.rs"]),
     ("rustix", &["journal/storage/files.rs", "runtime/compiler"]),
+    ("serde_path_to_error", &["model/descriptor.rs"]),
     ("rusqlite", &["view/store"]),
     ("axum", &["api"]),
     ("tower_http", &["api"]),
