@@ -188,6 +188,13 @@ pub struct Fork {
     pub compete: bool,
 }
 
+impl Fork {
+    /// The branches that are begun, in their order. Those that only undo others wait until they are wanted.
+    pub fn begun(&self) -> impl DoubleEndedIterator<Item = &Task> {
+        self.branches.iter().filter(|branch| !branch.compensates)
+    }
+}
+
 /// A case of a `switch`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Case {

@@ -143,7 +143,7 @@ impl<'a> Machine<'a> {
     fn branch(&mut self, task: &'a Task, scope: u32, input: &Value) {
         self.set(scope, Doing::Branches(BTreeMap::new()));
         let Action::Fork(fork) = &task.action else { return };
-        for branch in fork.branches.iter().rev() {
+        for branch in fork.begun().rev() {
             self.next(Todo::Enter { task: branch, parent: scope, given: input.clone() });
         }
     }

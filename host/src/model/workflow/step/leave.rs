@@ -228,6 +228,6 @@ fn made(
 /// The number of a branch, how many there are, and whether they compete.
 fn branch(fork: Option<&Task>, branch: &Task) -> Option<(usize, usize, bool)> {
     let Action::Fork(fork) = &fork?.action else { return None };
-    let number = fork.branches.iter().position(|one| one.at == branch.at)?;
-    Some((number, fork.branches.len(), fork.compete))
+    let number = fork.begun().position(|one| one.at == branch.at)?;
+    Some((number, fork.begun().count(), fork.compete))
 }

@@ -6,6 +6,7 @@ use super::super::command::{Command, Ignored, Input, Note, Outcome, What};
 use super::super::definition::{Definition, Document};
 use super::super::expression::{Expression, Template};
 use super::super::failure::{Error, Kind};
+use super::super::read::read;
 use super::super::run::{Run, Status};
 use super::super::task::{Action, Call, Case, NewEvent, Task, TaskRef, Then};
 use super::{Done, Evaluation, Step, step};
@@ -220,4 +221,28 @@ fn a_waiting_run_is_small() {
     let bytes = serde_json::to_vec(&run).unwrap();
     assert!(bytes.len() < 2_048, "{} bytes", bytes.len());
     assert_eq!(serde_json::from_slice::<Run>(&bytes).unwrap(), run);
+}
+
+#[test]
+fn a_branch_that_only_undoes_another_begins_when_the_run_is_cancelled_and_not_before() {
+    let definition = read(
+        "document: { dsl: '1.0.3', namespace: test, name: test, version: '1.0.0' }\n\
+         do:\n\
+         - both:\n    fork:\n      branches:\n\
+         \x20     - pay: { call: pay, with: { type: a }, metadata: { compensate: refund } }\n\
+         \x20     - refund: { call: pay, with: { type: b } }\n\
+         \x20     - mail: { call: mail, with: { type: c } }\n",
+    );
+    let definition = definition.fine().unwrap();
+    let [pay, refund, mail] =
+        ["0/pay", "1/refund", "2/mail"].map(|at| format!("/do/0/both/fork/branches/{at}"));
+    let named = |done: &Done| calls(done).iter().map(|(task, ..)| (*task).to_owned()).collect::<Vec<_>>();
+    let done = start(&definition, json!({}));
+    assert_eq!(named(&done), [pay.clone(), mail.clone()]);
+    let done = on(&definition, &done.run, acknowledged(&pay, 1, Outcome::Done(json!(1)))).unwrap();
+    let ended = on(&definition, &done.run, acknowledged(&mail, 1, Outcome::Done(json!(2)))).unwrap();
+    assert_eq!((ended.run.status, ended.run.output), (Status::Completed, Some(json!([1, 2]))));
+    let done = on(&definition, &done.run, What::Cancel).unwrap();
+    let done = on(&definition, &done.run, acknowledged(&mail, 1, Outcome::TakenBack)).unwrap();
+    assert_eq!(named(&done), [refund]);
 }
