@@ -48,7 +48,7 @@ use crate::journal::Position;
 use crate::model::bounds::Bounds;
 use crate::model::change::ProcessorId;
 use crate::model::deployment::Deployment;
-use crate::model::grant::{Grant, Missing, decide};
+use crate::model::grant::{Grant, Missing, decide, told};
 use crate::model::name::ProcessorName;
 use crate::model::operation::{Lanes, Operator, REASON_CHARS_MAX, bounds};
 use crate::model::retry::RetryCaps;
@@ -118,10 +118,6 @@ impl DispatchError {
             Self::Thread(_) => "thread-not-started",
         }
     }
-}
-
-fn told(missing: &[Missing]) -> String {
-    missing.iter().map(Missing::to_string).collect::<Vec<_>>().join("; ")
 }
 
 /// Runs the processors of one domain. A cheap handle.

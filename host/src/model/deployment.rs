@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::bounds::Bounds;
 use super::change::ProcessorId;
 use super::descriptor::Descriptor;
 
@@ -62,7 +63,10 @@ pub fn differences(old: Option<&Descriptor>, new: &Descriptor) -> Vec<String> {
     differs("version", old.version.clone(), new.version.clone());
     differs("concurrency", old.concurrency.to_string(), new.concurrency.to_string());
     differs("instance", format!("{:?}", old.instance), format!("{:?}", new.instance));
-    differs("limits", format!("{:?}", old.limits), format!("{:?}", new.limits));
+    let (before, after) = (Bounds::of(&old.limits).named(), Bounds::of(&new.limits).named());
+    for ((name, before), (_, after)) in before.into_iter().zip(after) {
+        differs(name, before.to_string(), after.to_string());
+    }
     lines.extend(set_differences("publishes", names(&old.publishes), names(&new.publishes)));
     lines.extend(set_differences("subscribes", subscriptions(old), subscriptions(new)));
     lines.extend(set_differences("asks for", old.capabilities.lines(), new.capabilities.lines()));

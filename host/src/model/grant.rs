@@ -90,6 +90,34 @@ pub enum Missing {
     },
 }
 
+/// All that is missing, with one section to add to `baton.toml`.
+pub fn told(missing: &[Missing]) -> String {
+    let mut texts = Vec::new();
+    let mut wants = Vec::new();
+    let mut lines: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    let mut section = "";
+    for one in missing {
+        match one {
+            Missing::Grant { processor, what, key, value } => {
+                section = processor;
+                wants.push(what.as_str());
+                lines.entry(key).or_default().push(format!("\"{value}\""));
+            }
+            other => texts.push(other.to_string()),
+        }
+    }
+    if !wants.is_empty() {
+        let lines: Vec<_> =
+            lines.iter().map(|(key, values)| format!("{key} = [{}]", values.join(", "))).collect();
+        texts.push(format!(
+            "it asks for {}, which is not granted; to grant it, write in baton.toml under [grants.{section}]: {}",
+            wants.join(", "),
+            lines.join(", and ")
+        ));
+    }
+    texts.join("; ")
+}
+
 impl Missing {
     /// The same without its subject.
     pub fn to_clause(&self) -> String {
@@ -406,6 +434,17 @@ mod tests {
         assert!(
             told[2].contains(r#"tcp = ["m:25"]"#) && told[3].contains(r#"secrets = ["key"]"#),
             "{told:?}"
+        );
+    }
+
+    #[test]
+    fn all_that_is_missing_is_one_section_to_add() {
+        let asks = r#"{"http":[{"origin":"https://a","methods":["GET","POST"]}],"secrets":["key"]}"#;
+        let missing = decide(&descriptor(asks), &[], &Grant::default(), &BTreeMap::new()).unwrap_err();
+        assert_eq!(
+            told(&missing),
+            "it asks for GET https://a, POST https://a, the secret 'key', which is not granted; to grant it, write in baton.toml under \
+             [grants.payment]: http = [\"GET https://a\", \"POST https://a\"], and secrets = [\"key\"]"
         );
     }
 

@@ -200,8 +200,8 @@ fn without_a_grant_it_is_not_run_and_the_line_to_add_is_named() {
     };
     let told = problem("not-granted")["message"].as_str().unwrap().to_owned();
     for line in [
-        "write in baton.toml under [grants.outside]: http = [\"POST http://127.0.0.1:20001\"]",
-        "tcp = [\"localhost:20001\"]",
+        "write in baton.toml under [grants.outside]: http = [\"GET http://127.0.0.1:20001\", \"POST",
+        "tcp = [\"127.0.0.1:20001\", \"localhost:20001\"]",
         "secrets = [\"key\"]",
     ] {
         assert!(told.contains(line), "{told}");
