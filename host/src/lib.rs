@@ -62,6 +62,8 @@ mod fuzz;
 #[doc(hidden)]
 pub mod journal;
 #[doc(hidden)]
+pub mod mediator;
+#[doc(hidden)]
 pub mod meter;
 pub mod model;
 pub mod node;

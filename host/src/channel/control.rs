@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::model::change::{ChannelId, Control, Draft, ProcessorId, SubscriptionId};
 use crate::model::deployment::{Deployment, config_differences, differences};
-use crate::model::descriptor::{Descriptor, Start};
+use crate::model::descriptor::{Descriptor, Start, SubscriptionAsk};
 use crate::model::name::{ChannelName, ProcessorName};
 use crate::model::operation::{Approved, Lanes, Operation, Operator, Paused, Rate};
 use crate::view::world::World;
@@ -13,9 +13,6 @@ use crate::view::world::World;
 use super::Domain;
 use super::owner::{Owner, Refused, Sequenced};
 use super::starts::Starts;
-
-/// The most names that are swept out of the state by one frame.
-const SWEPT_MAX: usize = 1000;
 
 /// What is needed to deploy a version of a processor.
 #[derive(Clone, Debug)]
@@ -74,7 +71,10 @@ impl Domain {
         let mut draft = Draft::default();
         let descriptor = &deployable.descriptor;
         let processor = owner.name_processor(&descriptor.name, &mut draft);
-        owner.subscribe(processor, descriptor, &mut draft, &mut created);
+        owner.subscribe(processor, &descriptor.subscriptions, &mut draft, &mut created);
+        if let Some(queue) = owner.queue(descriptor) {
+            owner.subscribe(processor, &[queue], &mut draft, &mut created);
+        }
         for name in &descriptor.publishes {
             owner.channel(name, &mut draft, &mut created.channels);
         }
@@ -91,7 +91,7 @@ impl Domain {
         let descriptor = &deployable.descriptor;
         let processor = owner.name_processor(&descriptor.name, &mut draft);
         let subscription = owner.world.subscriptions().len() as SubscriptionId;
-        owner.subscribe(processor, descriptor, &mut draft, &mut created);
+        owner.subscribe(processor, &descriptor.subscriptions, &mut draft, &mut created);
         let deployment = owner.deployment(processor, deployable, self.now_ms());
         draft.control(&Control::Deployed { deployment: Box::new(deployment) });
         draft.control(&Control::Undeployed { processor, forget: false });
@@ -224,25 +224,6 @@ impl Domain {
         Ok(HostSubscription { processor, subscription, channel })
     }
 
-    /// Deletes state that is expired, a bounded number of names. The fold reads no clock, so it takes a frame. Says how
-    /// many names went.
-    pub fn sweep_expired(&self) -> Result<usize, Refused> {
-        let now_ms = self.now_ms();
-        let mut owner = self.owner();
-        let mut draft = Draft::default();
-        let mut swept = 0;
-        for (processor, state) in (0..).zip(owner.world.processors()) {
-            for (key, name) in state.state.expired(now_ms, SWEPT_MAX - swept) {
-                draft.state_delete(processor, &key, &name);
-                swept += 1;
-            }
-        }
-        if swept > 0 {
-            self.0.sequence(&mut owner, draft)?;
-        }
-        Ok(swept)
-    }
-
     fn control(&self, control: &Control) -> Result<Sequenced, Refused> {
         let mut owner = self.owner();
         Ok(self.0.sequence(&mut owner, Draft::of(control))?.0)
@@ -262,11 +243,11 @@ impl Owner {
     fn subscribe(
         &self,
         processor: ProcessorId,
-        descriptor: &Descriptor,
+        asks: &[SubscriptionAsk],
         draft: &mut Draft,
         created: &mut Created,
     ) {
-        for ask in &descriptor.subscriptions {
+        for ask in asks {
             let channel = self.channel(&ask.channel, draft, &mut created.channels);
             if self.world.subscription_of(processor, channel).is_some() {
                 continue;
@@ -283,6 +264,11 @@ impl Owner {
             created.subscriptions += 1;
             draft.control(&Control::SubscriptionCreated { subscription, processor, channel, start });
         }
+    }
+
+    /// What a processor asks for its queue, once a mediator sends commands there.
+    fn queue(&self, descriptor: &Descriptor) -> Option<SubscriptionAsk> {
+        descriptor.queue().filter(|queue| self.world.channel_id(queue.channel.as_str()).is_some())
     }
 
     fn end_read_by(&self, subscription: SubscriptionId) -> u64 {

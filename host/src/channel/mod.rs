@@ -18,6 +18,7 @@ mod publish;
 mod reader;
 mod sizes;
 mod starts;
+mod sweep;
 mod tail;
 mod trim;
 #[cfg(test)]

@@ -253,7 +253,7 @@ impl Domain {
     }
 
     /// The number of a channel, if it had one when somebody published on it before.
-    fn number_of(&self, channel: &ChannelName) -> Option<ChannelId> {
+    pub fn number_of(&self, channel: &ChannelName) -> Option<ChannelId> {
         if let Some(number) = self.0.numbers.read().get(channel) {
             return Some(*number);
         }

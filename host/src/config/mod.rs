@@ -52,6 +52,7 @@ pub struct Config {
     /// What is set.
     pub settings: Settings,
     processors_dir: PathBuf,
+    mediators_dir: PathBuf,
     approves_itself: bool,
     sources: Sources,
     text: String,
@@ -174,6 +175,7 @@ impl Config {
             data_dir: dir.join(&settings.data),
             listen: settings.listen,
             processors_dir: dir.join("processors"),
+            mediators_dir: dir.join("mediators"),
             approves_itself: false,
             settings,
             sources: Sources { no_file: true, ..Sources::default() },
@@ -220,6 +222,11 @@ impl Config {
     /// The folder that is watched for components.
     pub fn processors_dir(&self) -> PathBuf {
         self.processors_dir.clone()
+    }
+
+    /// The folder that says which mediators are wanted: definitions of workflows.
+    pub fn mediators_dir(&self) -> PathBuf {
+        self.mediators_dir.clone()
     }
 
     /// The same with components in another folder.

@@ -3,15 +3,22 @@
 
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::channel::Domain;
 use crate::model::bounds::Bounds;
 use crate::model::change::{ChannelId, Draft, ProcessorId, SubscriptionId};
-use crate::model::event::{ATTRIBUTE_BYTES_MAX, EVENT_BYTES_MAX, EXTENSIONS_MAX, check_extension_name};
+use crate::model::descriptor::Descriptor;
+use crate::model::event::{
+    ATTRIBUTE_BYTES_MAX, EVENT_BYTES_MAX, EXTENSIONS_MAX, check_extension_name, data_to_json,
+};
 use crate::model::fault::FaultKind;
+use crate::model::name::{ChannelName, RESERVED};
 use crate::model::record::{ExtensionKind, Parts, Record, Stamp, encode};
 use crate::model::trace::{TRACEPARENT, TRACEPARENT_LEN, TraceParent, handling_span};
+use crate::model::workflow::command;
+use crate::model::workflow::post::{self, Marks};
 use crate::runtime::{Emit, Outcome, Verdict, Write};
 use crate::view::failed::EventRef;
 use crate::view::state::{ProcessorState, row_bytes};
@@ -20,6 +27,9 @@ use super::work::Work;
 
 /// The most bytes of a frame that one event's events and state may take.
 pub const EFFECTS_BYTES_MAX: usize = 8 << 20;
+
+/// The attribute that names an event's flow: a mediator says it, because what happens to a run may belong to another.
+const FLOW: &str = "correlationid";
 
 /// Attributes that an emit inherits from its cause unless it sets them.
 const TRACE: [&str; 2] = [TRACEPARENT, "tracestate"];
@@ -33,6 +43,8 @@ pub struct Effects {
     channels: Vec<(Arc<str>, ChannelId)>,
     bounds: Bounds,
     state: Arc<ProcessorState>,
+    /// Whether it is a mediator: what it tells belongs to its runs, not to what happened to them.
+    mediates: bool,
 }
 
 /// Why an outcome was not taken.
@@ -68,6 +80,8 @@ pub struct Cause<'a> {
     pub subscription: SubscriptionId,
     /// How often it may have been handled before, when its subscription stood elsewhere.
     pub replays: u32,
+    /// The marks of a command: what comes of it goes back to the mediator.
+    pub marks: Option<Box<Marks>>,
 }
 
 impl Cause<'_> {
@@ -82,14 +96,15 @@ impl Effects {
     pub fn new(
         domain: &Domain,
         processor: ProcessorId,
-        name: &str,
+        descriptor: &Descriptor,
         channels: Vec<(Arc<str>, ChannelId)>,
         bounds: Bounds,
     ) -> Self {
-        let source = format!("/processors/{name}");
+        let (name, mediates) = (descriptor.name.to_string(), descriptor.is_mediator());
+        let source = format!("/{}/{name}", if mediates { "mediators" } else { "processors" });
         let state = domain.look(|world| Some(world.processors().get(processor as usize)?.state.clone()));
-        let (domain, name, state) = (domain.clone(), name.to_owned(), state.unwrap_or_default());
-        Self { domain, processor, name, source, channels, bounds, state }
+        let (domain, state) = (domain.clone(), state.unwrap_or_default());
+        Self { domain, processor, name, source, channels, bounds, state, mediates }
     }
 
     /// Adds everything that an outcome changes to the draft. `time` is when the call was, RFC 3339.
@@ -126,13 +141,14 @@ impl Effects {
         }
         let flow = cause.record.stamp.flow;
         draft.decided(cause.subscription, cause.work.item.offset, flow);
-        let emits = outcome.emits().len();
-        self.check_emits(emits)?;
-        self.check_flow(cause, emits)?;
         let before = draft.len();
-        for (index, emit) in outcome.emits().enumerate() {
-            self.emit(draft, cause, time, index, &emit)?;
-            check_bytes(draft, before)?;
+        self.check_emits(outcome.emits().len())?;
+        match &cause.marks {
+            Some(marks) => {
+                let gave = self.gave(outcome)?;
+                self.acknowledge(draft, cause, marks, time, gave)?;
+            }
+            None => self.tell(draft, cause, time, outcome)?,
         }
         let key = cause.work.key();
         self.check_state(key, outcome)?;
@@ -143,10 +159,81 @@ impl Effects {
             }
             check_bytes(draft, before)?;
         }
-        if let Some(reply) = outcome.reply() {
+        if let Some(reply) = outcome.reply().filter(|_| cause.marks.is_none()) {
             draft.reply(self.processor, cause.work.item.position, flow, reply);
         }
         check_bytes(draft, before)
+    }
+
+    /// Publishes what an outcome emits.
+    fn tell(
+        &self,
+        draft: &mut Draft,
+        cause: &Cause<'_>,
+        time: &str,
+        outcome: &Outcome<'_>,
+    ) -> Result<(), Refusal> {
+        self.check_flow(cause, outcome.emits().len())?;
+        let before = draft.len();
+        for (index, emit) in outcome.emits().enumerate() {
+            self.emit(draft, cause, time, index, &emit)?;
+            check_bytes(draft, before)?;
+        }
+        Ok(())
+    }
+
+    /// What a command's outcome gives to the mediator: it reaches no topic.
+    fn gave(&self, outcome: &Outcome<'_>) -> Result<command::Outcome, Refusal> {
+        let mut told = Vec::with_capacity(outcome.emits().len());
+        for emit in outcome.emits() {
+            self.channel(emit.channel())?;
+            check_emit(&emit, &Texts::of(&emit), self.set_apart())?;
+            told.push(told_of(&emit));
+        }
+        let reply = outcome.reply().and_then(|reply| serde_json::from_slice(reply).ok());
+        Ok(post::gave(reply, told))
+    }
+
+    /// Adds the acknowledgement of a command. A mediator that is gone and forgotten gets none.
+    pub fn acknowledge(
+        &self,
+        draft: &mut Draft,
+        cause: &Cause<'_>,
+        marks: &Marks,
+        time: &str,
+        outcome: command::Outcome,
+    ) -> Result<(), Refusal> {
+        let inbox = ChannelName::new(post::inbox_of(&marks.mediator)).ok();
+        let Some(inbox) = inbox.and_then(|inbox| self.domain.number_of(&inbox)) else { return Ok(()) };
+        let message = marks.acknowledged(outcome);
+        let json = message.to_json();
+        if json.len() > EVENT_BYTES_MAX {
+            let message = format!(
+                "what it gives to the mediator has {} bytes; at most {EVENT_BYTES_MAX}: emit less, or smaller events",
+                json.len()
+            );
+            return refuse(FaultKind::BadEvent, message);
+        }
+        let record = &cause.record;
+        let id = EmittedId::new(record.stamp.flow, cause.work.item.position, 0, cause.replays);
+        let parts = Parts {
+            id: id.as_str(),
+            source: &self.source,
+            ty: message.ty(),
+            subject: record.parts.subject,
+            partitionkey: Some(&marks.run),
+            datacontenttype: Some("application/json"),
+            dataschema: None,
+            time: Some(time),
+            data: Some(&json),
+        };
+        let stamp = Stamp { hops: record.stamp.hops, ..self.caused(cause, record.stamp.flow) };
+        let attributes = marks.attributes();
+        let marked = attributes.iter().map(|(name, value)| (*name, ExtensionKind::Text, value.as_str()));
+        let handed_on = self.traceparent(cause);
+        let extensions = marked.chain(inherited(record, &handed_on, |_| false));
+        draft.event(inbox, |out| encode(out, &parts, &stamp, extensions));
+        Ok(())
     }
 
     /// One lane's batch knows nothing of the others': all of it together may pass the bound by what is in flight.
@@ -220,10 +307,10 @@ impl Effects {
         )
     }
 
-    fn emit(
+    fn emit<'a>(
         &self,
         draft: &mut Draft,
-        cause: &Cause<'_>,
+        cause: &Cause<'a>,
         time: &str,
         index: usize,
         emit: &Emit<'_>,
@@ -231,41 +318,55 @@ impl Effects {
         let name = emit.channel();
         let channel = self.channel(name)?;
         let texts = Texts::of(emit);
-        check_emit(emit, &texts)?;
+        check_emit(emit, &texts, self.set_apart())?;
         let attribute =
             |name: &str| emit.attributes().find(|(given, _)| *given == name).map(|(_, value)| value);
         let record = &cause.record;
         let id = EmittedId::new(record.stamp.flow, cause.work.item.position, index, cause.replays);
+        let (id, flow) = match self.mediates {
+            true => {
+                (attribute("id").unwrap_or(id.as_str()), attribute(FLOW).and_then(|flow| flow.parse().ok()))
+            }
+            false => (id.as_str(), None),
+        };
+        let inherits = |text: Option<&'a str>| text.filter(|_| !self.mediates);
         let parts = Parts {
-            id: id.as_str(),
+            id,
             source: &self.source,
             ty: texts.ty.unwrap_or(name),
-            subject: texts.subject.or(record.parts.subject),
-            partitionkey: texts.partitionkey.or(record.parts.partitionkey),
+            subject: texts.subject.or(inherits(record.parts.subject)),
+            partitionkey: texts.partitionkey.or(inherits(record.parts.partitionkey)),
             datacontenttype: texts.datacontenttype,
             dataschema: attribute("dataschema"),
             time: Some(attribute("time").unwrap_or(time)),
             data: emit.data(),
         };
-        let stamp = Stamp {
-            flow: record.stamp.flow,
-            cause: Some(cause.work.item.position),
-            causationid: Some(record.parts.id),
-            hops: record.stamp.hops + 1,
-        };
-        let own = emit.attributes().filter(|(name, _)| !matches!(*name, "time" | "dataschema"));
+        let stamp = self.caused(cause, flow.unwrap_or(record.stamp.flow));
+        // Steps of a run are no deeper than the run.
+        let is_inside = self.mediates && name.starts_with(RESERVED);
+        let hops = if is_inside { record.stamp.hops } else { stamp.hops };
+        let stamp = Stamp { hops, ..stamp };
+        let own = emit.attributes().filter(|(name, _)| !self.set_apart().contains(name));
         let handed_on = self.traceparent(cause);
-        let handed_on = handed_on.as_ref().and_then(|text| std::str::from_utf8(text).ok());
-        let inherited = record
-            .extensions()
-            .filter(|(name, ..)| TRACE.contains(name) && attribute(name).is_none())
-            .map(|(name, kind, value)| match handed_on {
-                Some(own) if name == TRACEPARENT => (name, kind, own),
-                _ => (name, kind, value),
-            });
+        let inherited = inherited(record, &handed_on, |name| attribute(name).is_some());
         let extensions = own.map(|(name, value)| (name, ExtensionKind::Text, value)).chain(inherited);
         draft.event(channel, |out| encode(out, &parts, &stamp, extensions));
         Ok(())
+    }
+
+    /// Attributes that have a place of their own in a record.
+    fn set_apart(&self) -> &'static [&'static str] {
+        if self.mediates { &["time", "dataschema", "id", FLOW] } else { &["time", "dataschema"] }
+    }
+
+    /// What the host says of what an event causes.
+    fn caused<'a>(&self, cause: &Cause<'a>, flow: Uuid) -> Stamp<'a> {
+        Stamp {
+            flow,
+            cause: Some(cause.work.item.position),
+            causationid: Some(cause.record.parts.id),
+            hops: cause.record.stamp.hops + 1,
+        }
     }
 
     /// The trace goes on under the span of this handling; none if there is none, or none that can be read.
@@ -288,6 +389,40 @@ impl Effects {
             }
         }
     }
+}
+
+/// The extensions that an event hands on to what it causes, unless that has its own.
+fn inherited<'a>(
+    record: &Record<'a>,
+    handed_on: &'a Option<[u8; TRACEPARENT_LEN]>,
+    has_own: impl Fn(&str) -> bool,
+) -> impl Iterator<Item = (&'a str, ExtensionKind, &'a str)> {
+    let own = handed_on.as_ref().and_then(|text| std::str::from_utf8(text).ok());
+    record.extensions().filter(move |(name, ..)| TRACE.contains(name) && !has_own(name)).map(
+        move |(name, kind, value)| match own {
+            Some(own) if name == TRACEPARENT => (name, kind, own),
+            _ => (name, kind, value),
+        },
+    )
+}
+
+/// An emit in the form of CloudEvents in JSON, as far as the handler said it.
+fn told_of(emit: &Emit<'_>) -> Value {
+    let mut told = Map::new();
+    let texts = Texts::of(emit);
+    let texts = [
+        ("type", Some(texts.ty.unwrap_or(emit.channel()))),
+        ("subject", texts.subject),
+        ("partitionkey", texts.partitionkey),
+        ("datacontenttype", texts.datacontenttype),
+    ];
+    let texts = texts.into_iter().filter_map(|(name, text)| Some((name, text?)));
+    told.extend(texts.chain(emit.attributes()).map(|(name, text)| (name.to_owned(), text.into())));
+    if let Some(data) = emit.data() {
+        let (name, value) = data_to_json(emit.datacontenttype(), data);
+        told.insert(name.to_owned(), value);
+    }
+    Value::Object(told)
 }
 
 /// The id of an emitted event: the host gives it, so that the same handling of the same event always emits the same
@@ -363,7 +498,7 @@ impl<'a> Texts<'a> {
     }
 }
 
-fn check_emit(emit: &Emit<'_>, texts: &Texts<'_>) -> Result<(), Refusal> {
+fn check_emit(emit: &Emit<'_>, texts: &Texts<'_>, set_apart: &[&str]) -> Result<(), Refusal> {
     let bytes = emit.data().map_or(0, <[u8]>::len);
     if bytes > EVENT_BYTES_MAX {
         let message =
@@ -393,7 +528,7 @@ fn check_emit(emit: &Emit<'_>, texts: &Texts<'_>) -> Result<(), Refusal> {
             format!("an event for '{}' has {count} extensions; at most {EXTENSIONS_MAX}", emit.channel());
         return refuse(FaultKind::BadEvent, message);
     }
-    for (name, _) in emit.attributes().filter(|(name, _)| !matches!(*name, "time" | "dataschema")) {
+    for (name, _) in emit.attributes().filter(|(name, _)| !set_apart.contains(name)) {
         if let Err(error) = check_extension_name(name) {
             return refuse(FaultKind::BadEvent, error.to_string());
         }

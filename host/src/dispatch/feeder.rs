@@ -10,7 +10,7 @@ use hashbrown::DefaultHashBuilder;
 
 use crate::channel::{Domain, Item, Places, ReadError, Reader};
 use crate::model::change::{Again, ProcessorId, SubscriptionId};
-use crate::model::descriptor::{Descriptor, KeyChoice, SubscriptionAsk};
+use crate::model::descriptor::{Descriptor, SubscriptionAsk};
 use crate::model::filter::Filter;
 use crate::model::record::Record;
 use crate::model::retry::{Order, RetryCaps, RetryPolicy};
@@ -18,10 +18,11 @@ use crate::view::decided::{AHEAD_FILTERED_MAX, AHEAD_MAX, Decided};
 use crate::view::failed::EventRef;
 use crate::view::world::World;
 
+use super::keys::Keys;
 use super::parked::Parked;
 use super::skipped::Skipped;
 use super::standing::Standing;
-use super::work::{BATCH_EVENTS_MAX, Key, Picked, Work};
+use super::work::{BATCH_EVENTS_MAX, Picked, Work};
 
 /// The most events that stand before one lane.
 const LANE_EVENTS_MAX: usize = 512;
@@ -42,7 +43,8 @@ pub struct Source {
     pub replays: u32,
     /// The channel's name.
     pub channel: Arc<str>,
-    choice: KeyChoice,
+    /// How the keys of its events are found.
+    pub keys: Keys,
     /// How it tries events again that failed.
     pub policy: RetryPolicy,
     filter: Option<Filter>,
@@ -101,7 +103,10 @@ impl Feeder {
                 Some((subscription, channel, known.replays, known.decided.clone()))
             })
         };
-        let sources = descriptor.subscriptions.iter().filter_map(|ask| {
+        let queue = descriptor.queue();
+        let asked = descriptor.subscriptions.iter().map(|ask| (ask, Keys::asked(descriptor, ask)));
+        let asked = asked.chain(queue.as_ref().map(|queue| (queue, Keys::commands(descriptor))));
+        let sources = asked.filter_map(|(ask, keys)| {
             let (subscription, channel, replays, decided) = place(ask)?;
             let reader = Reader::new(domain.clone(), channel, decided.cursor());
             let again = domain.places(channel);
@@ -109,7 +114,7 @@ impl Feeder {
                 subscription,
                 replays,
                 channel: ask.channel.as_str().into(),
-                choice: ask.key.clone(),
+                keys,
                 policy: RetryPolicy::new(&ask.retry, ask.then, ask.order, caps),
                 filter: ask.filter.clone(),
                 reader,
@@ -307,7 +312,7 @@ impl Feeder {
         if is_full(&self.standing, self.lanes) {
             return Ok(Fed::Full);
         }
-        let key = Key::of(&source.choice, item)?;
+        let key = source.keys.of(item)?;
         let hash = self.hasher.hash_one(key.bytes(item));
         let Some(item) = source.reader.take()? else { return Ok(Fed::All) };
         let order = item.position;
@@ -335,7 +340,7 @@ impl Feeder {
         let (index, source) = sources.find(|(_, source)| source.subscription == event.0).ok_or_else(gone)?;
         let item = source.again.at(event.1)?.ok_or_else(gone)?.owned();
         self.has_read_again = true;
-        let key = Key::of(&source.choice, &item)?;
+        let key = source.keys.of(&item)?;
         let hash = self.hasher.hash_one(key.bytes(&item));
         let attempt = 1 + self.failed.get(&event).copied().unwrap_or(0);
         let order = item.position;

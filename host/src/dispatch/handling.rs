@@ -20,6 +20,7 @@ use crate::view::world::World;
 
 use super::breaks::Breaks;
 use super::calls::ProcessorCalls;
+use super::commands::Commands;
 use super::effects::{Cause, EFFECTS_BYTES_MAX, Effects, Refusal};
 use super::logs::LogBook;
 use super::suspects::{ENDS_MAX, Suspects};
@@ -104,6 +105,8 @@ pub struct Handling {
     pub breaks: Breaks,
     /// The events that may have ended the host.
     pub suspects: Arc<Suspects>,
+    /// Which commands are wanted no more.
+    pub commands: Commands,
 }
 
 /// What became of a batch.
@@ -132,6 +135,8 @@ pub enum Fate {
     Parked(Option<Again>),
     /// It is a dead letter.
     Dead,
+    /// It was a command, and its mediator is told.
+    Told,
 }
 
 impl Handling {
@@ -144,6 +149,12 @@ impl Handling {
         batch: &Batch,
         skips: &mut Vec<Skip>,
     ) -> Handled {
+        if causes.iter().any(|cause| self.is_taken_back(cause)) {
+            return match causes {
+                [unwanted] => self.take_back(unwanted, skips),
+                _ => self.attempt_each(executor, causes, batch, skips),
+            };
+        }
         let ends = causes.iter().find_map(|cause| self.suspects.ends(cause.event()));
         if let Some(ends) = ends {
             return match causes {
@@ -202,8 +213,14 @@ impl Handling {
             let again = Some(Again::NOW);
             draft.control(&Control::Held { subscription, offset, position, flow, key, fault, again });
         }
-        draft.died(&Control::Died { subscription, offset, position, flow, key, fault });
-        let gave_up = Failed { index: 0, fate: Fate::Dead };
+        let fate = match suspect.marks {
+            Some(_) => self.give_up_command(&mut draft, suspect, &fault),
+            None => {
+                draft.died(&Control::Died { subscription, offset, position, flow, key, fault });
+                Fate::Dead
+            }
+        };
+        let gave_up = Failed { index: 0, fate };
         self.sequence(draft).map_or_else(|ended| ended, |()| Handled::Committed(vec![gave_up]))
     }
 
@@ -297,7 +314,7 @@ impl Handling {
         Handled::Committed(failed)
     }
 
-    fn sequence(&self, draft: Draft) -> Result<(), Handled> {
+    pub(super) fn sequence(&self, draft: Draft) -> Result<(), Handled> {
         if draft.is_empty() {
             return Ok(());
         }
@@ -334,6 +351,9 @@ impl Handling {
         self.tell_fault(cause, &fault, next);
         let key = work.key().to_owned();
         let again = match next {
+            Next::Dead | Next::Held if cause.marks.is_some() => {
+                return self.give_up_command(draft, cause, &fault);
+            }
             Next::Dead => {
                 draft.died(&Control::Died { subscription, offset, position, flow, key, fault });
                 return Fate::Dead;
@@ -364,6 +384,9 @@ impl Handling {
         let then = match next {
             Next::Again(after_ms) => {
                 format!("tried again in {}", for_people(Duration::from_millis(after_ms)))
+            }
+            Next::Dead | Next::Held if cause.marks.is_some() => {
+                "given up: the mediator that sent the command is told".to_owned()
             }
             Next::Dead => "given up: it is a dead letter".to_owned(),
             Next::Held => "held until somebody looks".to_owned(),

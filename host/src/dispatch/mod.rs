@@ -8,19 +8,23 @@
 mod breaks;
 mod bucket;
 mod calls;
+mod commands;
 mod configs;
 mod edge;
 mod effects;
 mod feeder;
 mod handling;
+mod keys;
 mod lane;
 mod logs;
+mod mediating;
 mod native;
 mod operate;
 mod outside;
 mod pace;
 mod parked;
 mod pool;
+mod queues;
 mod rehearsal;
 mod replay;
 mod running;
@@ -45,16 +49,19 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::channel::{Deployable, Domain, Listener, Refused, Reset};
 use crate::journal::Position;
+use crate::mediator::Mediator;
 use crate::model::bounds::Bounds;
 use crate::model::change::ProcessorId;
 use crate::model::deployment::Deployment;
+use crate::model::descriptor::Descriptor;
 use crate::model::grant::{Grant, Missing, decide, told};
 use crate::model::name::ProcessorName;
 use crate::model::operation::{Lanes, Operator, REASON_CHARS_MAX, bounds};
 use crate::model::retry::RetryCaps;
-use crate::runtime::{Executor, Program};
+use crate::runtime::{Executor, Expressions, Program};
 
 use calls::ProcessorCalls;
+use mediating::{Mediating, Timers};
 use outside::Http;
 use pool::Pool;
 use running::{Made, Running};
@@ -99,6 +106,16 @@ pub enum DispatchError {
     /// It imports or asks for what it may not have.
     #[error("{}", told(.0))]
     NotGranted(Vec<Missing>),
+    /// A queue has one subscriber, and has it already.
+    #[error(
+        "'{channel}' is a queue, which has one subscriber, and '{holder}' is that; read another channel, or remove '{holder}' first"
+    )]
+    QueueTaken {
+        /// The queue.
+        channel: String,
+        /// Who reads it.
+        holder: String,
+    },
     /// There is no such processor.
     #[error("there is no processor '{0}'")]
     Unknown(String),
@@ -114,6 +131,7 @@ impl DispatchError {
             Self::Runtime(error) => error.code(),
             Self::Refused(refused) => refused.code(),
             Self::NotGranted(_) => "not-granted",
+            Self::QueueTaken { .. } => "queue-taken",
             Self::Unknown(_) => "unknown-processor",
             Self::Thread(_) => "thread-not-started",
         }
@@ -188,7 +206,25 @@ impl Dispatcher {
     pub fn deploy(&self, version: &Version) -> Result<Deployment, DispatchError> {
         let shared = &self.0;
         let _switching = shared.switching.lock();
-        shared.switch(version)
+        shared.check_queues(version.descriptor())?;
+        let deployment = shared.switch(version)?;
+        shared.open_queues(version.descriptor());
+        Ok(deployment)
+    }
+
+    /// A version of a mediator, with its name's state.
+    pub fn mediator(
+        &self,
+        mediator: Mediator,
+        descriptor: Descriptor,
+        made: (&str, &str),
+        expressions: &Expressions,
+    ) -> Result<Version, DispatchError> {
+        let Shared { domain, pool, .. } = &*self.0;
+        let id = domain.name_processor(&descriptor.name)?;
+        let state = domain.look(|world| world.processors().get(id as usize).map(|one| one.state.clone()));
+        let timers = Timers::new(domain, pool);
+        Ok(Mediating::version(mediator, descriptor, made, expressions, (state.unwrap_or_default(), timers)))
     }
 
     /// Runs a version that is deployed already: after a restart. What it held goes on being held, and what is to be tried again is
@@ -258,7 +294,7 @@ impl Dispatcher {
         }
     }
 
-    /// Whether a processor runs as code of the application.
+    /// Whether a processor runs as code of the application, or is a mediator: it is no component's name.
     pub fn runs_native(&self, name: &ProcessorName) -> bool {
         self.0.running(name.as_str()).is_some_and(|running| running.version().is_native())
     }

@@ -81,7 +81,7 @@ impl Shared {
         let (channel, replays) = running.source(work.source).ok_or(RehearsalError::NotRunning)?;
         batch.push(&channel, work.key(), work.item.offset, work.attempt, work.item.time_ms, &record);
         let outcomes = version.executor(Arc::new(calls))?.call(&batch);
-        let cause = Cause { work: &work, record, subscription: event.0, replays };
+        let cause = Cause { work: &work, record, subscription: event.0, replays, marks: None };
         let mut rehearsal = Rehearsal {
             channel: channel.to_string(),
             offset: work.item.offset,

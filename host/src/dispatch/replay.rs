@@ -163,7 +163,7 @@ impl<'a> Run<'a> {
             self.commit()?;
         }
         let (subscription, replays) = (self.subscription, 0);
-        let cause = Cause { work: &work, record, subscription, replays };
+        let cause = Cause { work: &work, record, subscription, replays, marks: None };
         let mut rehearsal = Rehearsal {
             channel: self.replay.channel.1.to_string(),
             offset: item.offset,

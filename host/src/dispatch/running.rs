@@ -17,13 +17,15 @@ use crate::model::name::ChannelName;
 use crate::model::operation::{Lanes, Operator};
 use crate::model::record::Record;
 use crate::model::retry::RetryCaps;
+use crate::model::workflow::post::Marks;
 use crate::runtime::{Batch, Executor, Outcomes};
 use crate::view::failed::EventRef;
 
 use super::breaks::{Breaks, LIMIT_FAULTS_IN_A_ROW_MAX};
 use super::calls::ProcessorCalls;
+use super::commands::Commands;
 use super::effects::{Cause, Effects, Refusal};
-use super::feeder::Feeder;
+use super::feeder::{Feeder, Source};
 use super::handling::{Fate, Handled, Handling, Stats};
 use super::lane::{Hands, LaneSet};
 use super::logs::LogBook;
@@ -72,8 +74,8 @@ pub struct Running {
     settled: Condvar,
     /// Counts what was redriven, released or discarded.
     revivals: Arc<AtomicU64>,
-    /// Subscription and channel of each of the feeder's sources.
-    sources: Vec<(SubscriptionId, u32, Arc<str>)>,
+    /// The feeder's sources, for those who do not hold it.
+    sources: Vec<Sourced>,
     pub(super) lanes: LaneSet,
     /// What `baton.toml` says.
     pub(super) lanes_set: Option<Lanes>,
@@ -92,6 +94,27 @@ pub(super) struct Feeding {
     due_ms: Option<u64>,
     /// As far as the feeder has heard of what was redriven, released or discarded.
     revived: u64,
+}
+
+/// A source of the feeder.
+struct Sourced {
+    subscription: SubscriptionId,
+    replays: u32,
+    channel: Arc<str>,
+    choice: KeyChoice,
+    are_commands: bool,
+}
+
+impl Sourced {
+    fn of(source: &Source) -> Self {
+        Self {
+            subscription: source.subscription,
+            replays: source.replays,
+            channel: source.channel.clone(),
+            choice: source.keys.choice(),
+            are_commands: source.keys.are_commands(),
+        }
+    }
 }
 
 /// A lane in the row of the pool.
@@ -155,17 +178,17 @@ impl Running {
         if at_the_edge {
             feeder.read_durable_only();
         }
-        let source =
-            |source: &super::feeder::Source| (source.subscription, source.replays, source.channel.clone());
-        let sources = feeder.sources.iter().map(source).collect();
+        let sources = feeder.sources.iter().map(Sourced::of).collect();
         let operation = domain.operation(deployment.processor);
         let pace = Pace::new(&operation, lanes_set, descriptor.concurrency, domain.now_ms());
         let lanes = LaneSet::new(pace.bounds().min() as usize, executors);
         let paused = AtomicBool::new(pace.is_paused());
         let bounds = if version.is_native() { Bounds::UNBOUNDED } else { Bounds::of(&descriptor.limits) };
         let policies = feeder.sources.iter().map(|source| source.policy.clone()).collect();
-        let effects = Effects::new(&domain, deployment.processor, &name, channels, bounds);
+        let effects = Effects::new(&domain, deployment.processor, descriptor, channels, bounds);
+        let commands = Commands::new(&domain);
         let handling = Handling {
+            commands,
             domain,
             name,
             version,
@@ -324,7 +347,7 @@ impl Running {
                     match failed.next_if(|one| one.index == index).map(|one| one.fate) {
                         Some(Fate::Parked(again)) => feeding.feeder.park(work, again),
                         Some(Fate::Dead) => feeding.feeder.died(work),
-                        None => feeding.feeder.decided(work),
+                        Some(Fate::Told) | None => feeding.feeder.decided(work),
                     }
                 }
                 let Feeding { feeder, due_ms, revived, .. } = &mut *feeding;
@@ -386,11 +409,14 @@ impl Running {
         let mut causes = Vec::with_capacity(works.len());
         for work in works {
             let record = Record::parse(&work.item.record).map_err(|error| error.to_string())?;
-            let (subscription, replays, channel) = self.sources.get(work.source).ok_or("a source is gone")?;
+            let source = self.sources.get(work.source).ok_or("a source is gone")?;
             let item = &work.item;
+            // The handler sees what it would see in the broker topology.
+            let channel = if source.are_commands { record.parts.ty } else { &source.channel };
             batch.push(channel, work.key(), item.offset, work.attempt, item.time_ms, &record);
-            let (subscription, replays) = (*subscription, *replays);
-            causes.push(Cause { work, record, subscription, replays });
+            let marks = if source.are_commands { Marks::of(&record).map(Box::new) } else { None };
+            let (subscription, replays) = (source.subscription, source.replays);
+            causes.push(Cause { work, record, subscription, replays, marks });
         }
         Ok(causes)
     }
@@ -402,20 +428,18 @@ impl Running {
 
     /// The channel of one of its sources, and how often its events may have been handled before.
     pub fn source(&self, index: usize) -> Option<(Arc<str>, u32)> {
-        self.sources.get(index).map(|(_, replays, channel)| (channel.clone(), *replays))
+        self.sources.get(index).map(|source| (source.channel.clone(), source.replays))
     }
 
     /// The place among its sources of the one that reads a channel, and its subscription.
     pub fn source_of(&self, channel: &str) -> Option<(usize, SubscriptionId)> {
-        let index = self.sources.iter().position(|(.., name)| **name == *channel)?;
-        self.sources.get(index).map(|(subscription, ..)| (index, *subscription))
+        let index = self.sources.iter().position(|source| *source.channel == *channel)?;
+        self.sources.get(index).map(|source| (index, source.subscription))
     }
 
     /// How one of its sources finds the key of an event.
     pub fn choice_of(&self, index: usize) -> KeyChoice {
-        let name = self.sources.get(index).map(|(.., name)| name.clone()).unwrap_or_else(|| "".into());
-        let asks = &self.version().descriptor().subscriptions;
-        asks.iter().find(|ask| ask.channel.as_str() == &*name).map(|ask| ask.key.clone()).unwrap_or_default()
+        self.sources.get(index).map(|source| source.choice.clone()).unwrap_or_default()
     }
 
     /// What an outcome would change.

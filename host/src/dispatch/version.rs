@@ -59,6 +59,13 @@ impl Version {
         self
     }
 
+    /// The same native code, which a file stands for.
+    pub fn from_file(mut self, file: &str) -> Self {
+        let deployable = Deployable { file: file.to_owned(), ..(*self.deployable).clone() };
+        self.deployable = Arc::new(deployable);
+        self
+    }
+
     /// Whether it is native code that acts outside of a sandbox, and so waits for durable. What a component may do is granted.
     pub fn is_at_the_edge(&self) -> bool {
         matches!(self.code, Code::Native { at_the_edge: true, .. })
@@ -72,7 +79,7 @@ impl Version {
         }
     }
 
-    /// Whether it is code of the application.
+    /// Whether it is native code: the application's, or a mediator.
     pub fn is_native(&self) -> bool {
         matches!(self.code, Code::Native { .. })
     }

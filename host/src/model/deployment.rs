@@ -49,6 +49,11 @@ impl Deployment {
     pub fn is_native(&self) -> bool {
         self.file == NATIVE_FILE
     }
+
+    /// Whether it is a component.
+    pub fn is_component(&self) -> bool {
+        !self.is_native() && !self.descriptor.is_mediator()
+    }
 }
 
 /// Says in lines for people what differs between two versions.

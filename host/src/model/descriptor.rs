@@ -16,11 +16,14 @@ use super::retry::{Order, RetryAsk, Then};
 use super::schema;
 use super::text::{steers, told};
 use super::time::{TimeError, parse_rfc3339, rfc3339};
+use super::workflow::post::queue_of;
 
 /// The custom section of the component's core module that holds the descriptor, as JSON.
 pub const SECTION: &str = "baton-descriptor";
 /// The contract that this host serves.
 pub const CONTRACT: &str = "baton:processor@0.1.0";
+/// The contract of mediators: the workflow language that they are written in.
+pub const MEDIATOR_CONTRACT: &str = "serverlessworkflow:dsl@1.0";
 
 /// The most bytes of a descriptor, schemas included.
 pub const DESCRIPTOR_BYTES_MAX: usize = 1 << 20;
@@ -267,6 +270,26 @@ pub struct DescriptorError {
 }
 
 impl Descriptor {
+    /// Whether it is that of a mediator: a workflow, and no code.
+    pub fn is_mediator(&self) -> bool {
+        self.contract == MEDIATOR_CONTRACT
+    }
+
+    /// The event queue of a mediator: it is read from its oldest event on, and by nobody else. Topics on which runs wait for events are read
+    /// from their next event on.
+    pub fn event_queue(&self) -> Option<&ChannelName> {
+        let asks = self.subscriptions.iter().filter(|_| self.is_mediator());
+        let mut asks = asks.filter(|ask| ask.start == Start::Earliest && !ask.channel.is_reserved());
+        asks.next().map(|ask| &ask.channel)
+    }
+
+    /// The subscription on the queue of a processor, for the commands of mediators: they are tried as often as the events of its first.
+    pub fn queue(&self) -> Option<SubscriptionAsk> {
+        let channel = ChannelName::new(queue_of(self.name.as_str())).ok()?;
+        let first = self.subscriptions.first().filter(|_| !self.is_mediator())?;
+        Some(SubscriptionAsk { channel, start: Start::Earliest, filter: None, ..first.clone() })
+    }
+
     /// Reads a descriptor from the JSON of its section and checks it.
     pub fn from_json(json: &[u8]) -> Result<Self, DescriptorError> {
         if json.len() > DESCRIPTOR_BYTES_MAX {

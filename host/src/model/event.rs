@@ -234,24 +234,25 @@ impl Event {
             members.insert(name.clone(), value.to_json());
         }
         if let Some(data) = &self.data {
-            let (name, value) = self.data_to_json(data);
+            let (name, value) = data_to_json(self.datacontenttype.as_deref(), data);
             members.insert(name.into(), value);
         }
         Value::Object(members)
     }
+}
 
-    fn data_to_json(&self, data: &[u8]) -> (&'static str, Value) {
-        if self.data_is_json() {
-            if let Ok(value) = serde_json::from_slice(data) {
-                return ("data", value);
-            }
-        } else if self.datacontenttype.as_deref().is_some_and(|kind| kind.starts_with("text/"))
-            && let Ok(text) = std::str::from_utf8(data)
-        {
-            return ("data", text.into());
+/// Data as a member of an event in JSON: the member's name, and its value.
+pub fn data_to_json(media_type: Option<&str>, data: &[u8]) -> (&'static str, Value) {
+    if is_json(media_type) {
+        if let Ok(value) = serde_json::from_slice(data) {
+            return ("data", value);
         }
-        ("data_base64", BASE64.encode(data).into())
+    } else if media_type.is_some_and(|kind| kind.starts_with("text/"))
+        && let Ok(text) = std::str::from_utf8(data)
+    {
+        return ("data", text.into());
     }
+    ("data_base64", BASE64.encode(data).into())
 }
 
 /// Whether a media type is JSON; without one, it is.

@@ -117,9 +117,9 @@ impl Node {
         processors
     }
 
-    /// Files in the folder that do not run, and what to do.
+    /// Files in the folders that do not run, and what to do.
     pub fn problems(&self) -> Vec<FileProblem> {
-        self.0.registry.as_ref().map_or_else(Vec::new, Registry::problems)
+        self.0.registry.iter().chain(&self.0.definitions).flat_map(Registry::problems).collect()
     }
 
     /// One processor.

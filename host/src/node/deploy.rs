@@ -1,6 +1,7 @@
 //! Deploying and removing: what the folder wants goes to the lanes, and what came of it goes back.
 
 use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -10,31 +11,26 @@ use crate::journal::Position;
 use crate::model::deployment::Deployment;
 use crate::model::name::ProcessorName;
 use crate::model::report::DeployReport;
-use crate::registry::{Answer, FileFault, PutError, Wanted};
+use crate::registry::{Answer, FileFault, PutError, Unit, Wanted};
 use crate::runtime::{self, Program};
 
 use super::gate::Gate;
+use super::mediators::Mediators;
 use super::{DeployError, Node, StartError};
 
-/// Carries out what the registry wants, one at a time, until the registry stops.
-pub(super) fn reconcile(wanted: &Receiver<Wanted>, dispatcher: &Dispatcher, domain: &Domain, gate: &Gate) {
+/// Carries out what a registry wants, one at a time, until the registry stops.
+pub(super) fn reconcile(wanted: &Receiver<Wanted>, mediators: &Mediators, gate: &Gate) {
+    let Mediators { dispatcher, domain, .. } = mediators;
     for wanted in wanted {
         match wanted {
-            Wanted::Deploy(candidate) if dispatcher.runs_native(&candidate.program.descriptor().name) => {
-                let error = DeployError::Native { name: candidate.program.descriptor().name.to_string() };
-                let fault = FileFault { code: error.code().to_owned(), message: error.to_string() };
-                candidate.done(Err(fault));
-            }
             Wanted::Deploy(candidate) => {
-                if let Err(fault) = gate.pass(&candidate.program, &candidate.file, dispatcher, domain) {
-                    candidate.done(Err(fault));
-                    continue;
-                }
-                let load_us = candidate.load.as_micros() as u64;
-                let version = Version::wasm(candidate.program.clone(), &candidate.file, load_us);
-                let deployed = dispatcher.deploy(&version);
-                tell(&candidate.file, &deployed);
-                candidate.done(deployed.map_err(fault));
+                let (file, load) = (candidate.file.as_str(), candidate.load);
+                let deployed = match &candidate.unit {
+                    Unit::Component(program) => component(program, (file, load), dispatcher, (domain, gate)),
+                    Unit::Definition { definition, digest } => mediators.deploy(definition, digest, file),
+                };
+                tell(file, &deployed);
+                candidate.done(deployed);
             }
             Wanted::Remove(removal) => {
                 let removed = dispatcher.undeploy(&removal.name, false);
@@ -45,19 +41,42 @@ pub(super) fn reconcile(wanted: &Receiver<Wanted>, dispatcher: &Dispatcher, doma
     }
 }
 
-fn tell(file: &str, deployed: &Result<Deployment, DispatchError>) {
+fn component(
+    program: &Program,
+    (file, load): (&str, Duration),
+    dispatcher: &Dispatcher,
+    (domain, gate): (&Domain, &Gate),
+) -> Result<Deployment, FileFault> {
+    let name = &program.descriptor().name;
+    if dispatcher.runs_native(name) {
+        let error = DeployError::Native { name: name.to_string() };
+        return Err(FileFault::new(error.code(), error.to_string()));
+    }
+    gate.pass(program, file, dispatcher, domain)?;
+    let version = Version::wasm(program.clone(), file, load.as_micros() as u64);
+    dispatcher.deploy(&version).map_err(fault)
+}
+
+fn tell(file: &str, deployed: &Result<Deployment, FileFault>) {
     match deployed {
         Ok(d) => {
             let name = &d.descriptor.name;
             let short: String = d.digest.chars().take(12).collect();
             tracing::info!(processor = %name, version = d.descriptor.version, digest = short, file, "deployed");
         }
-        Err(error) => tracing::error!(file, %error, "not deployed; what ran before goes on"),
+        Err(fault) => {
+            tracing::error!(
+                file,
+                code = fault.code,
+                "{}; not deployed: what ran before goes on",
+                fault.message
+            );
+        }
     }
 }
 
 fn fault(error: DispatchError) -> FileFault {
-    FileFault { code: error.code().to_owned(), message: error.to_string() }
+    FileFault::new(error.code(), error.to_string())
 }
 
 /// Runs a processor of the application's own code.

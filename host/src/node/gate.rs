@@ -98,7 +98,7 @@ fn before(domain: &Domain, name: &ProcessorName) -> Option<Before> {
     domain.look(|world| {
         let id = world.processor_id(name.as_str())?;
         let processor = world.processors().get(id as usize)?;
-        let deployment = processor.deployment.as_deref().filter(|deployment| !deployment.is_native())?;
+        let deployment = processor.deployment.as_deref().filter(|deployment| deployment.is_component())?;
         let approved = processor.operation.approved.as_ref().map(|approved| approved.digest.clone());
         Some(Before { processor: id, deployment: deployment.clone(), approved })
     })

@@ -13,6 +13,7 @@ mod follow;
 mod follow_flow;
 mod gate;
 mod live;
+mod mediators;
 mod operate;
 mod publish;
 mod reload;
@@ -77,8 +78,11 @@ struct Inner {
     dispatcher: Dispatcher,
     live: live::Live,
     engine: Engine,
-    /// Absent in a host without a folder.
+    /// What watches the folder of processors; absent in a host without a folder.
     registry: Option<Registry>,
+    /// What watches the folder of mediators.
+    definitions: Option<Registry>,
+    mediators: mediators::Mediators,
     /// The configuration as it was accepted last.
     accepted: Accepted,
     /// The key of the prints of what operators set.
@@ -94,7 +98,7 @@ struct Inner {
 
 struct Ending {
     config: Option<ConfigWatch>,
-    reconciler: Option<JoinHandle<()>>,
+    reconcilers: Vec<JoinHandle<()>>,
     keeper: Keeper,
     /// Exports what was done as traces, if somebody wants them.
     traces: Option<spans::Follower>,
@@ -151,9 +155,11 @@ impl Inner {
         if let Some(mut watch) = ending.config.take() {
             watch.stop();
         }
-        self.registry.iter().for_each(Registry::stop);
-        if ending.reconciler.is_some_and(|reconciler| reconciler.join().is_err()) {
-            tracing::error!("the thread that deploys processors panicked");
+        self.registry.iter().chain(&self.definitions).for_each(Registry::stop);
+        for reconciler in ending.reconcilers {
+            if reconciler.join().is_err() {
+                tracing::error!("a thread that deploys panicked");
+            }
         }
         self.dispatcher.stop();
         ending.following.into_iter().for_each(Following::stop);

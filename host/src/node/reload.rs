@@ -157,7 +157,7 @@ impl Inner {
                 }
             }
         }
-        self.registry.iter().for_each(Registry::rescan);
+        self.registry.iter().chain(&self.definitions).for_each(Registry::rescan);
     }
 
     fn problem(&self, code: &str, message: String) -> FileProblem {

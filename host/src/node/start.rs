@@ -16,9 +16,10 @@ use crate::dispatch::{DispatchConfig, Dispatcher, Native, PoolLimits, Suspects, 
 use crate::flows::{Flows, Follower, Following};
 use crate::journal::storage::{Files, Memory};
 use crate::journal::{self, Journal, SegmentJournal};
+use crate::mediator::Rules;
 use crate::model::deployment::Deployment;
-use crate::registry::{self, Registry, RegistryConfig, Running};
-use crate::runtime::{Engine, EngineConfig};
+use crate::registry::{self, Kind, Registry, RegistryConfig, Running};
+use crate::runtime::{Engine, EngineConfig, Expressions};
 use crate::spans;
 
 use super::backup;
@@ -26,6 +27,7 @@ use super::builder::{NodeBuilder, Source};
 use super::deploy::{reconcile, register};
 use super::gate::Gate;
 use super::live::Live;
+use super::mediators::Mediators;
 use super::reload::{Accepted, ConfigWatch, guest_configs};
 use super::secret::{fresh, secret};
 use super::traces::trace;
@@ -54,13 +56,12 @@ struct Core {
     keeper: Keeper,
     dispatcher: Dispatcher,
     engine: Engine,
+    mediators: Mediators,
     flows: Flows,
     follower: Option<Follower>,
     access: Access,
     gate: Arc<Gate>,
     secret: [u8; 32],
-    /// Whether there is a folder: without one nothing is kept and nothing is watched.
-    watches: bool,
     /// Whether `baton.toml` is read again when it changes: not over settings of the application's own.
     reads: bool,
 }
@@ -116,8 +117,16 @@ fn open(builder: NodeBuilder) -> Result<Core, StartError> {
     let suspects = if in_memory { Suspects::default() } else { suspects(&config, &domain) };
     let dispatcher = Dispatcher::start(&domain, dispatch_config(&config, &secret, suspects))?;
     let gate = Arc::new(Gate::new(config.approves_itself()));
+    let mediators = Mediators {
+        domain: domain.clone(),
+        dispatcher: dispatcher.clone(),
+        expressions: Expressions::new(&engine),
+        kept_dir: watches.then(|| config.data_dir.join("definitions")),
+        rules: Rules::default(),
+    };
     Ok(Core {
         gate,
+        mediators,
         config,
         clock,
         domain,
@@ -128,7 +137,6 @@ fn open(builder: NodeBuilder) -> Result<Core, StartError> {
         flows,
         follower,
         access,
-        watches,
         reads,
     })
 }
@@ -158,32 +166,56 @@ fn configuration(source: Source, settings: Option<Settings>) -> Result<Config, S
 }
 
 type Followers = (Option<Following>, Option<spans::Follower>);
-type Watching = (Option<Registry>, Option<JoinHandle<()>>);
+
+/// Who watches the folders, of processors and of mediators, and who deploys what they find.
+#[derive(Default)]
+struct Watching {
+    processors: Option<Registry>,
+    definitions: Option<Registry>,
+    reconcilers: Vec<JoinHandle<()>>,
+}
 
 /// Runs what is deployed, then what the application registers, and last looks into the folder: a name that the application holds
 /// is not a file's any more.
 fn deploy_all(core: &Core, natives: Vec<Native>) -> Result<Watching, StartError> {
-    let Core { config, clock, domain, dispatcher, engine, .. } = core;
+    let Core { config, domain, dispatcher, engine, .. } = core;
     let components_dir = config.data_dir.join("components");
     let mut running = resume_deployed(domain, dispatcher, engine, &components_dir);
     for native in natives {
         let deployed = register(dispatcher, native)?;
         running.retain(|running| running.name != deployed.descriptor.name);
     }
-    if !core.watches {
-        return Ok((None, None));
-    }
-    let registry_config = RegistryConfig::new(config.processors_dir(), components_dir);
-    let (registry, wanted) = Registry::start(registry_config, engine.clone(), clock.clone(), running)?;
-    let (deploying, domain, gate) = (dispatcher.clone(), domain.clone(), core.gate.clone());
+    let mediating = core.mediators.resume();
+    let mut watching = Watching::default();
+    let Some(definitions_dir) = core.mediators.kept_dir.clone() else { return Ok(watching) };
+    let kind = Kind::Components(engine.clone());
+    let folders = RegistryConfig::new(config.processors_dir(), components_dir);
+    watching.processors = Some(watch(core, kind, folders, running, &mut watching.reconcilers)?);
+    let kind = Kind::Definitions(core.mediators.expressions.clone());
+    let folders = RegistryConfig::new(config.mediators_dir(), definitions_dir);
+    watching.definitions = Some(watch(core, kind, folders, mediating, &mut watching.reconcilers)?);
+    Ok(watching)
+}
+
+/// Watches a folder, with a thread that deploys what is found there.
+fn watch(
+    core: &Core,
+    kind: Kind,
+    folders: RegistryConfig,
+    running: Vec<Running>,
+    reconcilers: &mut Vec<JoinHandle<()>>,
+) -> Result<Registry, StartError> {
+    let (registry, wanted) = Registry::start(folders, kind, core.clock.clone(), running)?;
+    let (mediators, gate) = (core.mediators.clone(), core.gate.clone());
     let reconciler = std::thread::Builder::new().name("baton-reconciler".to_owned());
-    let reconciler = reconciler.spawn(move || reconcile(&wanted, &deploying, &domain, &gate))?;
-    Ok((Some(registry), Some(reconciler)))
+    reconcilers.push(reconciler.spawn(move || reconcile(&wanted, &mediators, &gate))?);
+    Ok(registry)
 }
 
 impl Core {
-    fn node(self, (registry, reconciler): Watching, followers: Followers) -> Result<Node, StartError> {
+    fn node(self, watching: Watching, followers: Followers) -> Result<Node, StartError> {
         let (following, traces) = followers;
+        let Watching { processors: registry, definitions, reconcilers } = watching;
         let Self {
             config,
             clock,
@@ -196,9 +228,10 @@ impl Core {
             access,
             gate,
             reads,
+            mediators,
             ..
         } = self;
-        let ending = Mutex::new(Some(Ending { config: None, reconciler, keeper, following, traces }));
+        let ending = Mutex::new(Some(Ending { config: None, reconcilers, keeper, following, traces }));
         let started_ms = clock.now_ms();
         let accepted = Accepted::new(config.clone());
         let inner = Arc::new(Inner {
@@ -209,6 +242,8 @@ impl Core {
             dispatcher,
             engine,
             registry,
+            definitions,
+            mediators,
             live: Live::default(),
             accepted,
             secret,
@@ -311,7 +346,7 @@ fn resume_deployed(
     let deployed: Vec<Arc<Deployment>> = domain.look(|world| {
         let running = world.processors().iter().filter(|processor| processor.deployed);
         let deployments = running.filter_map(|processor| processor.deployment.clone());
-        deployments.filter(|deployment| !deployment.is_native()).collect()
+        deployments.filter(|deployment| deployment.is_component()).collect()
     });
     let resume = |deployment: &Arc<Deployment>| {
         let name = &deployment.descriptor.name;
@@ -354,8 +389,8 @@ fn resume(
     components_dir: &Path,
     deployment: &Arc<Deployment>,
 ) -> Result<(), String> {
-    let bytes =
-        registry::kept(components_dir, &deployment.digest).ok_or("the bytes that ran are not kept")?;
+    let bytes = registry::kept(components_dir, &deployment.digest, "wasm")
+        .ok_or("the bytes that ran are not kept")?;
     let program = engine.load(&bytes).map_err(|error| error.to_string())?;
     let version = Version::wasm(program, &deployment.file, 0);
     dispatcher.resume_deployed(&version, deployment.clone()).map_err(|error| error.to_string())

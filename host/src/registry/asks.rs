@@ -14,9 +14,9 @@ impl Worker {
         self.world.asked.insert(claim.name.clone(), Some(claim.digest.clone()));
         let post = self.post.clone();
         let answer = Reply::new(move |result| drop(post.send(Message::Deployed(claim, Box::new(result)))));
-        let Loaded { program, load } = loaded;
+        let Loaded { unit, load } = loaded;
         // Without a consumer the candidate is dropped, which answers it.
-        drop(self.wanted.send(Wanted::Deploy(Candidate::new(program, file, load, answer))));
+        drop(self.wanted.send(Wanted::Deploy(Candidate::new(unit, file, load, answer))));
     }
 
     pub(super) fn ask_removal(&mut self, name: ProcessorName) {
@@ -51,11 +51,14 @@ impl Worker {
 
     /// Keeps the bytes of what runs, ran before, or is about to run.
     fn drop_old_bytes(&self) {
+        if self.loader.keeps_old() {
+            return;
+        }
         let running = self.world.running.values();
         let mut wanted: BTreeSet<&str> = running.clone().map(|digests| digests.current.as_str()).collect();
         wanted.extend(running.filter_map(|digests| digests.previous.as_deref()));
         wanted.extend(self.world.asked.values().flatten().map(String::as_str));
-        wanted.extend(self.shelf.values().map(|loaded| loaded.program.digest()));
+        wanted.extend(self.shelf.values().map(|loaded| loaded.unit.digest()));
         if let Err(error) = self.loader.kept.retain(&wanted) {
             tracing::warn!(%error, "bytes of old versions are not removed; they only take room");
         }

@@ -1,11 +1,12 @@
-//! The folder of processors on the disk: lists it, reads one file of it, writes and removes. It remembers nothing.
+//! A watched folder on the disk: lists it, reads one file of it, writes and removes. It remembers nothing.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::file::Stamp;
-use super::load::{FILE_UNREADABLE, fault_of};
+use super::kind::{Kind, fault_of};
+use super::load::FILE_UNREADABLE;
 use super::memory::Listing;
 use super::wanted::FileFault;
 use crate::runtime::{COMPONENT_BYTES_MAX, Error};
@@ -18,9 +19,10 @@ pub(super) const DEPTH_MAX: usize = 8;
 const TEMPORARY: &str = ".baton-";
 
 /// The folder.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Folder {
     dir: PathBuf,
+    kind: Kind,
 }
 
 /// A file's bytes, or why there are none.
@@ -32,8 +34,8 @@ pub(super) enum Contents {
 }
 
 impl Folder {
-    pub fn new(dir: &Path) -> Self {
-        Self { dir: dir.to_owned() }
+    pub fn new(dir: &Path, kind: &Kind) -> Self {
+        Self { dir: dir.to_owned(), kind: kind.clone() }
     }
 
     pub fn dir(&self) -> &Path {
@@ -45,7 +47,7 @@ impl Folder {
         fs::metadata(&self.dir).ok().map(|found| identity(&found).0)
     }
 
-    /// Every component file, by its path in the folder.
+    /// Every file of its kind, by its path in the folder.
     pub fn list(&self) -> Result<Listing, FileFault> {
         let mut listing = Listing::new();
         let mut left = ENTRIES_MAX;
@@ -73,7 +75,7 @@ impl Folder {
             }
             if entry.file_type()?.is_dir() {
                 self.list_folder(listing, &path, left, depth)?;
-            } else if name.ends_with(".wasm") {
+            } else if self.kind.endings().iter().any(|ending| ends(name, ending)) {
                 listing.insert(file.to_owned(), stamp(&entry.path()));
             }
         }
@@ -100,7 +102,8 @@ impl Folder {
     /// Reads a file that was seen with this stamp, whole and once.
     pub fn read(&self, file: &str, seen: Stamp) -> Contents {
         if !seen.regular {
-            let why = format!("'{file}' is not a file, nor a link to one; put the component itself here");
+            let word = self.kind.word();
+            let why = format!("'{file}' is not a file, nor a link to one; put the {word} itself here");
             return Contents::Bad(FileFault::new("file-not-regular", why));
         }
         if seen.bytes > COMPONENT_BYTES_MAX {
@@ -156,6 +159,11 @@ pub(super) fn write_whole(temporary: &Path, path: &Path, bytes: &[u8]) -> io::Re
         drop(fs::remove_file(temporary));
     }
     moved
+}
+
+/// Whether a name ends in a dot and this.
+fn ends(name: &str, ending: &str) -> bool {
+    name.strip_suffix(ending).is_some_and(|stem| stem.ends_with('.'))
 }
 
 /// Makes the names in a folder durable.

@@ -9,15 +9,16 @@ use bytes::Bytes;
 
 use super::folder::{fsync, write_whole};
 
-/// The folder of kept components.
+/// The folder of kept bytes.
 #[derive(Clone, Debug)]
 pub(super) struct Kept {
     dir: PathBuf,
+    ending: &'static str,
 }
 
 /// The bytes that were kept under a digest, if they are there and still are what the digest says.
-pub fn kept(components_dir: &Path, digest: &str) -> Option<Bytes> {
-    let bytes = std::fs::read(path(components_dir, digest)?).ok()?;
+pub fn kept(dir: &Path, digest: &str, ending: &str) -> Option<Bytes> {
+    let bytes = std::fs::read(path(dir, digest, ending)?).ok()?;
     if blake3::hash(&bytes).to_hex().as_str() == digest {
         return Some(Bytes::from(bytes));
     }
@@ -26,19 +27,19 @@ pub fn kept(components_dir: &Path, digest: &str) -> Option<Bytes> {
 }
 
 impl Kept {
-    pub fn open(dir: &Path) -> io::Result<Self> {
+    pub fn open(dir: &Path, ending: &'static str) -> io::Result<Self> {
         std::fs::create_dir_all(dir)?;
-        Ok(Self { dir: dir.to_owned() })
+        Ok(Self { dir: dir.to_owned(), ending })
     }
 
     pub fn get(&self, digest: &str) -> Option<Bytes> {
-        kept(&self.dir, digest)
+        kept(&self.dir, digest, self.ending)
     }
 
     /// Keeps bytes; they are on the disk when it returns.
     pub fn keep(&self, digest: &str, bytes: &[u8]) -> io::Result<()> {
         let bad = || io::Error::new(io::ErrorKind::InvalidInput, format!("'{digest}' is no digest"));
-        let path = path(&self.dir, digest).ok_or_else(bad)?;
+        let path = path(&self.dir, digest, self.ending).ok_or_else(bad)?;
         if path.metadata().is_ok_and(|found| found.len() == bytes.len() as u64) && self.get(digest).is_some()
         {
             return Ok(());
@@ -61,9 +62,9 @@ impl Kept {
 }
 
 /// The file of a digest; other texts have none, so that none leads out of the folder.
-fn path(dir: &Path, digest: &str) -> Option<PathBuf> {
+fn path(dir: &Path, digest: &str, ending: &str) -> Option<PathBuf> {
     let hex = digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
-    hex.then(|| dir.join(format!("{digest}.wasm")))
+    hex.then(|| dir.join(format!("{digest}.{ending}")))
 }
 
 #[cfg(test)]
@@ -78,7 +79,7 @@ mod tests {
     #[test]
     fn bytes_come_back_only_whole() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Kept::open(dir.path()).unwrap();
+        let store = Kept::open(dir.path(), "wasm").unwrap();
         let one = digest(b"one");
         store.keep(&one, b"one").unwrap();
         assert_eq!(store.get(&one).unwrap(), "one");
@@ -91,7 +92,7 @@ mod tests {
     #[test]
     fn only_named_digests_stay_and_no_name_leads_out() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Kept::open(dir.path()).unwrap();
+        let store = Kept::open(dir.path(), "wasm").unwrap();
         let (one, two) = (digest(b"one"), digest(b"two"));
         store.keep(&one, b"one").unwrap();
         store.keep(&two, b"two").unwrap();

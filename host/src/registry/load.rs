@@ -6,17 +6,19 @@ use std::time::{Duration, Instant};
 use super::decide::World;
 use super::file::Claim;
 use super::kept::Kept;
+use super::kind::{Kind, Unit};
 use super::wanted::FileFault;
-use crate::runtime::{self, Engine, Program};
 
 /// The code of a file that could not be read; it is tried again at each rescan.
 pub(super) const FILE_UNREADABLE: &str = "file-unreadable";
 /// The code of bytes that could not be kept; it is tried again at each rescan.
 pub(super) const NOT_KEPT: &str = "component-not-kept";
+/// The code of a definition that calls what is not deployed; it is tried again at each rescan.
+pub const UNKNOWN_FUNCTION: &str = "unknown-function";
 
 /// A version that is ready to be offered.
 pub(super) struct Loaded {
-    pub program: Program,
+    pub unit: Unit,
     pub load: Duration,
 }
 
@@ -33,13 +35,13 @@ pub(super) enum Step {
 /// What was compiled beside.
 pub(super) struct Compiled {
     digest: String,
-    program: Result<Program, FileFault>,
+    unit: Result<Unit, FileFault>,
     took: Duration,
 }
 
 /// Turns bytes into a claim, and into a program unless they run already.
 pub(super) struct Loader {
-    engine: Engine,
+    kind: Kind,
     pub kept: Kept,
     /// Whether something is being compiled beside.
     is_busy: bool,
@@ -48,8 +50,18 @@ pub(super) struct Loader {
 }
 
 impl Loader {
-    pub fn new(engine: Engine, kept: Kept) -> Self {
-        Self { engine, kept, is_busy: false, compiled: None }
+    pub fn new(kind: Kind, kept: Kept) -> Self {
+        Self { kind, kept, is_busy: false, compiled: None }
+    }
+
+    /// How the names of files end that the host writes.
+    pub fn ending(&self) -> &'static str {
+        self.kind.endings().first().copied().unwrap_or_default()
+    }
+
+    /// Whether bytes are kept for good.
+    pub fn keeps_old(&self) -> bool {
+        self.kind.keeps_old()
     }
 
     /// Loads what takes no longer than reading it. All else is compiled beside, one at a time, and `done` hears of it. Compiling takes up
@@ -62,19 +74,18 @@ impl Loader {
     ) -> Result<Step, FileFault> {
         let digest = blake3::hash(&bytes).to_hex().to_string();
         if let Some(compiled) = self.compiled.take_if(|compiled| compiled.digest == digest) {
-            return self.keep(compiled.program?, &bytes, compiled.took).map(Step::Loaded);
+            return self.keep(compiled.unit?, &bytes, compiled.took).map(Step::Loaded);
         }
-        if world.runner_of(&digest).is_some() || self.engine.loads_at_once(&bytes) {
+        if world.runner_of(&digest).is_some() || self.kind.loads_at_once(&bytes) {
             return self.load(&bytes, world).map(Step::Loaded);
         }
-        let says = runtime::inspect(&bytes).map_err(|error| fault_of(&error))?;
-        let claim = Claim { name: says.descriptor.name, digest: digest.clone() };
+        let claim = Claim { name: self.kind.name_of(&bytes)?, digest: digest.clone() };
         if !self.is_busy {
-            let engine = self.engine.clone();
+            let kind = self.kind.clone();
             let compile = move || {
                 let started = Instant::now();
-                let program = engine.load(&bytes).map_err(|error| fault_of(&error));
-                done(Compiled { digest, program, took: started.elapsed() });
+                let unit = kind.load(&bytes);
+                done(Compiled { digest, unit, took: started.elapsed() });
             };
             let begun = thread::Builder::new().name("baton-loader".to_owned()).spawn(compile);
             begun.map_err(|error| FileFault::new(COMPILER_UNUSABLE, error.to_string()))?;
@@ -96,16 +107,16 @@ impl Loader {
         if let Some(name) = world.runner_of(&digest) {
             return Ok((Claim { name: name.clone(), digest }, None));
         }
-        let program = self.engine.load(bytes).map_err(|error| fault_of(&error))?;
-        self.keep(program, bytes, started.elapsed())
+        let unit = self.kind.load(bytes)?;
+        self.keep(unit, bytes, started.elapsed())
     }
 
-    fn keep(&self, program: Program, bytes: &[u8], load: Duration) -> Result<Claimed, FileFault> {
+    fn keep(&self, unit: Unit, bytes: &[u8], load: Duration) -> Result<Claimed, FileFault> {
         let started = Instant::now();
-        let digest = program.digest().to_owned();
+        let digest = unit.digest().to_owned();
         self.kept.keep(&digest, bytes).map_err(not_kept)?;
-        let name = program.descriptor().name.clone();
-        Ok((Claim { name, digest }, Some(Loaded { program, load: load + started.elapsed() })))
+        let name = unit.name()?;
+        Ok((Claim { name, digest }, Some(Loaded { unit, load: load + started.elapsed() })))
     }
 }
 
@@ -114,12 +125,7 @@ const COMPILER_UNUSABLE: &str = "compiler-unusable";
 
 /// Whether trying again with the same bytes may help.
 pub(super) fn is_passing(fault: &FileFault) -> bool {
-    [FILE_UNREADABLE, NOT_KEPT, COMPILER_UNUSABLE].contains(&fault.code.as_str())
-}
-
-/// What the runtime says of a component.
-pub(super) fn fault_of(error: &runtime::Error) -> FileFault {
-    FileFault::new(error.code(), error.to_string())
+    [FILE_UNREADABLE, NOT_KEPT, COMPILER_UNUSABLE, UNKNOWN_FUNCTION].contains(&fault.code.as_str())
 }
 
 fn not_kept(error: std::io::Error) -> FileFault {

@@ -1,4 +1,4 @@
-//! Which processors exist: the folder says what is wanted, the journal what is deployed, and the registry says the difference.
+//! Which processors and mediators exist: a folder of each says what is wanted, the journal what is deployed, and the registry says the difference. There is one for each `kind`.
 //!
 //! One thread owns all of it. A round: `folder` (list) -> `memory` (which files stand still) -> `load` (read once, hash, check,
 //! compile) -> `decide` (pure) -> `wanted` (to whoever runs processors, who answers each). `watcher` only says that it is time
@@ -10,6 +10,7 @@ mod error;
 mod file;
 mod folder;
 mod kept;
+mod kind;
 mod load;
 mod memory;
 mod problems;
@@ -37,15 +38,15 @@ use crate::clock::Clock;
 use crate::model::deployment::Deployment;
 use crate::model::name::ProcessorName;
 use crate::model::report::FileProblem;
-use crate::runtime::Engine;
 
 use kept::Kept;
-use load::fault_of;
 use problems::Problems;
 use worker::{Message, Worker};
 
 pub use error::{Error, PutError};
 pub use kept::kept;
+pub use kind::{Kind, Unit};
+pub use load::UNKNOWN_FUNCTION;
 pub use wanted::{Candidate, FileFault, Removal, Running, Wanted};
 pub use watcher::{Reach, Watcher};
 
@@ -56,9 +57,9 @@ pub const REQUESTS_MAX: usize = 16;
 #[derive(Clone, Debug)]
 pub struct RegistryConfig {
     /// The folder that says what is wanted.
-    pub processors_dir: PathBuf,
+    pub wanted_dir: PathBuf,
     /// The folder where the bytes of what runs are kept.
-    pub components_dir: PathBuf,
+    pub kept_dir: PathBuf,
     /// How long a file must stand still before it is read.
     pub settle: Duration,
     /// How long a file must stand still before it is called bad: somebody may be writing it slowly.
@@ -71,10 +72,10 @@ pub struct RegistryConfig {
 
 impl RegistryConfig {
     /// The usual patience.
-    pub fn new(processors_dir: impl Into<PathBuf>, components_dir: impl Into<PathBuf>) -> Self {
+    pub fn new(wanted_dir: impl Into<PathBuf>, kept_dir: impl Into<PathBuf>) -> Self {
         Self {
-            processors_dir: processors_dir.into(),
-            components_dir: components_dir.into(),
+            wanted_dir: wanted_dir.into(),
+            kept_dir: kept_dir.into(),
             settle: Duration::from_millis(25),
             doubt: Duration::from_millis(500),
             debounce: Duration::from_millis(5),
@@ -103,7 +104,7 @@ struct Shared {
     post: Sender<Message>,
     problems: Arc<Problems>,
     kept: Kept,
-    engine: Engine,
+    kind: Kind,
     waiting: Arc<AtomicUsize>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -112,17 +113,17 @@ impl Registry {
     /// Starts watching. `deployed` is what runs already: its bytes in the folder are no difference.
     pub fn start(
         config: RegistryConfig,
-        engine: Engine,
+        kind: Kind,
         clock: Arc<dyn Clock>,
         deployed: Vec<Running>,
     ) -> Result<(Self, Receiver<Wanted>), Error> {
         let problems = Arc::new(Problems::new(clock));
-        let (worker, post, wanted) = Worker::new(config, engine.clone(), problems.clone(), &deployed)?;
+        let (worker, post, wanted) = Worker::new(config, kind.clone(), problems.clone(), &deployed)?;
         let kept = worker.kept().clone();
         let thread = std::thread::Builder::new().name("baton-registry".to_owned());
         let thread = thread.spawn(move || worker.run()).map_err(Error::Thread)?;
         let thread = Mutex::new(Some(thread));
-        let shared = Shared { post, problems, kept, engine, waiting: Arc::default(), thread };
+        let shared = Shared { post, problems, kept, kind, waiting: Arc::default(), thread };
         Ok((Self { shared: Arc::new(shared) }, wanted))
     }
 
@@ -143,16 +144,16 @@ impl Registry {
     /// nobody waits for at a stop.
     async fn compile(&self, bytes: Bytes) -> Result<(), PutError> {
         let _place = Place::take(&self.shared.waiting)?;
-        let engine = self.shared.engine.clone();
+        let kind = self.shared.kind.clone();
         let (tell, told) = oneshot::channel();
         let compile = move || {
-            let loaded = if engine.loads_at_once(&bytes) { Ok(()) } else { engine.load(&bytes).map(drop) };
+            let loaded = if kind.loads_at_once(&bytes) { Ok(()) } else { kind.load(&bytes).map(drop) };
             drop(tell.send(loaded));
         };
         let thread = std::thread::Builder::new().name("baton-loader".to_owned()).spawn(compile);
         thread.map_err(|_| PutError::Busy(REQUESTS_MAX))?;
         let loaded = told.await.map_err(|_| PutError::Stopped)?;
-        loaded.map_err(|error| PutError::invalid(fault_of(&error)))
+        loaded.map_err(PutError::invalid)
     }
 
     /// Removes every file that provides a processor, and waits until it runs no more. One that does not run and has no

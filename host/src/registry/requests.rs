@@ -90,7 +90,7 @@ impl Worker {
 
     /// The file that provides the processor already, else one by its name.
     fn file_for(&self, name: &ProcessorName) -> Result<String, PutError> {
-        let own = format!("{name}.wasm");
+        let own = format!("{name}.{}", self.loader.ending());
         if let Some(file) = self.memory.providers(name).into_iter().next() {
             return Ok(file);
         }

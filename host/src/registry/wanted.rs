@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::model::deployment::Deployment;
 use crate::model::name::ProcessorName;
-use crate::runtime::Program;
+
+use super::kind::Unit;
 
 /// A difference between the folder and what runs.
 #[derive(Debug)]
@@ -18,8 +19,8 @@ pub enum Wanted {
 
 /// A version that shall run. Dropped without an answer, it counts as failed.
 pub struct Candidate {
-    /// The compiled component.
-    pub program: Program,
+    /// What it is.
+    pub unit: Unit,
     /// The file that it came from, relative to the folder.
     pub file: String,
     /// How long it took to read, check and compile it.
@@ -35,8 +36,8 @@ pub struct Removal {
 }
 
 impl Candidate {
-    pub(super) fn new(program: Program, file: String, load: Duration, answer: Reply<Deployment>) -> Self {
-        Self { program, file, load, answer }
+    pub(super) fn new(unit: Unit, file: String, load: Duration, answer: Reply<Deployment>) -> Self {
+        Self { unit, file, load, answer }
     }
 
     /// Says what came of it.
@@ -66,7 +67,8 @@ pub struct FileFault {
 }
 
 impl FileFault {
-    pub(super) fn new(code: &str, message: impl Into<String>) -> Self {
+    /// Of a code, with its reason.
+    pub fn new(code: &str, message: impl Into<String>) -> Self {
         Self { code: code.to_owned(), message: message.into() }
     }
 }
@@ -123,7 +125,7 @@ impl<T> Drop for Reply<T> {
 
 impl fmt::Debug for Candidate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digest = self.program.digest();
+        let digest = self.unit.digest();
         f.debug_struct("Candidate").field("file", &self.file).field("digest", &digest).finish_non_exhaustive()
     }
 }

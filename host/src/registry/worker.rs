@@ -13,6 +13,7 @@ use super::decide::{Digests, Plan, World, decide};
 use super::file::{Claim, Look, Patience, Stamp};
 use super::folder::{Contents, Folder};
 use super::kept::Kept;
+use super::kind::Kind;
 use super::load::{Compiled, Loaded, Loader, Step, is_passing};
 use super::memory::Memory;
 use super::problems::Problems;
@@ -22,7 +23,6 @@ use super::watcher::{Reach, Watcher};
 use super::{Answer, Error, PutError, RegistryConfig};
 use crate::model::deployment::Deployment;
 use crate::model::name::ProcessorName;
-use crate::runtime::Engine;
 
 /// What the thread is told.
 pub(super) enum Message {
@@ -60,19 +60,19 @@ pub(super) struct Worker {
 impl Worker {
     pub fn new(
         config: RegistryConfig,
-        engine: Engine,
+        kind: Kind,
         problems: Arc<Problems>,
         deployed: &[Running],
     ) -> Result<(Self, Sender<Message>, Receiver<Wanted>), Error> {
-        let kept = prepare(&config, deployed)?;
+        let kept = prepare(&config, &kind, deployed)?;
         let (post, inbox) = mpsc::channel();
         let (wanted, receiver) = mpsc::channel();
         let patience = Patience { settle: config.settle, doubt: config.doubt };
         let worker = Self {
-            folder: Folder::new(&config.processors_dir),
+            folder: Folder::new(&config.wanted_dir, &kind),
             memory: Memory::new(patience, deployed),
             world: World { running: deployed.iter().map(digests).collect(), ..World::default() },
-            loader: Loader::new(engine, kept),
+            loader: Loader::new(kind, kept),
             requests: Requests::default(),
             shelf: BTreeMap::new(),
             config,
@@ -252,17 +252,18 @@ impl Worker {
     }
 }
 
-/// Makes the folders. The folder of processors is made only for a host without any: with some, a folder that is missing is
+/// Makes the folders. The watched folder is made only for a host without any: with some, a folder that is missing is
 /// more likely not mounted than emptied.
-fn prepare(config: &RegistryConfig, deployed: &[Running]) -> Result<Kept, Error> {
+fn prepare(config: &RegistryConfig, kind: &Kind, deployed: &[Running]) -> Result<Kept, Error> {
     let failed = |folder: &std::path::Path| {
         let folder = folder.to_owned();
         move |source| Error::Folder { folder, source }
     };
     if deployed.is_empty() {
-        std::fs::create_dir_all(&config.processors_dir).map_err(failed(&config.processors_dir))?;
+        std::fs::create_dir_all(&config.wanted_dir).map_err(failed(&config.wanted_dir))?;
     }
-    Kept::open(&config.components_dir).map_err(failed(&config.components_dir))
+    let ending = kind.endings().first().copied().unwrap_or_default();
+    Kept::open(&config.kept_dir, ending).map_err(failed(&config.kept_dir))
 }
 
 fn digests(running: &Running) -> (ProcessorName, Digests) {

@@ -87,21 +87,37 @@ impl ExpressionError {
 /// Evaluates expressions. Cheap to clone; may be used by several threads at one time, each with an instance of its own.
 #[derive(Clone)]
 pub struct Expressions {
-    program: Program,
+    engine: Engine,
+    /// The guest, once somebody needed it.
+    program: Arc<Mutex<Option<Program>>>,
     idle: Arc<Mutex<Vec<Instance>>>,
 }
 
 impl std::fmt::Debug for Expressions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Expressions").field("program", &self.program).finish_non_exhaustive()
+        f.debug_struct("Expressions").field("is_ready", &self.is_ready()).finish_non_exhaustive()
     }
 }
 
 impl Expressions {
-    /// Compiles the guest, or takes its code from the engine's cache. It is the host's own code, so that no limits and no process of its own
-    /// are needed.
-    pub fn new(engine: &Engine) -> Result<Self, Error> {
-        Ok(Self { program: engine.load_own(COMPONENT)?, idle: Arc::default() })
+    /// Evaluates with this engine.
+    pub fn new(engine: &Engine) -> Self {
+        Self { engine: engine.clone(), program: Arc::default(), idle: Arc::default() }
+    }
+
+    /// Whether the guest is compiled. A host without workflows never needs it.
+    pub fn is_ready(&self) -> bool {
+        self.program.lock().is_some()
+    }
+
+    /// Compiles the guest at first, or takes its code from the engine's cache. It is the host's own code, so that no limits and no process of
+    /// its own are needed.
+    fn program(&self) -> Result<Program, Error> {
+        let mut program = self.program.lock();
+        if let Some(program) = &*program {
+            return Ok(program.clone());
+        }
+        Ok(program.insert(self.engine.load_own(COMPONENT)?).clone())
     }
 
     /// Evaluates. The outer error is the host's: no expression is to blame for it.
@@ -174,7 +190,7 @@ impl Expressions {
 
     fn call(&self, asked: &[Asked<'_>]) -> Result<Result<Vec<Given>, CallError>, Error> {
         let kept = self.idle.lock().pop();
-        let mut instance = kept.map_or_else(|| self.program.instantiate(Arc::new(NoHostCalls)), Ok)?;
+        let mut instance = kept.map_or_else(|| self.program()?.instantiate(Arc::new(NoHostCalls)), Ok)?;
         let called = instance.call(&batch(asked));
         let given = called.map(|outcomes| {
             let answers = asked.iter().zip(outcomes.iter());

@@ -53,7 +53,7 @@ fn complete(readings: &mut [Reading]) -> Result<(), Failure> {
         return Ok(());
     }
     let engine = Engine::new(EngineConfig::default());
-    let expressions = engine.and_then(|engine| Expressions::new(&engine));
+    let expressions = engine.map(|engine| Expressions::new(&engine));
     let failed = |error: crate::runtime::Error| Failure {
         code: Some(error.code().to_owned()),
         ..Failure::failed(format!("expressions cannot be checked: {error}"))

@@ -20,7 +20,8 @@ impl Front {
         let mut config = RegistryConfig::new(dir.path().join("processors"), dir.path().join("components"));
         config.rescan = LONG * 60;
         let clock = Arc::new(ManualClock::at(0));
-        let (registry, wanted) = Registry::start(config, ENGINE.clone(), clock, Vec::new()).unwrap();
+        let (registry, wanted) =
+            Registry::start(config, Kind::Components(ENGINE.clone()), clock, Vec::new()).unwrap();
         (Self { dir, registry }, wanted)
     }
 

@@ -87,7 +87,8 @@ impl Bench {
     fn on(dir: TempDir, deployed: &[Running]) -> Self {
         let config = RegistryConfig::new(dir.path().join("processors"), dir.path().join("components"));
         let problems = Arc::new(Problems::new(Arc::new(ManualClock::at(1_700_000_000_000))));
-        let (worker, _, wanted) = Worker::new(config, ENGINE.clone(), problems.clone(), deployed).unwrap();
+        let (worker, _, wanted) =
+            Worker::new(config, Kind::Components(ENGINE.clone()), problems.clone(), deployed).unwrap();
         Self { dir, worker, wanted, problems, now: Duration::from_secs(60) }
     }
 

@@ -14,7 +14,7 @@ use crate::runtime::{CallError, Engine, EngineConfig, ExpressionError, Expressio
 /// Compiled once for all tests: unoptimised, the compiler takes seconds.
 fn expressions() -> Expressions {
     static EXPRESSIONS: OnceLock<Expressions> = OnceLock::new();
-    let compile = || Expressions::new(&Engine::new(EngineConfig::default()).unwrap()).unwrap();
+    let compile = || Expressions::new(&Engine::new(EngineConfig::default()).unwrap());
     EXPRESSIONS.get_or_init(compile).clone()
 }
 

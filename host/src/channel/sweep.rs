@@ -1,0 +1,124 @@
+//! State that ends by itself: names that are expired are deleted, and a timer of a run that is due is told to its mediator. The fold reads no
+//! clock, so either takes a frame.
+
+use std::collections::BTreeMap;
+
+use crate::model::change::{ChannelId, Draft, ProcessorId};
+use crate::model::name::ChannelName;
+use crate::model::record::{ExtensionKind, Parts, Record, Stamp, encode};
+use crate::model::time::rfc3339;
+use crate::model::workflow::post::{RUN, STEP, inbox_of};
+use crate::model::workflow::timer::{TIMER, Timer};
+use crate::view::world::{Processor, World};
+
+use super::{Domain, Refused};
+
+/// The most names that are swept out of the state by one frame.
+const SWEPT_MAX: usize = 1000;
+
+/// A name in the state of a processor: whose, key, name.
+type Place = (ProcessorId, String, String);
+
+/// A timer that is due, and what had it set.
+struct Due {
+    timer: Timer,
+    inbox: ChannelId,
+    mediator: String,
+    /// Position and id of that event, as long as it is kept.
+    cause: Option<(u64, String)>,
+}
+
+impl Domain {
+    /// Deletes state that is expired, a bounded number of names, and tells the timers among them. Says how many names went.
+    pub fn sweep_expired(&self) -> Result<usize, Refused> {
+        let now_ms = self.now_ms();
+        let due = self.due_timers(now_ms);
+        let mut owner = self.owner();
+        let mut draft = Draft::default();
+        let mut swept = 0;
+        for (processor, state) in (0..).zip(owner.world.processors()) {
+            let mediates = is_mediator(state);
+            for (key, name) in state.state.expired(now_ms, SWEPT_MAX - swept) {
+                let is_timer = mediates && name.starts_with(TIMER);
+                let told = is_timer.then(|| due.get(&(processor, key.to_string(), name.to_string())));
+                match told {
+                    // It came up since: it is told the next time.
+                    Some(None) => continue,
+                    Some(Some(due)) => due.tell(&key, now_ms, &mut draft),
+                    None => {}
+                }
+                draft.state_delete(processor, &key, &name);
+                swept += 1;
+            }
+        }
+        if swept > 0 {
+            let (_, runs) = self.0.sequence(&mut owner, draft)?;
+            let woken = owner.readers_of(&runs);
+            self.give_back(owner);
+            self.wake(woken);
+        }
+        Ok(swept)
+    }
+
+    /// The timers that are due; what had them set is looked up without the owner's lock.
+    fn due_timers(&self, now_ms: u64) -> BTreeMap<Place, Due> {
+        let found = self.look(|world| {
+            let processors = (0..).zip(world.processors()).filter(|(_, processor)| is_mediator(processor));
+            processors.flat_map(|(id, processor)| timers(world, id, processor, now_ms)).collect::<Vec<_>>()
+        });
+        let with_cause = found.into_iter().map(|(place, due)| {
+            let cause = self.cause_of(&due.timer);
+            (place, Due { cause, ..due })
+        });
+        with_cause.collect()
+    }
+
+    fn cause_of(&self, timer: &Timer) -> Option<(u64, String)> {
+        let channel = self.look(|world| world.channel_id(&timer.channel))?;
+        let item = self.event_at(channel, timer.offset).ok()??;
+        let record = Record::parse(&item.record).ok()?;
+        Some((item.position, record.parts.id.to_owned()))
+    }
+}
+
+fn is_mediator(processor: &Processor) -> bool {
+    processor.deployment.as_ref().is_some_and(|deployment| deployment.descriptor.is_mediator())
+}
+
+/// The timers of a mediator that are due.
+fn timers(world: &World, id: ProcessorId, processor: &Processor, now_ms: u64) -> Vec<(Place, Due)> {
+    let mediator = processor.name.to_string();
+    let inbox = ChannelName::new(inbox_of(&mediator)).ok();
+    let Some(inbox) = inbox.and_then(|inbox| world.channel_id(inbox.as_str())) else { return Vec::new() };
+    let expired = processor.state.expired(now_ms, SWEPT_MAX).into_iter();
+    let timers = expired.filter(|(_, name)| name.starts_with(TIMER)).filter_map(|(key, name)| {
+        let value = processor.state.get(&key, &name, 0)?;
+        let (timer, mediator) = (Timer::read(&value.bytes)?, mediator.clone());
+        Some(((id, key.to_string(), name.to_string()), Due { timer, inbox, mediator, cause: None }))
+    });
+    timers.collect()
+}
+
+impl Due {
+    fn tell(&self, run: &str, now_ms: u64, draft: &mut Draft) {
+        let Self { timer, inbox, mediator, cause } = self;
+        let message = timer.message();
+        let (id, time, data) = (format!("{run}.timer.{}", timer.number), rfc3339(now_ms), message.to_json());
+        let parts = Parts {
+            id: &id,
+            source: &format!("/mediators/{mediator}"),
+            ty: message.ty(),
+            partitionkey: Some(run),
+            datacontenttype: Some("application/json"),
+            time: Some(&time),
+            data: Some(&data),
+            ..Parts::default()
+        };
+        let (cause, causationid) =
+            cause.as_ref().map_or((None, None), |(position, id)| (Some(*position), Some(id.as_str())));
+        let stamp = Stamp { flow: timer.flow.parse().unwrap_or_default(), cause, causationid, hops: 0 };
+        let marks = [(RUN, run), (STEP, timer.task.as_str())];
+        let marks = marks.into_iter().map(|(name, value)| (name, ExtensionKind::Text, value));
+        draft.event(*inbox, |out| encode(out, &parts, &stamp, marks));
+    }
+}
