@@ -13,6 +13,7 @@ mod flows;
 mod keeper;
 mod open;
 mod owner;
+mod posting;
 mod print;
 mod publish;
 mod reader;

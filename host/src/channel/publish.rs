@@ -276,7 +276,7 @@ impl Inner {
     }
 }
 
-fn new_flow(now_ms: u64) -> Uuid {
+pub(super) fn new_flow(now_ms: u64) -> Uuid {
     let nanos = (now_ms % 1000) as u32 * 1_000_000;
     Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, now_ms / 1000, nanos))
 }

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 
 use crate::model::change::{ChannelId, Draft, ProcessorId};
 use crate::model::name::ChannelName;
-use crate::model::record::{ExtensionKind, Parts, Record, Stamp, encode};
-use crate::model::time::rfc3339;
-use crate::model::workflow::post::{RUN, STEP, inbox_of};
+use crate::model::record::{Record, Stamp};
+use crate::model::workflow::post::inbox_of;
 use crate::model::workflow::timer::{TIMER, Timer};
 use crate::view::world::{Processor, World};
 
+use super::posting::Post;
 use super::{Domain, Refused};
 
 /// The most names that are swept out of the state by one frame.
@@ -102,23 +102,11 @@ fn timers(world: &World, id: ProcessorId, processor: &Processor, now_ms: u64) ->
 impl Due {
     fn tell(&self, run: &str, now_ms: u64, draft: &mut Draft) {
         let Self { timer, inbox, mediator, cause } = self;
-        let message = timer.message();
-        let (id, time, data) = (format!("{run}.timer.{}", timer.number), rfc3339(now_ms), message.to_json());
-        let parts = Parts {
-            id: &id,
-            source: &format!("/mediators/{mediator}"),
-            ty: message.ty(),
-            partitionkey: Some(run),
-            datacontenttype: Some("application/json"),
-            time: Some(&time),
-            data: Some(&data),
-            ..Parts::default()
-        };
         let (cause, causationid) =
             cause.as_ref().map_or((None, None), |(position, id)| (Some(*position), Some(id.as_str())));
         let stamp = Stamp { flow: timer.flow.parse().unwrap_or_default(), cause, causationid, hops: 0 };
-        let marks = [(RUN, run), (STEP, timer.task.as_str())];
-        let marks = marks.into_iter().map(|(name, value)| (name, ExtensionKind::Text, value));
-        draft.event(*inbox, |out| encode(out, &parts, &stamp, marks));
+        let (id, message) = (format!("{run}.timer.{}", timer.number), timer.message());
+        let (inbox, task, id, message) = (*inbox, timer.task.as_str(), id.as_str(), &message);
+        Post { inbox, mediator, run, task, by: None, id, stamp, message }.draft(draft, now_ms);
     }
 }

@@ -3,9 +3,10 @@
 //!
 //! An event's way: [`Mediator::begin`] finds out what it says -> the step machine of the model, or a place where events and runs meet
 //! (`meeting`) -> [`Work::Evaluate`] as often as values are needed -> an [`Outcome`] (`told`). What is kept of a run between two events is in
-//! `kept`.
+//! `kept`; `history` tells what happened to it.
 
 mod descriptor;
+pub mod history;
 mod incoming;
 mod kept;
 mod meeting;

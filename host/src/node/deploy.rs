@@ -145,7 +145,7 @@ impl Node {
         }
     }
 
-    fn receipt(&self, name: &ProcessorName, digest: &str) -> Result<Deployment, DeployError> {
+    pub(super) fn receipt(&self, name: &ProcessorName, digest: &str) -> Result<Deployment, DeployError> {
         let found = self.0.domain.look(|world| {
             let id = world.processor_id(name.as_str())?;
             let deployment = world.processors().get(id as usize)?.deployment.as_deref()?;

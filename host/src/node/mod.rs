@@ -18,6 +18,7 @@ mod operate;
 mod publish;
 mod reload;
 mod replay;
+mod runs;
 mod scrape;
 mod secret;
 mod start;
@@ -25,6 +26,7 @@ mod subscriptions;
 mod topology;
 mod traces;
 mod upkeep;
+mod workflows;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
@@ -64,6 +66,7 @@ pub use follow_flow::FlowFollower;
 pub use operate::Resume;
 pub use publish::{Answer, Awaited};
 pub use replay::{ReplayError, ReplayWish};
+pub use runs::{RUNS_PAGE_MAX, RunError, RunWord, RunsWish};
 pub use subscriptions::{ResetError, ResetWish};
 
 /// A running host. A cheap handle.

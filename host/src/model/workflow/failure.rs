@@ -1,5 +1,6 @@
 //! Errors of a run, in the form of RFC 9457 with the types of the DSL; what catches them, and when a step is tried again.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -43,7 +44,7 @@ impl Kind {
 }
 
 /// An error of a run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Error {
     /// What kind of error it is: a URI.
     #[serde(rename = "type")]

@@ -13,6 +13,7 @@ pub mod failure;
 pub mod graph;
 pub mod post;
 pub mod read;
+pub mod report;
 pub mod run;
 pub mod schema;
 pub mod step;
