@@ -31,7 +31,7 @@ impl Node {
         Ok(WorkflowDetail { workflow, text: text.ok_or_else(lost)? })
     }
 
-    fn workflow_report(&self, name: &ProcessorName) -> Option<WorkflowReport> {
+    pub(super) fn workflow_report(&self, name: &ProcessorName) -> Option<WorkflowReport> {
         let (deployment, deployed, state) = self.0.domain.look(|world| {
             let mediator = world.processors().get(world.processor_id(name.as_str())? as usize)?;
             let deployment = mediator.deployment.clone()?;
