@@ -175,6 +175,19 @@ fn a_ring_without_a_pause_or_a_condition_is_an_error_and_one_with_it_is_none() {
 }
 
 #[test]
+fn words_that_old_yaml_takes_for_true_or_false_are_texts() {
+    let definition = fine(
+        "input: { schema: { document: { required: [ n ] } } }\n\
+         do:\n- a: { switch: [ { yes: { when: .y, then: no } } ] }\n- no: { set: { on: off, n: true } }\n",
+    );
+    assert_eq!(definition.input.schema, Some(json!({"required": ["n"]})));
+    let Action::Switch(cases) = &definition.tasks[0].action else { panic!("no switch") };
+    assert_eq!((cases[0].name.as_str(), &cases[0].then), ("yes", &Then::Task("no".into())));
+    let Action::Set(set) = &definition.tasks[1].action else { panic!("no set") };
+    assert_eq!(set.0, json!({"on": "off", "n": true}));
+}
+
+#[test]
 fn what_is_neither_yaml_nor_the_right_kind_of_value_is_told_with_its_line() {
     let broken = read("document: [\n").fine().unwrap_err();
     assert_eq!(broken[0].code, Code::Syntax);
