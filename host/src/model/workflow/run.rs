@@ -39,7 +39,8 @@ pub struct Run {
     /// Tasks that are done and name one that undoes them, the latest last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub undo: Vec<Undo>,
-    /// Commands that nobody wants any more and of which is not known yet whether they were carried out.
+    /// Commands that nobody wants any more and of which is not known yet whether they were carried out. They stay when the run is over, for whoever
+    /// takes them back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left: Vec<Left>,
     /// How it ends once what is to be undone is undone.
@@ -198,6 +199,9 @@ pub enum Doing {
         /// What it gave, if that was not at fault but what was to be made of it: nothing is done twice.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         output: Option<Value>,
+        /// The items of a `for` and the number of the one at whose `while` it failed: those before it are not done twice.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        round: Option<(Vec<Value>, usize)>,
     },
     /// The workflow: undoing what is done.
     Undoing,
@@ -220,10 +224,18 @@ pub struct Tries {
 pub struct Undo {
     /// The task.
     pub task: TaskRef,
+    /// The scope in which it was done. Later ones have higher numbers.
+    pub scope: u32,
     /// What it was given.
     pub input: Value,
     /// What it gave.
     pub output: Value,
+    /// The variables that it could name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub variables: BTreeMap<String, Value>,
+    /// Whether it is undone even if the run is completed, because nobody wanted any more what it did.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unwanted: bool,
 }
 
 /// A command that nobody wants any more.
@@ -233,14 +245,17 @@ pub struct Left {
     pub task: TaskRef,
     /// The attempt.
     pub attempt: u32,
-    /// What the task was given.
-    pub input: Value,
+    /// What is to be undone if it was carried out, but for its output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo: Option<Undo>,
 }
 
 /// How a run ends after what is done is undone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Ending {
+    /// It is completed, with this output.
+    Completed(Value),
     /// It was cancelled.
     Cancelled,
     /// The definition raised an error that nobody caught, or its time was up.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::super::command::{Awaited, Command, Link, MadeEvent, Note};
 use super::super::definition::{EventFilter, Input};
 use super::super::failure::{Error, ErrorTemplate, Kind};
-use super::super::run::{Doing, ROOT, Scope, Tries};
+use super::super::run::{Doing, ROOT, Scope, Tries, UNDO_MAX};
 use super::super::schema;
 use super::super::task::{Action, Case, Listen, NewEvent, Task, TaskRef, Then};
 use super::values::{Answers, Place};
@@ -50,6 +50,7 @@ impl<'a> Machine<'a> {
         let timeout = timeout_ms.map(|ms| self.timer(ms, &TaskRef::default()));
         let input = input.unwrap_or_else(|| given.clone());
         self.run.input = given;
+        self.run.context = None;
         let root = Scope { timeout, ..Scope::new(None, TaskRef::default(), input.clone(), self.at_ms) };
         self.run.scopes.insert(ROOT, root);
         self.run.next_scope = self.run.next_scope.max(ROOT + 1);
@@ -73,7 +74,7 @@ impl<'a> Machine<'a> {
             Err(Stop::Need(needed)) => return Err(needed),
             Ok(None) => {
                 self.note(&task.at, Note::LeftOut);
-                self.next(Todo::Ended { task, parent, output: given, then: Then::Continue });
+                self.next(Todo::Ended { task, parent, output: given, then: None });
             }
             Ok(Some(entry)) => self.start(task, parent, given, entry),
             Err(Stop::Fault(error)) => {
@@ -99,6 +100,12 @@ impl<'a> Machine<'a> {
         }
         let input = taken(&task.input, &place, given, answers)?;
         let on = input.as_ref().unwrap_or(given);
+        if task.compensate.is_some() && self.run.ending.is_none() && self.run.undo.len() >= UNDO_MAX {
+            let why = format!(
+                "{UNDO_MAX} tasks of the run wait to be undone if it fails, and it would be one more"
+            );
+            return Err(place.fault(Kind::Runtime, &why));
+        }
         let place = place.input(on);
         let timeout_ms = task.timeout.as_ref().map(|timeout| place.ms(timeout, on, answers)).transpose()?;
         let begin = begin(task, &place, on, answers)?;

@@ -1,5 +1,7 @@
 //! Values that expressions give: how they are asked for, and what expressions may name.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use super::super::expression::{Expression, Template};
@@ -19,6 +21,11 @@ pub struct Answers {
 impl Answers {
     pub fn new(given: Vec<Evaluated>) -> Self {
         Self { given, used: 0 }
+    }
+
+    /// Whether nothing was evaluated yet: the thing is done for the first time.
+    pub fn is_fresh(&self) -> bool {
+        self.given.is_empty()
     }
 
     pub fn given(self) -> Vec<Evaluated> {
@@ -181,7 +188,7 @@ impl<'m> Place<'m> {
         for (name, value) in self.more {
             put(name, &|| Some(value.clone()));
         }
-        for (name, value) in self.scoped() {
+        for (name, value) in self.machine.scoped(self.within) {
             put(name, &|| Some(value.clone()));
         }
         put("input", &|| self.input.cloned());
@@ -191,18 +198,6 @@ impl<'m> Place<'m> {
         put("workflow", &|| Some(self.machine.told()));
         put("runtime", &|| Some(json!({"name": "baton", "version": env!("CARGO_PKG_VERSION")})));
         variables
-    }
-
-    /// Variables of the scopes round it, the nearest first.
-    fn scoped(&self) -> Vec<(&'m str, &'m Value)> {
-        let scopes = &self.machine.run.scopes;
-        let mut found = Vec::new();
-        let mut at = scopes.get(&self.within);
-        while let Some(scope) = at {
-            found.extend(scope.variables.iter().map(|(name, value)| (name.as_str(), value)));
-            at = scope.parent.and_then(|parent| scopes.get(&parent));
-        }
-        found
     }
 
     fn told_of(&self, task: &Task) -> Value {
@@ -217,6 +212,24 @@ impl<'m> Place<'m> {
 }
 
 impl Machine<'_> {
+    /// Variables of a scope and of those round it, the nearest first.
+    fn scoped(&self, scope: u32) -> Vec<(&str, &Value)> {
+        let scopes = &self.run.scopes;
+        let mut found = Vec::new();
+        let mut at = scopes.get(&scope);
+        while let Some(scope) = at {
+            found.extend(scope.variables.iter().map(|(name, value)| (name.as_str(), value)));
+            at = scope.parent.and_then(|parent| scopes.get(&parent));
+        }
+        found
+    }
+
+    /// The same by name: of two with one name the nearest counts.
+    pub(super) fn variables(&self, scope: u32) -> BTreeMap<String, Value> {
+        let all = self.scoped(scope).into_iter().rev();
+        all.map(|(name, value)| (name.to_owned(), value.clone())).collect()
+    }
+
     fn context(&self) -> Value {
         let initial = || self.run.scopes.get(&ROOT).map(|root| root.input.clone());
         self.run.context.clone().or_else(initial).unwrap_or_default()
