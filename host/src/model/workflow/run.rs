@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::failure::Error;
@@ -25,7 +25,7 @@ pub struct Run {
     /// What it was started with.
     pub input: Value,
     /// What its tasks exported; absent, the workflow's input as it was made of what the run was started with.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "there")]
     pub context: Option<Value>,
     /// The tasks that are under way, by number: each is in the one that it names as its parent.
     pub scopes: BTreeMap<u32, Scope>,
@@ -47,7 +47,7 @@ pub struct Run {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ending: Option<Ending>,
     /// What it gave, once it is completed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "there")]
     pub output: Option<Value>,
 }
 
@@ -126,7 +126,7 @@ pub struct Scope {
     /// The task; empty for the workflow.
     pub task: TaskRef,
     /// What it was given, where that is not its input.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "there")]
     pub raw: Option<Value>,
     /// Its input.
     pub input: Value,
@@ -197,7 +197,7 @@ pub enum Doing {
         /// Why.
         error: Error,
         /// What it gave, if that was not at fault but what was to be made of it: nothing is done twice.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "there")]
         output: Option<Value>,
         /// The items of a `for` and the number of the one at whose `while` it failed: those before it are not done twice.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -260,4 +260,13 @@ pub enum Ending {
     Cancelled,
     /// The definition raised an error that nobody caught, or its time was up.
     Failed(Error),
+}
+
+/// Reads a value that is there: `null` is one too, and not the same as none.
+pub(super) fn there<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    T::deserialize(deserializer).map(Some)
 }

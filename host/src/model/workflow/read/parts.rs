@@ -14,10 +14,7 @@ use crate::model::workflow::definition::{Correlation, EventFilter, Input, Output
 use crate::model::workflow::expression::Expression;
 use crate::model::workflow::failure::{Backoff, ErrorTemplate, Retry};
 use crate::model::workflow::schema;
-use crate::model::workflow::task::{Length, NewEvent};
-
-/// The longest duration: ten years.
-const DURATION_MS_MAX: u64 = 10 * 366 * 24 * 3_600_000;
+use crate::model::workflow::task::{DURATION_MS_MAX, Length, NewEvent};
 
 const UNITS: [(&str, u64); 5] = [
     ("days", 86_400_000),

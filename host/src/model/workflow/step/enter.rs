@@ -12,6 +12,7 @@ use super::super::schema;
 use super::super::task::{Action, Case, Listen, NewEvent, Task, TaskRef, Then};
 use super::values::{Answers, Place};
 use super::{Evaluation, Failing, ITEMS_MAX, Machine, Stop, Todo};
+use crate::model::name::ChannelName;
 
 /// A task that is about to begin, with the values of all its expressions.
 struct Entry {
@@ -214,7 +215,12 @@ fn begin(task: &Task, place: &Place<'_>, on: &Value, answers: &mut Answers) -> R
         Action::Switch(cases) => Begin::Give(on.clone(), Some(chosen(task, cases, place, on, answers)?)),
         Action::Raise(error) => Begin::Raise(raised(task, error, place, on, answers)?),
         Action::Wait(length) => Begin::Wait(place.ms(length, on, answers)?),
-        Action::Emit(event) => Begin::Emit(made(event, place, on, answers)?),
+        Action::Emit(event) => {
+            let event = made(event, place, on, answers)?;
+            let channel = ChannelName::new(event.ty.as_str());
+            channel.map_err(|error| place.fault(Kind::Validation, &error.to_string()))?;
+            Begin::Emit(event)
+        }
         Action::Call(call) => {
             let event = made(&call.event, place, on, answers)?;
             if let Some(schema) = &call.schema {
@@ -281,7 +287,9 @@ fn made(event: &NewEvent, place: &Place<'_>, on: &Value, answers: &mut Answers) 
     for (name, template) in &event.attributes {
         attributes.insert(name.clone(), place.text(template, on, answers)?);
     }
-    Ok(MadeEvent { ty, data: data.unwrap_or_else(|| on.clone()), attributes })
+    let event = MadeEvent { ty, data: data.unwrap_or_else(|| on.clone()), attributes };
+    event.check().map_err(|error| place.fault(Kind::Validation, &error.to_string()))?;
+    Ok(event)
 }
 
 fn awaited(

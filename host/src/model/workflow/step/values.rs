@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::super::expression::{Expression, Template};
 use super::super::failure::{Error, Kind};
 use super::super::run::ROOT;
-use super::super::task::{Length, Task};
+use super::super::task::{DURATION_MS_MAX, Length, Task};
 use super::{Evaluated, Evaluation, Machine, Stop};
 use crate::model::time::{parse_duration, rfc3339};
 
@@ -156,7 +156,8 @@ impl<'m> Place<'m> {
         let text = value.as_str().ok_or_else(|| format!("a duration such as PT5S is wanted, not {value}"));
         let duration = text.and_then(|text| parse_duration(text).map_err(|error| error.to_string()));
         let duration = duration.map_err(|why| Stop::Fault(self.error(&why)))?;
-        Ok(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+        let ms = u64::try_from(duration.as_millis()).ok().filter(|ms| *ms <= DURATION_MS_MAX);
+        ms.ok_or_else(|| Stop::Fault(self.error("a duration is at most ten years")))
     }
 
     fn error(&self, why: &str) -> Error {

@@ -96,3 +96,24 @@ fn a_waiting_run_is_small_and_the_same_after_it_was_kept() {
     assert!(bytes.len() < 2_048, "{} bytes", bytes.len());
     assert_eq!(serde_json::from_slice::<Run>(&bytes).unwrap(), case.run);
 }
+
+/// What is kept as JSON must tell nothing from `null`: else a call whose output is `null` would be made twice.
+#[test]
+fn a_run_with_null_in_it_is_the_same_after_it_was_kept() {
+    let text = "- a: { set: '${ . }', export: { as: 'null' } }\n- b: { input: { from: .x }, call: x, with: { type: a, data: null }, output: { as: '${ $context.x + . }' } }";
+    let mut case = Case::start(text, json!(null));
+    case.done("b", json!(null));
+    assert_eq!(case.failures(), ["b"]);
+    let kept = |run: &Run| serde_json::from_slice::<Run>(&serde_json::to_vec(run).unwrap()).unwrap();
+    case.run = kept(&case.run);
+    case.resume();
+    assert_eq!(case.told(), Vec::<String>::new());
+    case.skip("b", json!(7));
+    assert_eq!(case.failures(), ["b"]);
+    let what = What::Resume { from: None, input: Some(json!(null)) };
+    assert_eq!(serde_json::from_value::<What>(json!(what)).unwrap(), what);
+    let definition = serde_json::from_value::<Definition>(json!(case.definition)).unwrap();
+    assert_eq!(definition, case.definition);
+    let case = Case::start("- a: { set: '${ .x }' }", json!({}));
+    assert_eq!(kept(&case.run), case.run);
+}

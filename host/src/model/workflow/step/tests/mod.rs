@@ -2,11 +2,17 @@
 //! what the tests of all subjects share.
 
 mod cancel;
+mod data;
 mod flow;
 mod fork;
+mod listen;
+mod random;
 mod resume;
+mod rounds;
 mod skip;
+mod time;
 mod toy;
+mod tries;
 mod undo;
 
 use serde_json::{Value, json};
