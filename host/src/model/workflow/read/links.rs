@@ -96,6 +96,11 @@ fn names(task: &Task, tasks: &[Task], root: &At<'_>, found: &mut Found) {
             Some(_) => {}
         }
     }
+    if task.compensates && task.compensate.is_some() {
+        let why = format!("'{}' undoes another task, and names one that undoes it", task.name);
+        let help = "leave out its metadata.compensate: what undoes is not undone";
+        wrong(Some(task), root, Code::Reference, &why, help, found);
+    }
     let is_there = |name: &String| tasks.iter().any(|one| one.name == *name) || is_written(task, name, root);
     if let Some(name) = task.compensate.as_ref().filter(|name| !is_there(name)) {
         let why = format!("'{name}' is to undo '{}', and its list has no such task", task.name);

@@ -143,6 +143,11 @@ fn names_that_lead_nowhere_are_told_with_those_that_there_are() {
             "only undoes",
         ),
         (
+            "do: [ { a: { set: { x: 1 }, metadata: { compensate: a } } }, { b: { set: { x: 1 } } } ]",
+            "/do/0/a",
+            "what undoes is not undone",
+        ),
+        (
             "use: { errors: { late: { type: 'a://b', status: 400 } } }\ndo: [ { a: { raise: { error: lat } } } ]",
             "/do/0/a/raise/error",
             "there are: late",
