@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::super::command::{Awaited, Command, Link, MadeEvent, Note};
 use super::super::definition::{EventFilter, Input};
@@ -13,6 +13,7 @@ use super::super::task::{Action, Case, Listen, NewEvent, Task, TaskRef, Then};
 use super::values::{Answers, Place};
 use super::{Evaluation, Failing, ITEMS_MAX, Machine, Stop, Todo};
 use crate::model::name::ChannelName;
+use crate::model::time::rfc3339;
 
 /// A task that is about to begin, with the values of all its expressions.
 struct Entry {
@@ -138,14 +139,29 @@ impl<'a> Machine<'a> {
                 self.set(scope, Doing::Waiting(timer));
             }
             Begin::Emit(event) => {
+                let output = self.published(scope, &event);
                 self.commands.push(Command::Emit { task: task.at.clone(), event });
-                self.next(Todo::Leave { scope, output: input, then: None });
+                self.next(Todo::Leave { scope, output, then: None });
             }
             Begin::Raise(error) => {
                 self.next(Todo::Fail(Failing { raised: true, ..Failing::new(scope, error) }))
             }
             Begin::Give(output, then) => self.next(Todo::Leave { scope, output, then }),
         }
+    }
+
+    /// An event that a task publishes, in the form of CloudEvents in JSON: what an `emit` gives. Its id is the run's, and not the one by which the
+    /// host knows it.
+    fn published(&self, scope: u32, event: &MadeEvent) -> Value {
+        let mut whole = Map::new();
+        whole.insert("specversion".to_owned(), "1.0".into());
+        whole.insert("id".to_owned(), format!("{}-{scope}", self.run.id).into());
+        whole.insert("source".to_owned(), format!("/processors/{}", self.definition.document.name).into());
+        whole.insert("time".to_owned(), rfc3339(self.at_ms).into());
+        whole.extend(event.attributes.iter().map(|(name, value)| (name.clone(), value.as_str().into())));
+        whole.insert("type".to_owned(), event.ty.as_str().into());
+        whole.insert("data".to_owned(), event.data.clone());
+        Value::Object(whole)
     }
 
     fn branch(&mut self, task: &'a Task, scope: u32, input: &Value) {

@@ -99,14 +99,22 @@ fn a_task_that_listens_too_long_listens_no_more() {
 }
 
 #[test]
-fn an_event_is_published_and_the_next_task_given_what_this_was_given() {
-    let text = "- tell: { emit: { event: { with: { type: '${ .ty }', subject: '${ .n }', data: { n: '${ .n }' } } } } }\n- last: { set: '${ . }' }";
+fn an_event_is_published_and_given_to_the_next_task() {
+    let text = "- tell: { emit: { event: { with: { type: '${ .ty }', source: 'https://x.test', subject: '${ .n }', data: { n: '${ .n }' } } } } }";
     let case = Case::start(text, json!({"ty": "told", "n": 7}));
     assert_eq!(
         (case.told(), case.data("tell")),
         (vec!["emit tell told".to_owned(), "ended".to_owned()], json!({"n": 7}))
     );
-    case.gave(json!({"ty": "told", "n": 7}));
+    case.gave(json!({
+        "specversion": "1.0", "id": "run-1", "source": "https://x.test", "type": "told", "time": "1970-01-01T00:00:01.000Z",
+        "subject": "7", "data": {"n": 7},
+    }));
+    let case = Case::start(
+        "- tell: { emit: { event: { with: { type: told } } } }\n- last: { set: '${ .source }' }",
+        json!({}),
+    );
+    case.gave(json!("/processors/test"));
 }
 
 #[test]
