@@ -39,7 +39,8 @@ enum Begin {
 
 impl<'a> Machine<'a> {
     /// Begins the workflow.
-    pub(super) fn begin(&mut self, given: Value, answers: &mut Answers) -> Result<(), Evaluation> {
+    pub(super) fn begin(&mut self, answers: &mut Answers) -> Result<(), Evaluation> {
+        let given = self.run.input.clone();
         let place = Place::new(self, None, ROOT);
         let input = taken(&self.definition.input, &place, &given, answers);
         let timeout = self.definition.timeout.as_ref().filter(|_| input.is_ok());
@@ -50,8 +51,7 @@ impl<'a> Machine<'a> {
             (Ok(input), Ok(timeout_ms)) => (input, timeout_ms, None),
         };
         let timeout = timeout_ms.map(|ms| self.timer(ms, &TaskRef::default()));
-        let input = input.unwrap_or_else(|| given.clone());
-        self.run.input = given;
+        let input = input.unwrap_or(given);
         self.run.context = None;
         let root = Scope { timeout, ..Scope::new(None, TaskRef::default(), input.clone(), self.at_ms) };
         self.run.scopes.insert(ROOT, root);

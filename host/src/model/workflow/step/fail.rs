@@ -156,10 +156,10 @@ impl<'a> Machine<'a> {
     fn uncaught(&mut self, failing: Failing) {
         let Failing { scope, error, output, raised, .. } = failing;
         self.note(&self.place(scope), Note::Failed(error.clone()));
+        self.stay(scope, error.clone(), output);
         if raised && self.run.ending.is_none() {
-            return self.end(Ending::Failed(error));
+            self.end(Ending::Failed(error));
         }
-        self.stay(scope, error, output);
     }
 
     /// A scope is at what failed, and at nothing else.

@@ -13,7 +13,7 @@ impl Machine<'_> {
     pub(super) fn take(&mut self, what: What) -> Result<(), Ignored> {
         match what {
             What::Start if self.run.status == Status::Pending => {
-                self.next(Todo::Begin(self.run.input.clone()));
+                self.next(Todo::Begin);
                 Ok(())
             }
             What::Start => Err(Ignored::Begun),
@@ -221,7 +221,10 @@ impl Machine<'_> {
                 self.break_off(number);
                 self.next(Todo::Enter { task, parent, given });
             }
-            _ => self.next(Todo::Begin(given)),
+            _ => {
+                self.run.input = given;
+                self.next(Todo::Begin);
+            }
         }
     }
 

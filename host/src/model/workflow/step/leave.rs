@@ -102,7 +102,7 @@ impl<'a> Machine<'a> {
         if compete {
             self.lose(fork, task);
         }
-        self.next(Todo::Leave { scope: fork, output, then: None });
+        self.finish(fork, output);
     }
 
     fn directed(&mut self, task: &'a Task, scope: u32, output: Value, then: Then) {

@@ -8,7 +8,8 @@
 //! * `leave` it with what it gave: output, context, then its parent goes on, which may leave in turn;
 //! * `fail`: the nearest `try` that catches goes on; without one the scope stays where it failed, with everything round it, until an operator
 //!   says how to go on;
-//! * `undo` what is done, in reverse order, when the run is cancelled or the definition itself gave up (`raise`, the workflow's timeout).
+//! * `undo` what is done, in reverse order, when the run is cancelled or the definition itself gave up (`raise`, the workflow's timeout). A run
+//!   that is completed undoes only what nobody wanted any more when it was done: losers of a fork, and attempts that came too late.
 //!
 //! Each of these first asks for all values that it needs, by functions that can not change the run, and then changes it. So it can stop for a
 //! value and begin again with it, and nothing is done twice.
@@ -121,7 +122,7 @@ struct Machine<'a> {
 #[derive(Clone, Debug)]
 enum Todo<'a> {
     /// Begin the workflow with what the run was started with.
-    Begin(Value),
+    Begin,
     /// Begin a task in a scope.
     Enter { task: &'a Task, parent: u32, given: Value },
     /// Begin the task of the scope's list that follows this one, or the first; leave the scope if there is none.
@@ -190,7 +191,7 @@ impl<'a> Machine<'a> {
             return Ok(());
         }
         match todo {
-            Todo::Begin(given) => self.begin(given, answers),
+            Todo::Begin => self.begin(answers),
             Todo::Enter { task, parent, given } if answers.is_fresh() && self.is_endless() => {
                 self.stop(task, parent, given);
                 Ok(())
@@ -222,7 +223,7 @@ impl<'a> Machine<'a> {
     /// Whether the scope that something to do is about is still there and at work.
     fn is_there(&self, todo: &Todo<'_>) -> bool {
         let scope = match todo {
-            Todo::Begin(_) => return true,
+            Todo::Begin => return true,
             Todo::Enter { parent, .. } | Todo::Ended { parent, .. } => *parent,
             Todo::Follow { scope, .. } | Todo::Item { scope, .. } | Todo::Leave { scope, .. } => *scope,
             Todo::Fail(failing) => failing.scope,

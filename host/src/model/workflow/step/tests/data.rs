@@ -104,8 +104,8 @@ fn an_expression_that_fails_at_the_start_or_the_end_of_a_workflow_fails_the_work
 }
 
 #[test]
-fn a_workflow_that_is_begun_again_has_no_context_of_before() {
-    let text = "output: { as: .at.end }\ndo: [ { a: { set: { at: '${ $context.n }' }, export: { as: { n: 7 } } } } ]";
+fn a_workflow_that_is_begun_again_has_another_input_and_no_context_of_before() {
+    let text = "input: { from: $workflow.input }\noutput: { as: .at.end }\ndo: [ { a: { set: { at: '${ $context.n }' }, export: { as: { n: 7 } } } } ]";
     let mut case = Case::start(text, json!({"n": 1}));
     assert_eq!(case.failures(), [""]);
     case.takes(What::Resume { from: None, input: Some(json!({"n": {"end": 2}})) });

@@ -9,7 +9,7 @@ use super::super::super::run::{Doing, ROOT, Scope, Status};
 use super::super::super::task::{Action, Task};
 use super::*;
 
-const RUNS: u64 = 100;
+const RUNS: u64 = 60;
 const STEPS: u32 = 40;
 
 const ORDER: &str = "timeout: { after: P9D }\ndo:\n\
@@ -400,6 +400,6 @@ fn ends(text: &str) -> BTreeMap<&'static str, u32> {
 fn whatever_happens_nothing_is_lost_nothing_is_done_twice_and_each_run_can_end() {
     for text in [ORDER, RACE, SAFE, ROUNDS] {
         let ends = ends(text);
-        assert!(ends["completed"] > 40 && ends["cancelled"] > 5, "{ends:?}");
+        assert!(ends["completed"] > 20 && ends["cancelled"] > 2, "{ends:?}");
     }
 }
