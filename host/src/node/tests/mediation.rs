@@ -33,7 +33,7 @@ impl Told {
     }
 }
 
-/// A processor that notes what it is told, and refuses the first `fail` of it.
+/// A processor that notes what it is told, and refuses it the first `fail` times for an id.
 fn worker(name: &'static str, told: &Told) -> Native {
     let told = told.clone();
     let topic = format!("{name}-done");
@@ -41,7 +41,8 @@ fn worker(name: &'static str, told: &Told) -> Native {
     native.handler(move |event, _| {
         let data: Value = event.json()?;
         told.0.lock().push((name.to_owned(), data.clone()));
-        if (told.to(name).len() as u64) <= data["fail"].as_u64().unwrap_or(0) {
+        let times = told.to(name).iter().filter(|other| other["id"] == data["id"]).count() as u64;
+        if times <= data["fail"].as_u64().unwrap_or(0) {
             return Err(crate::dispatch::Rejected::reject(format!("{name} does not like it")));
         }
         Outcome::handled().reply(&json!({ "by": name, "got": data }))?.emit_json(&topic, &data)
