@@ -332,7 +332,7 @@ impl Effects {
         let inherits = |text: Option<&'a str>| text.filter(|_| !self.mediates);
         let parts = Parts {
             id,
-            source: &self.source,
+            source: attribute("source").filter(|_| self.mediates).unwrap_or(&self.source),
             ty: texts.ty.unwrap_or(name),
             subject: texts.subject.or(inherits(record.parts.subject)),
             partitionkey: texts.partitionkey.or(inherits(record.parts.partitionkey)),
@@ -356,7 +356,7 @@ impl Effects {
 
     /// Attributes that have a place of their own in a record.
     fn set_apart(&self) -> &'static [&'static str] {
-        if self.mediates { &["time", "dataschema", "id", FLOW] } else { &["time", "dataschema"] }
+        if self.mediates { &["time", "dataschema", "id", "source", FLOW] } else { &["time", "dataschema"] }
     }
 
     /// What the host says of what an event causes.

@@ -131,7 +131,7 @@ impl NativeHandler for Mediating {
 
 fn write(outcome: &Outcome, out: &mut OutcomesBuilder) {
     for emit in &outcome.emits {
-        let Emit { channel, ty, subject, partitionkey, data, attributes } = emit;
+        let Emit { channel, ty, subject, partitionkey, datacontenttype, data, attributes } = emit;
         let attributes: Vec<(&str, &str)> =
             attributes.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         out.emit(&NewEmit {
@@ -139,7 +139,7 @@ fn write(outcome: &Outcome, out: &mut OutcomesBuilder) {
             ty: Some(ty),
             subject: subject.as_deref(),
             partitionkey: partitionkey.as_deref(),
-            datacontenttype: Some("application/json"),
+            datacontenttype: Some(datacontenttype.as_deref().unwrap_or("application/json")),
             data: Some(data),
             attributes: &attributes,
         });

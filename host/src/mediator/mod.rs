@@ -18,7 +18,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::model::retry::chance;
-use crate::model::workflow::command::{Command, Input, What};
+use crate::model::workflow::command::{Input, What};
 use crate::model::workflow::definition::{Definition, EventFilter};
 use crate::model::workflow::expression::Expression;
 use crate::model::workflow::post::Message;
@@ -89,7 +89,7 @@ struct Moment {
 /// Who needs values.
 enum Needs<'a> {
     /// The step machine.
-    Step { paused: Paused<'a>, kept: Kept, commands: Vec<Command> },
+    Step { paused: Paused<'a>, kept: Kept },
     /// Whether an event starts a run at all.
     Start { kept: Kept },
     /// Where runs may wait for an event.
@@ -202,7 +202,7 @@ impl Mediator {
         let definition = self.definition(&kept.definition).ok_or_else(|| self.lacks(&kept.definition))?;
         let run = std::mem::replace(&mut kept.run, Run::new("", Value::Null, 0));
         let input = Input { at_ms: moment.time_ms, chance: moment.chance, what };
-        Ok(self.stepped(step::step(definition, run, input), kept, Vec::new(), moment))
+        Ok(self.stepped(step::step(definition, run, input), kept, moment))
     }
 
     fn lacks(&self, digest: &str) -> Trouble {
@@ -212,32 +212,17 @@ impl Mediator {
         ))
     }
 
-    /// Works off one step. A command that is too large fails at once, which is a further step.
-    fn stepped<'a>(
-        &'a self,
-        step: Step<'a>,
-        kept: Kept,
-        mut commands: Vec<Command>,
-        moment: Moment,
-    ) -> Work<'a> {
+    /// What a step came to.
+    fn stepped<'a>(&'a self, step: Step<'a>, kept: Kept, moment: Moment) -> Work<'a> {
         match step {
             Step::Evaluate(paused) => {
                 let evaluations = vec![paused.evaluation().clone()];
-                let what = Needs::Step { paused, kept, commands };
+                let what = Needs::Step { paused, kept };
                 Work::Evaluate(Box::new(Pending { mediator: self, moment, what, evaluations }))
             }
             Step::Ignored(ignored) => Work::Ready(Outcome::noted(&ignored.to_string())),
-            Step::Done(Done { run, commands: more }) => {
-                commands.extend(more);
-                let failed = told::take_too_large(&mut commands);
-                match (failed, self.definition(&kept.definition)) {
-                    (Some(what), Some(definition)) => {
-                        let input = Input { at_ms: moment.time_ms, chance: moment.chance, what };
-                        let step = step::step(definition, run, input);
-                        self.stepped(step, kept, commands, moment)
-                    }
-                    _ => Work::Ready(told::outcome(self, Kept { run, ..kept }, commands, &moment)),
-                }
+            Step::Done(Done { run, commands }) => {
+                Work::Ready(told::outcome(self, Kept { run, ..kept }, commands, &moment))
             }
         }
     }
@@ -305,9 +290,9 @@ impl<'a> Pending<'a> {
         let mut evaluated = evaluated.into_iter();
         let lost = || Trouble("an expression was not evaluated".to_owned());
         match what {
-            Needs::Step { paused, kept, commands } => {
+            Needs::Step { paused, kept } => {
                 let step = paused.go_on(evaluated.next().ok_or_else(lost)?);
-                Ok(mediator.stepped(step, kept, commands, moment))
+                Ok(mediator.stepped(step, kept, moment))
             }
             Needs::Start { kept } => match evaluated.next().ok_or_else(lost)? {
                 Ok(values) if holds(&values) => mediator.step(kept, What::Start, moment),

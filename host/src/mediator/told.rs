@@ -4,9 +4,7 @@ use serde_json::Value;
 
 use super::kept::{ABOUT, Kept, LEFT, Meets, RUN, Unwanted};
 use super::{Mediator, Moment};
-use crate::model::event::EVENT_BYTES_MAX;
-use crate::model::workflow::command::{self, Awaited, Command, MadeEvent, What};
-use crate::model::workflow::failure::{Error, Kind};
+use crate::model::workflow::command::{Awaited, Command, MadeEvent};
 use crate::model::workflow::post::{Marks, Message, inbox_of, meeting, queue_of};
 use crate::model::workflow::run::Doing;
 use crate::model::workflow::task::TaskRef;
@@ -36,7 +34,9 @@ pub struct Emit {
     pub subject: Option<String>,
     /// Its partition key.
     pub partitionkey: Option<String>,
-    /// JSON.
+    /// What its data is; absent, it is JSON.
+    pub datacontenttype: Option<String>,
+    /// Its data.
     pub data: Vec<u8>,
     /// Its other attributes and extensions.
     pub attributes: Vec<(String, String)>,
@@ -85,19 +85,6 @@ impl Outcome {
 /// An attribute that puts an event into a flow, where that is not its cause's.
 fn in_flow(flow: &str) -> Vec<(String, String)> {
     vec![("correlationid".to_owned(), flow.to_owned())]
-}
-
-/// Takes a command out whose event is too large for any channel, and gives what its run is told.
-pub(super) fn take_too_large(commands: &mut Vec<Command>) -> Option<What> {
-    let bytes = |event: &MadeEvent| event.data.to_string().len();
-    let is_too_large =
-        |command: &Command| matches!(command, Command::Call { event, .. } if bytes(event) > EVENT_BYTES_MAX);
-    let at = commands.iter().position(is_too_large)?;
-    let Command::Call { task, attempt, event, .. } = commands.remove(at) else { return None };
-    let why =
-        format!("the command's data has {} bytes; at most {EVENT_BYTES_MAX}: hand over less", bytes(&event));
-    let error = Error::new(Kind::Runtime, task.0.clone(), why);
-    Some(What::Acknowledged { task, attempt, outcome: command::Outcome::Failed(error) })
 }
 
 /// What a step of a run makes others do, and what is kept of the run.
@@ -153,9 +140,11 @@ fn made(kept: &Kept, event: MadeEvent, channel: String) -> Emit {
     let MadeEvent { ty, data, mut attributes } = event;
     let subject = attributes.remove("subject").or_else(|| kept.subject.clone());
     let partitionkey = attributes.remove("partitionkey").or_else(|| kept.partitionkey.clone());
+    let datacontenttype = attributes.remove("datacontenttype");
     let mut all = in_flow(&kept.flow);
     all.extend(attributes);
-    Emit { channel, ty, subject, partitionkey, data: data.to_string().into_bytes(), attributes: all }
+    let data = data.to_string().into_bytes();
+    Emit { channel, ty, subject, partitionkey, datacontenttype, data, attributes: all }
 }
 
 /// Has a task wait where its events come.

@@ -11,7 +11,7 @@ use crate::journal::Position;
 use crate::model::deployment::Deployment;
 use crate::model::name::ProcessorName;
 use crate::model::report::DeployReport;
-use crate::registry::{Answer, FileFault, PutError, Unit, Wanted};
+use crate::registry::{Answer, FileFault, PutError, UNKNOWN_FUNCTION, Unit, Wanted};
 use crate::runtime::{self, Program};
 
 use super::gate::Gate;
@@ -64,6 +64,8 @@ fn tell(file: &str, deployed: &Result<Deployment, FileFault>) {
             let short: String = d.digest.chars().take(12).collect();
             tracing::info!(processor = %name, version = d.descriptor.version, digest = short, file, "deployed");
         }
+        // The registry says so once, and tries again by itself.
+        Err(fault) if fault.code == UNKNOWN_FUNCTION => {}
         Err(fault) => {
             tracing::error!(
                 file,

@@ -209,7 +209,7 @@ impl MadeEvent {
         let mut attributes = self.attributes.clone();
         let mut core = |name: &str| attributes.remove(name);
         let whole = Event {
-            id: "given by the host".to_owned(),
+            id: core("id").unwrap_or_else(|| "given by the host".to_owned()),
             source: core("source").unwrap_or_else(|| "/".to_owned()),
             ty: self.ty.clone(),
             subject: core("subject"),

@@ -184,8 +184,8 @@ pub fn event(at: &At<'_>, over: Option<NewEvent>, found: &mut Found) -> Option<N
     for (name, _, field) in at.fields(found) {
         match name {
             "type" | "data" => {}
-            "id" | "time" | "specversion" => {
-                let help = "leave it out: the host gives each event its id and time";
+            "time" | "specversion" => {
+                let help = "leave it out: the host gives each event its time";
                 found.wrong(
                     Code::Unsupported,
                     &field,
@@ -202,7 +202,7 @@ pub fn event(at: &At<'_>, over: Option<NewEvent>, found: &mut Found) -> Option<N
                     Some(help),
                 );
             }
-            name if !is_attribute(name) => {
+            name if name != "id" && !is_attribute(name) => {
                 let help = "put what the event says under 'data'; an attribute has lower-case letters and digits, at most 20";
                 found.wrong(
                     Code::Invalid,
