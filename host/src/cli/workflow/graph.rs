@@ -6,6 +6,7 @@ use super::text_of;
 use crate::cli::Shared;
 use crate::cli::failure::Failure;
 use crate::cli::output::{Style, Tone, clean};
+use crate::model::workflow::definition::Definition;
 use crate::model::workflow::graph::{Node, graph};
 use crate::model::workflow::read::read;
 
@@ -18,6 +19,11 @@ pub fn run(file: &Path, shared: &Shared) -> Result<(), Failure> {
         Failure::failed(format!("{file} is no definition that can run; see `baton workflow check {file}`"))
     })?;
     shared.out().show(&graph(&definition), render)
+}
+
+/// The steps of a definition.
+pub(super) fn drawn(definition: &Definition, style: Style) -> String {
+    render(&graph(definition), style)
 }
 
 fn render(node: &Node, style: Style) -> String {
