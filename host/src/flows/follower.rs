@@ -3,7 +3,7 @@
 //! carries what is told of its flow. It reads durable frames only, on a thread of its own, and holds up nobody.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 
 use hashbrown::{HashMap, HashSet};
 use uuid::Uuid;
@@ -18,6 +18,7 @@ use crate::model::report::FlowStatus;
 use crate::view::decided::AHEAD_MAX;
 
 use super::moment::Moment;
+use super::runs::Mediators;
 use super::told::{OVERDUE, Told, Verdict};
 use super::trace::{Left, Origin, Trace, trace};
 use super::{Facts, Flows, standing};
@@ -81,12 +82,23 @@ struct Watched {
     left: Vec<(ChannelId, u64)>,
     /// It has more such events than these.
     has_more: bool,
+    /// Its runs.
+    runs: BTreeSet<String>,
 }
 
 impl Watched {
     fn new(origin: Origin, overdue_told: bool) -> Self {
         let latest_ms = origin.time_ms;
-        Self { origin, latest_ms, events: 0, ended: false, overdue_told, left: Vec::new(), has_more: false }
+        Self {
+            origin,
+            latest_ms,
+            events: 0,
+            ended: false,
+            overdue_told,
+            left: Vec::new(),
+            has_more: false,
+            runs: BTreeSet::new(),
+        }
     }
 
     fn watch(&mut self, channel: ChannelId, offset: u64) {
@@ -138,7 +150,7 @@ impl Follower {
         let read = self.read.take();
         moment.wait_durable(self.domain())?;
         let goes_on = match read {
-            Some(read) => self.read_on(read, moment.position)?,
+            Some(read) => self.read_on(read, &moment)?,
             None => false,
         };
         if !goes_on {
@@ -161,15 +173,15 @@ impl Follower {
 
     /// Reads the frames from one position to another. Says no when something in them changed who reads what: then all has to be looked
     /// at anew.
-    fn read_on(&mut self, from: u64, to: u64) -> Result<bool, FollowError> {
-        let mut at = from;
+    fn read_on(&mut self, from: u64, moment: &Moment) -> Result<bool, FollowError> {
+        let (mut at, to) = (from, moment.position);
         while at < to {
             let frames = self.domain().journal().read(Position(at), READ_BYTES);
             let frames = frames.map_err(|error| ReadError::Journal { why: error.to_string() })?;
             let Some(last) = frames.last() else { return Ok(false) };
             at = last.end().0;
             for frame in frames.iter().filter(|frame| frame.position.0 < to) {
-                if !self.frame(frame) {
+                if !self.frame(frame, &moment.mediators) {
                     return Ok(false);
                 }
             }
@@ -177,7 +189,8 @@ impl Follower {
         Ok(true)
     }
 
-    fn frame(&mut self, frame: &Frame) -> bool {
+    fn frame(&mut self, frame: &Frame, mediators: &Mediators) -> bool {
+        let mut next = frame.position.0;
         for change in Changes::new(&frame.body).map_while(Result::ok) {
             if changes_readers(&change) {
                 return false;
@@ -190,6 +203,12 @@ impl Follower {
             };
             if let Change::Event { channel, offset, record } = change {
                 self.event(flow, channel, offset, frame.time_ms, record);
+                if let Some(watched) = self.watched.get_mut(&flow)
+                    && let Ok(record) = Record::parse(record)
+                {
+                    watched.runs.extend(mediators.run_of(channel, next, &record));
+                }
+                next += 1;
             } else if let Some(watched) = self.watched.get_mut(&flow) {
                 watched.latest_ms = watched.latest_ms.max(frame.time_ms);
                 self.touched.insert(flow);
@@ -285,8 +304,16 @@ impl Follower {
         let has_more = trace.left_count > trace.left.len() as u64;
         let mut left: Vec<_> = trace.left.iter().map(|left| (left.channel, left.offset)).collect();
         left.dedup();
-        let Trace { latest_ms, events, origin, .. } = trace;
-        Some(Watched { latest_ms, events, ended, left, has_more, ..Watched::new(origin?, overdue_told) })
+        let Trace { latest_ms, events, origin, runs, .. } = trace;
+        Some(Watched {
+            latest_ms,
+            events,
+            ended,
+            left,
+            has_more,
+            runs,
+            ..Watched::new(origin?, overdue_told)
+        })
     }
 
     fn is_overdue_told(&self, flow: Uuid) -> bool {
@@ -330,7 +357,7 @@ impl Follower {
         let watched = self.watched.get(&flow)?;
         let rule = &self.channels.get(&watched.origin.channel)?.rule;
         let facts = Facts {
-            left: !watched.left.is_empty() || watched.has_more,
+            left: !watched.left.is_empty() || watched.has_more || moment.is_running(&watched.runs),
             held: false,
             ended: watched.ended,
             started_ms: watched.origin.time_ms,

@@ -8,6 +8,7 @@ mod find;
 mod follower;
 mod list;
 mod moment;
+mod runs;
 mod standing;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
@@ -30,6 +31,7 @@ use crate::model::report::{FlowReport, FlowStatus};
 use crate::model::time::rfc3339;
 
 use moment::Moment;
+use runs::InProgress;
 use standing::{Facts, Standing, standing};
 use trace::{Origin, Trace, trace};
 
@@ -70,9 +72,6 @@ impl Flows {
     /// Completes the report of a flow by what its channel's rule says.
     pub fn complete(&self, flow: Uuid, report: &mut FlowReport) -> Result<(), ReadError> {
         let shared = &self.0;
-        if shared.rules.is_empty() {
-            return Ok(());
-        }
         let moment = Moment::now(&shared.domain);
         moment.wait_durable(&shared.domain)?;
         let traces = trace(&shared.domain, &moment, &[flow], &shared.types)?;
@@ -110,13 +109,18 @@ impl Shared {
 
     fn standing(&self, moment: &Moment, trace: &Trace) -> Standing {
         let rule = trace.origin.as_ref().and_then(|origin| self.rule(moment, origin));
+        let in_progress = |run: &String| moment.mediators.in_progress(run, moment.now_ms);
+        let mut runs: Vec<InProgress> = trace.runs.iter().filter_map(in_progress).collect();
+        runs.sort_by_key(|run| !run.faulted);
         let facts = Facts {
-            left: trace.left_count > 0,
-            held: trace.held,
+            left: trace.left_count > 0 || !runs.is_empty(),
+            held: trace.held || runs.first().is_some_and(|run| run.faulted),
             ended: rule.is_some_and(|rule| rule.ends.iter().any(|end| trace.types.contains(end))),
             started_ms: trace.origin.as_ref().map_or(trace.latest_ms, |origin| origin.time_ms),
             now_ms: moment.now_ms,
         };
-        standing(rule, facts)
+        let standing = standing(rule, facts);
+        let reason = runs.into_iter().next().map(|run| run.reason);
+        Standing { reason: reason.or(standing.reason), ..standing }
     }
 }

@@ -1,7 +1,7 @@
 //! One moment of a domain: who had not decided which offsets, taken at once. What is asked of it later is still answered as it was
 //! then. It reads events only to find out whose flows they are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hashbrown::HashSet;
 use uuid::Uuid;
@@ -17,6 +17,7 @@ use crate::view::reports::is_read;
 use crate::view::world::{Subscription, World};
 
 use super::FOLLOWER;
+use super::runs::Mediators;
 
 /// The most undecided events that are looked at for one answer.
 pub const UNDECIDED_EVENTS_MAX: u64 = 1_000_000;
@@ -37,6 +38,8 @@ pub struct Moment {
     passed: BTreeMap<(ChannelId, u64), Vec<SubscriptionId>>,
     /// What the follower had not decided, and where it began.
     followed: BTreeMap<ChannelId, Laggard>,
+    /// The mediators, whose runs may be in progress.
+    pub mediators: Mediators,
 }
 
 /// An event that had failed and was not done with.
@@ -79,6 +82,7 @@ impl Moment {
             failed: BTreeMap::new(),
             passed: BTreeMap::new(),
             followed: BTreeMap::new(),
+            mediators: Mediators::of(world),
         };
         let follower = world.processor_id(FOLLOWER);
         for (id, subscription) in (0..).zip(world.subscriptions()) {
@@ -127,6 +131,11 @@ impl Moment {
         }
     }
 
+    /// Whether one of these runs is in progress.
+    pub fn is_running(&self, runs: &BTreeSet<String>) -> bool {
+        runs.iter().any(|run| self.mediators.in_progress(run, self.now_ms).is_some())
+    }
+
     /// Waits until all that had happened is on the disk: only then may anybody be told.
     pub fn wait_durable(&self, domain: &Domain) -> Result<(), ReadError> {
         let durable = domain.durable().wait_blocking(Position(self.position));
@@ -155,7 +164,8 @@ impl Moment {
     /// The flows that had an event which was stuck.
     pub fn stuck_flows(&self) -> HashSet<Uuid> {
         let stuck = |failed: &&Failed| matches!(failed.status, HandlingStatus::Held | HandlingStatus::Dead);
-        self.failed.values().filter(stuck).map(|failed| failed.flow).collect()
+        let events = self.failed.values().filter(stuck).map(|failed| failed.flow);
+        events.chain(self.mediators.flows(true, self.now_ms)).collect()
     }
 
     /// Whether a rule holds for the flow that began at an offset: it began after the rule was there.
@@ -176,6 +186,7 @@ impl Moment {
         followed: &[ChannelId],
     ) -> Result<(HashSet<Uuid>, bool), ReadError> {
         let mut flows: HashSet<Uuid> = self.failed.values().map(|failed| failed.flow).collect();
+        flows.extend(self.mediators.flows(false, self.now_ms));
         let followed = followed.iter().filter_map(|channel| self.followed.get_key_value(channel));
         let ends = domain.look(|world| {
             let next = |(channel, one): (&ChannelId, _)| {

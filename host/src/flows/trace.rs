@@ -1,6 +1,8 @@
 //! What the frames say of flows: where each began, how many events it has, what of it is left. Many flows are traced in one walk, which
 //! reads each frame once.
 
+use std::collections::BTreeSet;
+
 use hashbrown::{HashMap, HashSet};
 use uuid::Uuid;
 
@@ -15,6 +17,9 @@ use super::moment::Moment;
 pub const WALK_FRAMES_MAX: usize = 200_000;
 /// The most events of a flow whose readers are named.
 pub const LEFT_SHOWN_MAX: usize = 16;
+
+/// The most runs of a flow that are looked at.
+const RUNS_MAX: usize = 1_000;
 
 /// A flow up to a moment.
 #[derive(Clone, Debug, Default)]
@@ -33,6 +38,8 @@ pub struct Trace {
     pub left_count: u64,
     /// Whether some of what is left is held, or a dead letter.
     pub held: bool,
+    /// Its runs, at most [`RUNS_MAX`].
+    pub runs: BTreeSet<String>,
 }
 
 /// An initiating event.
@@ -91,7 +98,10 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn frame(&mut self, frame: &Frame) {
+        let mut next = frame.position.0;
         for change in Changes::new(&frame.body).map_while(Result::ok) {
+            let position = next;
+            next += u64::from(matches!(change, Change::Event { .. }));
             let Some(flow) = flow_in(&change) else { continue };
             let Some(trace) = self.traces.get_mut(&flow) else { continue };
             trace.latest_ms = trace.latest_ms.max(frame.time_ms);
@@ -99,6 +109,8 @@ impl Walk<'_> {
                 && let Ok(record) = Record::parse(record)
             {
                 trace.event(self.moment, self.types, channel, offset, frame.time_ms, &record);
+                let run = self.moment.mediators.run_of(channel, position, &record);
+                trace.runs.extend(run.filter(|_| trace.runs.len() < RUNS_MAX));
             }
         }
     }

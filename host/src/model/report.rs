@@ -139,7 +139,7 @@ pub struct EventPage {
 pub struct ChannelReport {
     /// Its name.
     pub name: String,
-    /// `topic`, until there are queues.
+    /// `topic`; `queue` if it has one subscriber: the event queue or the inbox of a mediator, or the commands for a processor.
     pub kind: String,
     /// The oldest offset that it has; what was before is expired.
     pub first: u64,

@@ -159,7 +159,11 @@ impl Node {
         if self.processor(name).is_none() {
             return Err(DeployError::UnknownProcessor { name: name.to_string() });
         }
-        if let Some(registry) = &self.0.registry {
+        let registry = match self.workflow_report(name) {
+            Some(_) => &self.0.definitions,
+            None => &self.0.registry,
+        };
+        if let Some(registry) = registry {
             registry.remove(name).await.map_err(DeployError::from)?;
         }
         let still_deployed = self.0.domain.look(|world| {

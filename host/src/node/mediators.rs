@@ -53,6 +53,11 @@ impl Mediators {
             let deployments = deployed.filter_map(|processor| processor.deployment.clone());
             deployments.filter(|deployment| deployment.descriptor.is_mediator()).collect()
         });
+        if !deployed.is_empty()
+            && let Err(error) = self.expressions.prepare()
+        {
+            tracing::error!(%error, "expressions of workflows cannot be evaluated");
+        }
         deployed.iter().map(|deployment| self.resume_one(deployment)).collect()
     }
 

@@ -14,6 +14,8 @@ use crate::dispatch::{Native, Outcome};
 use crate::model::name::ProcessorName;
 use crate::model::report::{Accepted, FlowStatus, ProcessorStatus};
 
+mod mediation;
+
 const SOON: Duration = Duration::from_secs(20);
 
 /// Counts the events of a key.

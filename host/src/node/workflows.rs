@@ -43,7 +43,7 @@ impl Node {
         self.0.definitions.iter().flat_map(Registry::problems).collect()
     }
 
-    fn workflow_report(&self, name: &ProcessorName) -> Option<WorkflowReport> {
+    pub(super) fn workflow_report(&self, name: &ProcessorName) -> Option<WorkflowReport> {
         let (deployment, deployed, state) = self.0.domain.look(|world| {
             let mediator = world.processors().get(world.processor_id(name.as_str())? as usize)?;
             let deployment = mediator.deployment.clone()?;

@@ -105,6 +105,11 @@ impl Expressions {
         Self { engine: engine.clone(), program: Arc::default(), idle: Arc::default() }
     }
 
+    /// Compiles the guest now, so that no lane waits for it.
+    pub fn prepare(&self) -> Result<(), Error> {
+        self.program().map(drop)
+    }
+
     /// Whether the guest is compiled. A host without workflows never needs it.
     pub fn is_ready(&self) -> bool {
         self.program.lock().is_some()

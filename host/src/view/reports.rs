@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use crate::model::change::SubscriptionId;
 use crate::model::report::{ChannelReport, StateEntry, SubscriptionReport};
 use crate::model::time::rfc3339;
+use crate::model::workflow::post::{mediator_of, processor_of};
 
 use super::ledger::ledger;
 use super::state::StateValue;
@@ -17,7 +18,7 @@ use super::world::{Channel, Processor, World};
 pub fn channel_reports(world: &World, waiting: impl Fn(SubscriptionId) -> u64) -> Vec<ChannelReport> {
     let report = |channel: &Channel| ChannelReport {
         name: channel.name.to_string(),
-        kind: "topic".to_owned(),
+        kind: if is_queue(world, channel) { "queue" } else { "topic" }.to_owned(),
         first: channel.first,
         next: channel.next,
         publishers: publishers(world, channel),
@@ -29,6 +30,19 @@ pub fn channel_reports(world: &World, waiting: impl Fn(SubscriptionId) -> u64) -
             .collect(),
     };
     world.channels().iter().map(report).collect()
+}
+
+/// Whether a channel has one subscriber: the event queue or the inbox of a mediator, or the commands for a processor.
+fn is_queue(world: &World, channel: &Channel) -> bool {
+    let name = channel.name.as_str();
+    let reads = |id: &SubscriptionId| {
+        let subscription = world.subscriptions().get(*id as usize)?;
+        let deployment = world.processors().get(subscription.processor as usize)?.deployment.as_ref()?;
+        Some(deployment.descriptor.event_queue() == Some(&channel.name))
+    };
+    processor_of(name).is_some()
+        || mediator_of(name).is_some()
+        || channel.subscriptions.iter().any(|id| reads(id) == Some(true))
 }
 
 /// Whether a subscription is that of a part of the host, which nobody deployed.

@@ -32,7 +32,7 @@ pub enum WorkflowCommand {
     },
     /// Say all that is wrong with definitions, each with its place and what to use instead.
     Check(CheckArgs),
-    /// Show the steps of a definition as a tree.
+    /// Draw a definition as a flowchart in Mermaid.
     Graph(GraphArgs),
 }
 
@@ -69,7 +69,11 @@ pub struct DeployArgs {
 
 /// `baton workflow graph`
 #[derive(Args)]
-#[command(after_long_help = "Example:\n  baton workflow graph place-order.yaml")]
+#[command(after_long_help = "\
+Example:
+  baton workflow graph place-order.yaml > place-order.mmd
+
+Mermaid is drawn by many hosts of code, in a block ```mermaid of Markdown, and by https://mermaid.live.")]
 pub struct GraphArgs {
     /// The file.
     file: PathBuf,

@@ -1,16 +1,14 @@
-//! `baton workflow show`: one workflow, its steps and its text.
+//! `baton workflow show`: one workflow, or its text.
 
 use std::io::{IsTerminal, Write};
 
 use clap::Args;
 
-use super::graph;
 use super::list::runs;
 use crate::cli::Shared;
 use crate::cli::failure::Failure;
 use crate::cli::output::{Style, Tone, clean, short, wrap};
 use crate::model::name::ProcessorName;
-use crate::model::workflow::read::read;
 use crate::model::workflow::report::{WorkflowDetail, WorkflowReport};
 
 /// `baton workflow show`
@@ -53,9 +51,6 @@ fn render(detail: &WorkflowDetail, style: Style) -> String {
     }
     for (what, value) in facts(workflow) {
         out.push_str(&format!("  {what:<12}{}\n", clean(&value)));
-    }
-    if let Some(definition) = read(&detail.text).definition {
-        out.push_str(&format!("\n{}", graph::drawn(&definition, style)));
     }
     out + &format!("\nits text: baton workflow show {} --text\n", workflow.name)
 }

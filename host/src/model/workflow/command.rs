@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::expression::Expression;
 use super::failure::Error;
 use super::task::{Read, TaskRef};
+use crate::model::event::{Event, EventError, Extension};
 
 /// Something that happened, for a run to go on with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,6 +57,7 @@ pub enum What {
         /// Where to go on; absent, at each task that failed.
         from: Option<TaskRef>,
         /// What the task is given; absent, what it was given before.
+        #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::run::there")]
         input: Option<Value>,
     },
     /// An operator says that a task counts as done.
@@ -201,6 +203,26 @@ pub struct MadeEvent {
     pub attributes: BTreeMap<String, String>,
 }
 
+impl MadeEvent {
+    /// Whether a channel takes it.
+    pub fn check(&self) -> Result<(), EventError> {
+        let mut attributes = self.attributes.clone();
+        let mut core = |name: &str| attributes.remove(name);
+        let whole = Event {
+            id: "given by the host".to_owned(),
+            source: core("source").unwrap_or_else(|| "/".to_owned()),
+            ty: self.ty.clone(),
+            subject: core("subject"),
+            time: None,
+            datacontenttype: core("datacontenttype"),
+            dataschema: core("dataschema"),
+            data: Some(self.data.to_string().into()),
+            extensions: attributes.into_iter().map(|(name, value)| (name, Extension::Text(value))).collect(),
+        };
+        whole.check()
+    }
+}
+
 /// Which events a task listens to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Awaited {
@@ -226,7 +248,7 @@ pub struct Link {
     /// What gives the value, of the event.
     pub from: Expression,
     /// The value that is expected. Absent, the first event of the task says it for the others.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::run::there")]
     pub expect: Option<Value>,
 }
 

@@ -118,6 +118,6 @@ pub struct Correlation {
     /// What gives the value, of the event.
     pub from: Expression,
     /// What gives the value that is expected, of the run. Absent, the first event of the task says it for the others.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::run::there")]
     pub expect: Option<Template>,
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::failure::Error;
@@ -26,7 +26,7 @@ pub struct Run {
     /// What it was started with.
     pub input: Value,
     /// What its tasks exported; absent, the workflow's input as it was made of what the run was started with.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "there")]
     pub context: Option<Value>,
     /// The tasks that are under way, by number: each is in the one that it names as its parent.
     pub scopes: BTreeMap<u32, Scope>,
@@ -40,14 +40,15 @@ pub struct Run {
     /// Tasks that are done and name one that undoes them, the latest last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub undo: Vec<Undo>,
-    /// Commands that nobody wants any more and of which is not known yet whether they were carried out.
+    /// Commands that nobody wants any more and of which is not known yet whether they were carried out. They stay when the run is over, for whoever
+    /// takes them back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left: Vec<Left>,
     /// How it ends once what is to be undone is undone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ending: Option<Ending>,
     /// What it gave, once it is completed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "there")]
     pub output: Option<Value>,
 }
 
@@ -126,7 +127,7 @@ pub struct Scope {
     /// The task; empty for the workflow.
     pub task: TaskRef,
     /// What it was given, where that is not its input.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "there")]
     pub raw: Option<Value>,
     /// Its input.
     pub input: Value,
@@ -197,8 +198,11 @@ pub enum Doing {
         /// Why.
         error: Error,
         /// What it gave, if that was not at fault but what was to be made of it: nothing is done twice.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "there")]
         output: Option<Value>,
+        /// The items of a `for` and the number of the one at whose `while` it failed: those before it are not done twice.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        round: Option<(Vec<Value>, usize)>,
     },
     /// The workflow: undoing what is done.
     Undoing,
@@ -221,10 +225,18 @@ pub struct Tries {
 pub struct Undo {
     /// The task.
     pub task: TaskRef,
+    /// The scope in which it was done. Later ones have higher numbers.
+    pub scope: u32,
     /// What it was given.
     pub input: Value,
     /// What it gave.
     pub output: Value,
+    /// The variables that it could name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub variables: BTreeMap<String, Value>,
+    /// Whether it is undone even if the run is completed, because nobody wanted any more what it did.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unwanted: bool,
 }
 
 /// A command that nobody wants any more.
@@ -234,16 +246,28 @@ pub struct Left {
     pub task: TaskRef,
     /// The attempt.
     pub attempt: u32,
-    /// What the task was given.
-    pub input: Value,
+    /// What is to be undone if it was carried out, but for its output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo: Option<Undo>,
 }
 
 /// How a run ends after what is done is undone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Ending {
+    /// It is completed, with this output.
+    Completed(Value),
     /// It was cancelled.
     Cancelled,
     /// The definition raised an error that nobody caught, or its time was up.
     Failed(Error),
+}
+
+/// Reads a value that is there: `null` is one too, and not the same as none.
+pub(super) fn there<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    T::deserialize(deserializer).map(Some)
 }

@@ -111,6 +111,9 @@ pub enum Then {
     Task(String),
 }
 
+/// The longest duration: ten years.
+pub const DURATION_MS_MAX: u64 = 10 * 366 * 24 * 3_600_000;
+
 /// How long something takes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -171,7 +174,7 @@ pub struct NewEvent {
     #[serde(rename = "type")]
     pub ty: Template,
     /// Its data; absent, the task's input.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::run::there")]
     pub data: Option<Template>,
     /// Its other attributes: `subject`, extensions.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

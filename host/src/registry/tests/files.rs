@@ -13,7 +13,7 @@ fn a_file_is_offered_once_it_stands_still() {
     bench.settle();
     let candidate = bench.offered().unwrap();
     assert_eq!(
-        (candidate.file.as_str(), candidate.program.descriptor().name.as_str()),
+        (candidate.file.as_str(), program(&candidate.unit).descriptor().name.as_str()),
         ("mail.wasm", "mail")
     );
     bench.settle();

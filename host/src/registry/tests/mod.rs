@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::RegistryConfig;
 use super::problems::Problems;
 use super::wanted::{Candidate, FileFault, Running, Wanted};
 use super::worker::Worker;
+use super::{Kind, RegistryConfig, Unit};
 use crate::clock::ManualClock;
 use crate::model::deployment::Deployment;
 use crate::runtime::{Engine, EngineConfig, Program};
@@ -56,7 +56,7 @@ fn receipt(program: &Program, file: &str) -> Deployment {
 }
 
 fn deployed(candidate: Candidate) -> Deployment {
-    let receipt = receipt(&candidate.program, &candidate.file);
+    let receipt = receipt(program(&candidate.unit), &candidate.file);
     candidate.done(Ok(receipt.clone()));
     receipt
 }
@@ -161,4 +161,12 @@ fn fault(code: &str) -> FileFault {
 
 fn problem(file: &str, code: &str) -> (String, String) {
     (file.to_owned(), code.to_owned())
+}
+
+/// The component that a unit is.
+fn program(unit: &Unit) -> &Program {
+    match unit {
+        Unit::Component(program) => program,
+        Unit::Definition { .. } => panic!("a definition among components"),
+    }
 }

@@ -69,7 +69,7 @@ fn the_bytes_of_the_current_and_the_previous_version_are_kept() {
         bench.obey();
     }
     let components = bench.dir.path().join("components");
-    let found = versions.each_ref().map(|bytes| kept(&components, &digest(bytes)).is_some());
+    let found = versions.each_ref().map(|bytes| kept(&components, &digest(bytes), "wasm").is_some());
     assert_eq!(found, [false, true, true]);
 }
 

@@ -59,9 +59,10 @@ impl Node {
     }
 }
 
-/// Reads a text.
+/// Reads a text. Only `true` and `false` are such, as in YAML 1.2: `no`, `on` and `y` are texts.
 pub fn parse(text: &str) -> Result<Node, Mistake> {
-    serde_saphyr::from_str::<Node>(text).map_err(|error| {
+    let options = serde_saphyr::options! { strict_booleans: true };
+    serde_saphyr::from_str_with_options::<Node>(text, options).map_err(|error| {
         let spot = error.location().map(spot).unwrap_or_default();
         let words = error.without_snippet().to_string();
         let end = words.find(" at line ").unwrap_or(words.len());

@@ -5,7 +5,10 @@ use super::document::Node;
 use super::mistake::Code;
 use super::{TASKS_MAX, document::Form};
 use crate::model::workflow::definition::Definition;
-use crate::model::workflow::task::{Action, Task, Then};
+use crate::model::workflow::failure::Retry;
+use crate::model::workflow::task::{Action, Task, Then, Try};
+
+const PAUSE: &str = "put a 'wait', 'listen' or 'call' between them, or a condition: 'if' or 'switch'";
 
 /// Checks a whole workflow, and notes which tasks undo others.
 pub fn check(definition: &mut Definition, root: &At<'_>, found: &mut Found) {
@@ -14,6 +17,7 @@ pub fn check(definition: &mut Definition, root: &At<'_>, found: &mut Found) {
         found.wrong(Code::Invalid, root, format!("{count} tasks are more than {TASKS_MAX}"), None);
     }
     list(&mut definition.tasks, root, found);
+    ring(&definition.tasks, root, found);
 }
 
 fn list(tasks: &mut [Task], root: &At<'_>, found: &mut Found) {
@@ -22,7 +26,6 @@ fn list(tasks: &mut [Task], root: &At<'_>, found: &mut Found) {
         task.compensates = undoing.contains(&task.name);
     }
     tasks.iter().for_each(|task| names(task, tasks, root, found));
-    ring(tasks, root, found);
     if tasks.iter().all(|task| task.compensates) && !tasks.is_empty() {
         let help = "name a task of its own under metadata.compensate";
         wrong(tasks.first(), root, Code::Reference, "all tasks of the list undo each other", help, found);
@@ -38,6 +41,37 @@ fn list(tasks: &mut [Task], root: &At<'_>, found: &mut Found) {
             }
             _ => {}
         }
+        match &task.action {
+            Action::Fork(fork) => branches(&fork.branches, root, found),
+            Action::Try(attempt) => tried_for_ever(task, attempt, root, found),
+            _ => {}
+        }
+        if !matches!(task.action, Action::Fork(_)) {
+            task.lists().into_iter().for_each(|tasks| ring(tasks, root, found));
+        }
+    }
+}
+
+/// Branches begin together, so that none follows on another.
+fn branches(branches: &[Task], root: &At<'_>, found: &mut Found) {
+    for branch in branches {
+        if ways(branch).into_iter().any(|then| matches!(then, Then::Task(_))) {
+            let why = format!("'{}' is a branch of a fork, and goes on to another", branch.name);
+            let help = "put tasks that follow on each other into a 'do' of one branch";
+            wrong(Some(branch), root, Code::Reference, &why, help, found);
+        }
+    }
+}
+
+/// A `try` whose tasks fail at once would be tried again without end.
+fn tried_for_ever(task: &Task, attempt: &Try, root: &At<'_>, found: &mut Found) {
+    let Some(retry) = &attempt.catch.retry else { return };
+    let Retry { when, except_when, delay_ms, jitter_ms, count_max, total_ms_max, .. } = retry;
+    let has_end = when.is_some() || except_when.is_some() || count_max.is_some() || total_ms_max.is_some();
+    if !has_end && *delay_ms == 0 && jitter_ms.is_none() && !attempt.tasks.iter().any(pauses) {
+        let why = format!("what fails in '{}' is tried again at once and without end", task.name);
+        let help = "give the retry a 'delay', or a 'limit' such as { attempt: { count: 3 } }";
+        wrong(Some(task), root, Code::Cycle, &why, help, found);
     }
 }
 
@@ -61,6 +95,11 @@ fn names(task: &Task, tasks: &[Task], root: &At<'_>, found: &mut Found) {
             }
             Some(_) => {}
         }
+    }
+    if task.compensates && task.compensate.is_some() {
+        let why = format!("'{}' undoes another task, and names one that undoes it", task.name);
+        let help = "leave out its metadata.compensate: what undoes is not undone";
+        wrong(Some(task), root, Code::Reference, &why, help, found);
     }
     let is_there = |name: &String| tasks.iter().any(|one| one.name == *name) || is_written(task, name, root);
     if let Some(name) = task.compensate.as_ref().filter(|name| !is_there(name)) {
@@ -108,34 +147,44 @@ fn ring(tasks: &[Task], root: &At<'_>, found: &mut Found) {
         if let (Some(task), Some(back)) = (at, back) {
             let ring = chain.get(back..).unwrap_or_default().join(" -> ");
             let why = format!("these tasks follow on each other without end: {ring} -> {}", task.name);
-            let help = "put a 'wait', 'listen' or 'call' between them, or a condition: 'if' or 'switch'";
-            return wrong(Some(task), root, Code::Cycle, &why, help, found);
+            return wrong(Some(task), root, Code::Cycle, &why, PAUSE, found);
         }
     }
 }
 
 /// The task that follows for sure, with nothing between that waits or decides.
 fn certain_next<'t>(task: &Task, tasks: &'t [Task]) -> Option<&'t Task> {
-    if task.condition.is_some() || pauses(task) {
+    if task.condition.is_some() || pauses(task) || ends(task) {
         return None;
     }
-    match (&task.action, &task.then) {
-        (Action::Switch(_) | Action::Raise(_), _) => None,
-        (_, Then::Task(name)) => tasks.iter().find(|one| one.name == *name),
-        (_, Then::Continue) => {
+    let then = match &task.action {
+        Action::Switch(cases) if cases.iter().any(|case| case.when.is_some()) => return None,
+        Action::Switch(cases) => cases.first().map_or(&task.then, |case| &case.then),
+        _ => &task.then,
+    };
+    match then {
+        Then::Task(name) => tasks.iter().find(|one| one.name == *name),
+        Then::Continue => {
             let at = tasks.iter().position(|one| one.at == task.at)?;
             tasks.iter().skip(at + 1).find(|one| !one.compensates)
         }
-        (_, Then::Exit | Then::End) => None,
+        Then::Exit | Then::End => None,
     }
 }
 
-/// Whether something in a task waits, asks somebody or decides.
+/// Whether something in a task waits or asks somebody.
 fn pauses(task: &Task) -> bool {
     match &task.action {
-        Action::Call(_) | Action::Wait(_) | Action::Listen(_) | Action::Switch(_) => true,
-        _ => task.lists().into_iter().flatten().any(|task| task.condition.is_some() || pauses(task)),
+        Action::Call(_) | Action::Wait(_) | Action::Listen(_) => true,
+        _ => task.lists().into_iter().flatten().any(pauses),
     }
+}
+
+/// Whether something in a task may end the run.
+fn ends(task: &Task) -> bool {
+    let inner = task.lists();
+    let ends = |task: &Task| ends(task) || ways(task).contains(&&Then::End);
+    matches!(task.action, Action::Raise(_)) || inner.into_iter().flatten().any(ends)
 }
 
 fn wrong(task: Option<&Task>, root: &At<'_>, code: Code, why: &str, help: &str, found: &mut Found) {

@@ -191,15 +191,10 @@ fn schedule(at: &At<'_>, found: &mut Found) -> Option<EventFilter> {
     let instead = "start a run by an event: schedule.on, with something outside that publishes it in time";
     found.keys(at, &["on"], &[("cron", instead), ("every", instead), ("after", instead)]);
     let on = at.get("on")?;
-    let (mut filters, all) = task::strategy(&on, found)?;
+    let (mut filters, all) = task::strategy(&on, true, found)?;
     if all || filters.len() != 1 {
         let help = "name one type of events; for more of them write one mediator each";
         found.wrong(Code::Unsupported, &on, "a mediator has one event queue", Some(help));
     }
-    let filter = filters.pop()?;
-    if !filter.correlate.is_empty() {
-        let help = "leave 'correlate' out: each event starts a run of its own";
-        found.wrong(Code::Unsupported, &on, "events that start a run are not correlated", Some(help));
-    }
-    Some(filter)
+    filters.pop()
 }

@@ -8,16 +8,14 @@ use super::at::{At, Found};
 use super::document::Form;
 use super::mistake::Code;
 use super::uses::Uses;
+use crate::model::event::HOST_ATTRIBUTES;
 use crate::model::name::ChannelName;
 use crate::model::time::parse_duration;
 use crate::model::workflow::definition::{Correlation, EventFilter, Input, Output};
 use crate::model::workflow::expression::Expression;
 use crate::model::workflow::failure::{Backoff, ErrorTemplate, Retry};
 use crate::model::workflow::schema;
-use crate::model::workflow::task::{Length, NewEvent};
-
-/// The longest duration: ten years.
-const DURATION_MS_MAX: u64 = 10 * 366 * 24 * 3_600_000;
+use crate::model::workflow::task::{DURATION_MS_MAX, Length, NewEvent};
 
 const UNITS: [(&str, u64); 5] = [
     ("days", 86_400_000),
@@ -135,7 +133,16 @@ pub fn retry(at: &At<'_>, uses: &Uses<'_>, found: &mut Found) -> Option<Retry> {
     let jitter_ms = at.get("jitter").and_then(|jitter| {
         found.keys(&jitter, &["from", "to"], &[]);
         let (from, to) = (found.required(&jitter, "from")?, found.required(&jitter, "to")?);
-        Some((duration_ms(&from, found)?, duration_ms(&to, found)?))
+        let (from_ms, to_ms) = (duration_ms(&from, found)?, duration_ms(&to, found)?);
+        if from_ms > to_ms {
+            found.wrong(
+                Code::Invalid,
+                &jitter,
+                "'from' is longer than 'to'",
+                Some("write the shorter one first"),
+            );
+        }
+        Some((from_ms, to_ms))
     });
     let limit = at.get("limit");
     if let Some(limit) = &limit {
@@ -179,6 +186,15 @@ pub fn event(at: &At<'_>, over: Option<NewEvent>, found: &mut Found) -> Option<N
             "type" | "data" => {}
             "id" | "time" | "specversion" => {
                 let help = "leave it out: the host gives each event its id and time";
+                found.wrong(
+                    Code::Unsupported,
+                    &field,
+                    format!("'{name}' is not set by a workflow"),
+                    Some(help),
+                );
+            }
+            name if HOST_ATTRIBUTES.contains(&name) => {
+                let help = "leave it out: the host gives it";
                 found.wrong(
                     Code::Unsupported,
                     &field,
@@ -240,8 +256,8 @@ fn channel(at: &At<'_>, name: &str, found: &mut Found) {
     }
 }
 
-/// Which events are taken.
-pub fn filter(at: &At<'_>, found: &mut Found) -> Option<EventFilter> {
+/// Which events are taken: by a run that waits for them, or to start one.
+pub fn filter(at: &At<'_>, starts: bool, found: &mut Found) -> Option<EventFilter> {
     found.keys(at, &["with", "correlate"], &[]);
     let with = found.required(at, "with")?;
     let mut attributes = Map::new();
@@ -279,7 +295,15 @@ pub fn filter(at: &At<'_>, found: &mut Found) -> Option<EventFilter> {
     };
     let ty = ty_at.text(found)?.to_owned();
     channel(&ty_at, &ty, found);
-    let correlate = at.get("correlate").map(|at| correlations(&at, found)).unwrap_or_default();
+    let correlate = match at.get("correlate") {
+        Some(at) if starts => {
+            let help = "leave 'correlate' out: each event starts a run of its own";
+            found.wrong(Code::Unsupported, &at, "events that start a run are not correlated", Some(help));
+            Vec::new()
+        }
+        Some(at) => correlations(&at, found),
+        None => Vec::new(),
+    };
     Some(EventFilter { ty, attributes, data, correlate })
 }
 
@@ -288,6 +312,12 @@ fn correlations(at: &At<'_>, found: &mut Found) -> Vec<Correlation> {
     for (name, _, link) in at.fields(found) {
         found.keys(&link, &["from", "expect"], &[]);
         let expect = link.get("expect").map(|expect| expect.template(found));
+        if expect.is_none() {
+            let help = format!(
+                "say which value the run expects, such as expect: '${{ $context.{name} }}': events are kept for the run that waits for them by it"
+            );
+            found.wrong(Code::Unsupported, &link, format!("'{name}' has no 'expect'"), Some(&help));
+        }
         if let Some(from) = found.required(&link, "from").and_then(|from| from.expression(found)) {
             all.push(Correlation { name: name.to_owned(), from, expect });
         }

@@ -6,6 +6,7 @@ use super::mistake::Code;
 use super::parts;
 use super::uses::{self, Uses};
 use crate::model::name::ProcessorName;
+use crate::model::workflow::definition::EventFilter;
 use crate::model::workflow::expression::{Expression, Template};
 use crate::model::workflow::failure::Catch;
 use crate::model::workflow::task::{Action, Call, Case, For, Fork, Listen, Read, Task, TaskRef, Then, Try};
@@ -279,15 +280,12 @@ fn listen(at: &At<'_>, found: &mut Found) -> Option<Listen> {
             None
         }
     });
-    let (filters, all) = strategy(&found.required(at, "to")?, found)?;
+    let (filters, all) = strategy(&found.required(at, "to")?, false, found)?;
     Some(Listen { filters, all, read: read.unwrap_or_default() })
 }
 
-/// The events that are waited for, and whether all of them are.
-pub fn strategy(
-    at: &At<'_>,
-    found: &mut Found,
-) -> Option<(Vec<crate::model::workflow::definition::EventFilter>, bool)> {
+/// The events that are waited for or that start a run, and whether all of them are.
+pub fn strategy(at: &At<'_>, starts: bool, found: &mut Found) -> Option<(Vec<EventFilter>, bool)> {
     let until = "wait for 'one' in a 'do', and go back to it with a 'switch' until it is enough";
     found.keys(at, &["one", "any", "all"], &[("until", until)]);
     let ways: Vec<(&str, At<'_>)> =
@@ -297,13 +295,13 @@ pub fn strategy(
         return None;
     };
     if *way == "one" {
-        return Some((vec![parts::filter(inner, found)?], false));
+        return Some((vec![parts::filter(inner, starts, found)?], false));
     }
     let items = inner.items(found);
     if items.is_empty() && matches!(inner.node.form, Form::List(_)) {
         let help = "name the events: each type is a channel on which they come";
         found.wrong(Code::Unsupported, inner, "events of any kind are not listened to", Some(help));
     }
-    let filters: Vec<_> = items.iter().filter_map(|item| parts::filter(item, found)).collect();
+    let filters: Vec<_> = items.iter().filter_map(|item| parts::filter(item, starts, found)).collect();
     (filters.len() == items.len() && !filters.is_empty()).then_some((filters, *way == "all"))
 }

@@ -143,6 +143,11 @@ fn names_that_lead_nowhere_are_told_with_those_that_there_are() {
             "only undoes",
         ),
         (
+            "do: [ { a: { set: { x: 1 }, metadata: { compensate: a } } }, { b: { set: { x: 1 } } } ]",
+            "/do/0/a",
+            "what undoes is not undone",
+        ),
+        (
             "use: { errors: { late: { type: 'a://b', status: 400 } } }\ndo: [ { a: { raise: { error: lat } } } ]",
             "/do/0/a/raise/error",
             "there are: late",
@@ -158,20 +163,129 @@ fn names_that_lead_nowhere_are_told_with_those_that_there_are() {
 
 #[test]
 fn a_ring_without_a_pause_or_a_condition_is_an_error_and_one_with_it_is_none() {
-    let ring =
-        |middle: &str| format!("do: [ {{ a: {{ set: {{ x: 1 }} }} }}, {{ b: {{ {middle}, then: a }} }} ]");
-    let (told, words) = wrong(&ring("set: { y: 1 }"));
-    assert_eq!(told[0].0, Code::Cycle, "{words}");
-    assert!(words.contains("a -> b -> a") && words.contains("'wait'"), "{words}");
+    let ring = |middle: &str| format!("do:\n- a: {{ set: {{ x: 1 }} }}\n- b: {{ {middle}, then: a }}");
+    for endless in [
+        "set: { y: 1 }",
+        "emit: { event: { with: { type: told } } }",
+        "do: [ { c: { if: .x, set: { y: 1 } } }, { d: { set: { y: 1 }, then: exit } } ]",
+        "for: { in: .x }, do: [ { c: { switch: [ { d: { when: .x, then: exit } } ] } } ]",
+        "switch: [ { c: { then: a } } ]",
+        "try: [ { c: { set: { y: 1 } } } ], catch: { as: e }",
+    ] {
+        let (told, words) = wrong(&ring(endless));
+        assert_eq!(told.len(), 1, "{words}");
+        assert_eq!((told[0].0, told[0].1, told[0].3.as_str()), (Code::Cycle, 3, "/do/0/a"), "{words}");
+        assert!(
+            words.contains("a -> b -> a") && words.contains("put a 'wait', 'listen' or 'call'"),
+            "{words}"
+        );
+    }
     for pause in [
         "wait: PT1S",
         "call: x, with: { type: a }",
         "set: { y: 1 }, if: .more",
         "listen: { to: { one: { with: { type: a } } } }",
+        "switch: [ { c: { when: .x, then: end } } ]",
+        "do: [ { c: { wait: PT1S } } ]",
+        "do: [ { c: { if: .x, set: { y: 1 }, then: end } }, { d: { set: { y: 1 } } } ]",
+        "do: [ { c: { if: .x, raise: { error: { type: 'a://b', status: 400 } } } } ]",
     ] {
         fine(&ring(pause));
     }
     fine("do: [ { a: { call: x, with: { type: a } } }, { b: { set: { y: 1 }, then: a } } ]");
+    let (told, words) = wrong("do: [ { o: { do: [ { a: { set: { x: 1 }, then: a } } ] } } ]");
+    assert_eq!((told.len(), told[0].0, told[0].3.as_str()), (1, Code::Cycle, "/do/0/o/do/0/a"), "{words}");
+}
+
+#[test]
+fn tasks_that_fail_at_once_are_not_tried_again_without_a_pause_or_an_end() {
+    let safe = |tried: &str, retry: &str| {
+        format!("do:\n- a:\n    try: [ {{ b: {{ {tried} }} }} ]\n    catch: {{ retry: {{ {retry} }} }}")
+    };
+    let (told, words) = wrong(&safe("set: { x: 1 }", "backoff: { linear: {} }"));
+    assert_eq!(
+        (told.len(), told[0].0, told[0].1, told[0].3.as_str()),
+        (1, Code::Cycle, 4, "/do/0/a"),
+        "{words}"
+    );
+    assert!(words.contains("give the retry a 'delay'"), "{words}");
+    fine(&safe("call: x, with: { type: a }", "backoff: { linear: {} }"));
+    for retry in [
+        "delay: PT1S",
+        "jitter: { from: PT0S, to: PT1S }",
+        "limit: { attempt: { count: 3 } }",
+        "limit: { duration: PT1S }",
+        "when: .x",
+    ] {
+        fine(&safe("set: { x: 1 }", retry));
+    }
+    let (told, _) = wrong(&safe("set: { x: 1 }", "jitter: { from: PT2S, to: PT1S }"));
+    assert_eq!((told.len(), told[0].0, told[0].3.as_str()), (1, Code::Invalid, "/do/0/a/catch/retry/jitter"));
+}
+
+#[test]
+fn a_branch_of_a_fork_goes_on_to_no_other() {
+    let (told, words) = wrong(
+        "do:\n- a:\n    fork:\n      branches:\n      - b: { set: { x: 1 }, then: c }\n      - c: { switch: [ { d: { then: b } } ] }\n",
+    );
+    let places: Vec<_> = told.iter().map(|(code, line, _, path)| (*code, *line, path.as_str())).collect();
+    let branches = [6, 7].map(|line| {
+        (Code::Reference, line, ["/do/0/a/fork/branches/0/b", "/do/0/a/fork/branches/1/c"][line as usize - 6])
+    });
+    assert_eq!(places, branches, "{words}");
+    assert!(words.contains("a 'do' of one branch"), "{words}");
+    fine(
+        "do: [ { a: { fork: { branches: [ { b: { set: { x: 1 }, then: end } }, { c: { set: { x: 1 }, then: exit } } ] } } } ]",
+    );
+}
+
+#[test]
+fn an_event_that_is_listened_to_is_linked_by_a_value_that_the_run_expects() {
+    let listen = |link: &str| {
+        format!(
+            "do:\n- a:\n    listen:\n      to:\n        one:\n          with: {{ type: a }}\n          correlate:\n            order: {{ {link} }}\n"
+        )
+    };
+    fine(&listen("from: .data.order, expect: '${ $context.order }'"));
+    fine(&listen("from: .data.order, expect: null"));
+    let (told, words) = wrong(&listen("from: .data.order"));
+    assert_eq!(told.len(), 1, "{words}");
+    assert_eq!(
+        (told[0].0, told[0].1, told[0].3.as_str()),
+        (Code::Unsupported, 9, "/do/0/a/listen/to/one/correlate/order"),
+        "{words}"
+    );
+    assert!(words.contains("expect: '${ $context.order }'"), "{words}");
+    let (told, words) = wrong(
+        "schedule: { on: { one: { with: { type: a }, correlate: { b: { from: .c } } } } }\ndo: [ { a: { set: { x: 1 } } } ]",
+    );
+    assert_eq!((told.len(), told[0].3.as_str()), (1, "/schedule/on/one/correlate"), "{words}");
+}
+
+#[test]
+fn what_the_host_alone_gives_an_event_is_not_set() {
+    for name in ["correlationid", "causationid", "sequence", "recordedtime", "id", "time"] {
+        let (told, words) = wrong(&format!("do: [ {{ a: {{ call: x, with: {{ type: a, {name}: b }} }} }} ]"));
+        assert_eq!(
+            (told.len(), told[0].0, told[0].3.clone()),
+            (1, Code::Unsupported, format!("/do/0/a/with/{name}")),
+            "{words}"
+        );
+    }
+    fine("do: [ { a: { call: x, with: { type: a, subject: s, partitionkey: p, mine: m } } } ]");
+}
+
+#[test]
+fn words_that_old_yaml_takes_for_true_or_false_are_texts() {
+    let definition = fine(
+        "input: { schema: { document: { required: [ n ] } } }\n\
+         do:\n- a: { switch: [ { yes: { when: .y, then: no } } ] }\n- no: { set: { on: off, n: true } }\n",
+    );
+    assert_eq!(definition.input.schema, Some(json!({"required": ["n"]})));
+    let Action::Switch(cases) = &definition.tasks[0].action else { panic!("no switch") };
+    assert_eq!((cases[0].name.as_str(), &cases[0].then), ("yes", &Then::Task("no".into())));
+    let Action::Set(set) = &definition.tasks[1].action else { panic!("no set") };
+    assert_eq!(set.0, json!({"on": "off", "n": true}));
 }
 
 #[test]

@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::super::command::{Awaited, Command, Link, MadeEvent, Note};
 use super::super::definition::{EventFilter, Input};
 use super::super::failure::{Error, ErrorTemplate, Kind};
-use super::super::run::{Doing, ROOT, Scope, Tries};
+use super::super::run::{Doing, ROOT, Scope, Tries, UNDO_MAX};
 use super::super::schema;
 use super::super::task::{Action, Case, Listen, NewEvent, Task, TaskRef, Then};
 use super::values::{Answers, Place};
 use super::{Evaluation, Failing, ITEMS_MAX, Machine, Stop, Todo};
+use crate::model::name::ChannelName;
+use crate::model::time::rfc3339;
 
 /// A task that is about to begin, with the values of all its expressions.
 struct Entry {
@@ -37,7 +39,8 @@ enum Begin {
 
 impl<'a> Machine<'a> {
     /// Begins the workflow.
-    pub(super) fn begin(&mut self, given: Value, answers: &mut Answers) -> Result<(), Evaluation> {
+    pub(super) fn begin(&mut self, answers: &mut Answers) -> Result<(), Evaluation> {
+        let given = self.run.input.clone();
         let place = Place::new(self, None, ROOT);
         let input = taken(&self.definition.input, &place, &given, answers);
         let timeout = self.definition.timeout.as_ref().filter(|_| input.is_ok());
@@ -48,8 +51,8 @@ impl<'a> Machine<'a> {
             (Ok(input), Ok(timeout_ms)) => (input, timeout_ms, None),
         };
         let timeout = timeout_ms.map(|ms| self.timer(ms, &TaskRef::default()));
-        let input = input.unwrap_or_else(|| given.clone());
-        self.run.input = given;
+        let input = input.unwrap_or(given);
+        self.run.context = None;
         let root = Scope { timeout, ..Scope::new(None, TaskRef::default(), input.clone(), self.at_ms) };
         self.run.scopes.insert(ROOT, root);
         self.run.next_scope = self.run.next_scope.max(ROOT + 1);
@@ -73,7 +76,7 @@ impl<'a> Machine<'a> {
             Err(Stop::Need(needed)) => return Err(needed),
             Ok(None) => {
                 self.note(&task.at, Note::LeftOut);
-                self.next(Todo::Ended { task, parent, output: given, then: Then::Continue });
+                self.next(Todo::Ended { task, parent, output: given, then: None });
             }
             Ok(Some(entry)) => self.start(task, parent, given, entry),
             Err(Stop::Fault(error)) => {
@@ -99,6 +102,12 @@ impl<'a> Machine<'a> {
         }
         let input = taken(&task.input, &place, given, answers)?;
         let on = input.as_ref().unwrap_or(given);
+        if task.compensate.is_some() && self.run.ending.is_none() && self.run.undo.len() >= UNDO_MAX {
+            let why = format!(
+                "{UNDO_MAX} tasks of the run wait to be undone if it fails, and it would be one more"
+            );
+            return Err(place.fault(Kind::Runtime, &why));
+        }
         let place = place.input(on);
         let timeout_ms = task.timeout.as_ref().map(|timeout| place.ms(timeout, on, answers)).transpose()?;
         let begin = begin(task, &place, on, answers)?;
@@ -130,14 +139,29 @@ impl<'a> Machine<'a> {
                 self.set(scope, Doing::Waiting(timer));
             }
             Begin::Emit(event) => {
+                let output = self.published(scope, &event);
                 self.commands.push(Command::Emit { task: task.at.clone(), event });
-                self.next(Todo::Leave { scope, output: input, then: None });
+                self.next(Todo::Leave { scope, output, then: None });
             }
             Begin::Raise(error) => {
                 self.next(Todo::Fail(Failing { raised: true, ..Failing::new(scope, error) }))
             }
             Begin::Give(output, then) => self.next(Todo::Leave { scope, output, then }),
         }
+    }
+
+    /// An event that a task publishes, in the form of CloudEvents in JSON: what an `emit` gives. Its id is the run's, and not the one by which the
+    /// host knows it.
+    fn published(&self, scope: u32, event: &MadeEvent) -> Value {
+        let mut whole = Map::new();
+        whole.insert("specversion".to_owned(), "1.0".into());
+        whole.insert("id".to_owned(), format!("{}-{scope}", self.run.id).into());
+        whole.insert("source".to_owned(), format!("/processors/{}", self.definition.document.name).into());
+        whole.insert("time".to_owned(), rfc3339(self.at_ms).into());
+        whole.extend(event.attributes.iter().map(|(name, value)| (name.clone(), value.as_str().into())));
+        whole.insert("type".to_owned(), event.ty.as_str().into());
+        whole.insert("data".to_owned(), event.data.clone());
+        Value::Object(whole)
     }
 
     fn branch(&mut self, task: &'a Task, scope: u32, input: &Value) {
@@ -207,7 +231,12 @@ fn begin(task: &Task, place: &Place<'_>, on: &Value, answers: &mut Answers) -> R
         Action::Switch(cases) => Begin::Give(on.clone(), Some(chosen(task, cases, place, on, answers)?)),
         Action::Raise(error) => Begin::Raise(raised(task, error, place, on, answers)?),
         Action::Wait(length) => Begin::Wait(place.ms(length, on, answers)?),
-        Action::Emit(event) => Begin::Emit(made(event, place, on, answers)?),
+        Action::Emit(event) => {
+            let event = made(event, place, on, answers)?;
+            let channel = ChannelName::new(event.ty.as_str());
+            channel.map_err(|error| place.fault(Kind::Validation, &error.to_string()))?;
+            Begin::Emit(event)
+        }
         Action::Call(call) => {
             let event = made(&call.event, place, on, answers)?;
             if let Some(schema) = &call.schema {
@@ -274,7 +303,9 @@ fn made(event: &NewEvent, place: &Place<'_>, on: &Value, answers: &mut Answers) 
     for (name, template) in &event.attributes {
         attributes.insert(name.clone(), place.text(template, on, answers)?);
     }
-    Ok(MadeEvent { ty, data: data.unwrap_or_else(|| on.clone()), attributes })
+    let event = MadeEvent { ty, data: data.unwrap_or_else(|| on.clone()), attributes };
+    event.check().map_err(|error| place.fault(Kind::Validation, &error.to_string()))?;
+    Ok(event)
 }
 
 fn awaited(

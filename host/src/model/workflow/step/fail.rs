@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::super::command::{Command, Note};
 use super::super::expression::Expression;
 use super::super::failure::{Catch, Error, Retry};
-use super::super::run::{Doing, Ending, ROOT, Tries};
+use super::super::run::{Doing, Ending, Tries};
 use super::super::task::{Action, Try};
 use super::values::{Answers, Place};
 use super::{Evaluation, Failing, Machine, Stop, Todo};
@@ -114,8 +114,11 @@ impl<'a> Machine<'a> {
     fn caught(&mut self, catcher: Catcher<'a>, failing: Failing) {
         let Catcher { scope, attempt, follows } = catcher;
         let Some(task) = self.task(scope) else { return };
-        let error = failing.error;
-        self.note(&self.place(failing.scope), Note::Failed(error.clone()));
+        let Failing { scope: failed, error, output, .. } = failing;
+        self.note(&self.place(failed), Note::Failed(error.clone()));
+        if failed != scope {
+            self.stay(failed, error.clone(), output);
+        }
         self.unwind(scope);
         if let Some(Doing::Trying(Tries { timer: Some(timer), .. })) =
             self.run.scopes.get(&scope).map(|scope| &scope.doing)
@@ -153,15 +156,22 @@ impl<'a> Machine<'a> {
     fn uncaught(&mut self, failing: Failing) {
         let Failing { scope, error, output, raised, .. } = failing;
         self.note(&self.place(scope), Note::Failed(error.clone()));
+        self.stay(scope, error.clone(), output);
         if raised && self.run.ending.is_none() {
-            return self.end(Ending::Failed(error));
+            self.end(Ending::Failed(error));
         }
+    }
+
+    /// A scope is at what failed, and at nothing else.
+    fn stay(&mut self, scope: u32, error: Error, output: Option<Value>) {
         self.unwind(scope);
         self.let_go(scope);
-        self.set(scope, Doing::Failed { error, output });
-        if scope == ROOT {
-            self.todos.clear();
-        }
+        let Some(scope) = self.run.scopes.get_mut(&scope) else { return };
+        let round = match &scope.doing {
+            Doing::Items { items, number } if output.is_some() => Some((items.clone(), *number)),
+            _ => None,
+        };
+        scope.doing = Doing::Failed { error, output, round };
     }
 }
 

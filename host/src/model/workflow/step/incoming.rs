@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::super::command::{Command, Ignored, Note, Outcome, What};
 use super::super::failure::{Error, Kind};
-use super::super::run::{Doing, Ending, ROOT, Status};
+use super::super::run::{Doing, Ending, ROOT, Status, Tries};
 use super::super::task::{Action, Listen, Read, TaskRef};
 use super::{Failing, Machine, Todo};
 
@@ -13,10 +13,15 @@ impl Machine<'_> {
     pub(super) fn take(&mut self, what: What) -> Result<(), Ignored> {
         match what {
             What::Start if self.run.status == Status::Pending => {
-                self.next(Todo::Begin(self.run.input.clone()));
+                self.next(Todo::Begin);
                 Ok(())
             }
             What::Start => Err(Ignored::Begun),
+            What::Cancel if self.run.status == Status::Pending => {
+                self.over(Ending::Cancelled);
+                Ok(())
+            }
+            _ if self.run.status == Status::Pending => Err(Ignored::NotAwaited { task: None }),
             _ if self.run.scopes.is_empty() => Err(Ignored::Over),
             What::Acknowledged { task, attempt, outcome } => self.acknowledged(task, attempt, outcome),
             What::Due { timer } => self.due(timer),
@@ -45,10 +50,7 @@ impl Machine<'_> {
             return self.late(task, attempt, outcome);
         };
         match outcome {
-            Outcome::Done(output) => {
-                self.set(scope, Doing::Tasks);
-                self.next(Todo::Leave { scope, output, then: None });
-            }
+            Outcome::Done(output) => self.finish(scope, output),
             Outcome::Failed(error) => {
                 self.set(scope, Doing::Tasks);
                 let error = Error { instance: task.0, ..error };
@@ -90,15 +92,13 @@ impl Machine<'_> {
         };
         match doing {
             Doing::Pausing { tries, .. } => self.attempt(scope, tries.retries, tries.since_ms),
-            Doing::Trying(_) => {
+            Doing::Trying(tries) => {
+                self.set(scope, Doing::Trying(Tries { timer: None, ..tries }));
                 let why = "an attempt took longer than the retry allows";
                 let error = Error::new(Kind::Timeout, self.place(scope).0, why);
                 self.next(Todo::Fail(Failing { within: true, ..Failing::new(scope, error) }));
             }
-            _ => {
-                self.set(scope, Doing::Tasks);
-                self.next(Todo::Leave { scope, output: input, then: None });
-            }
+            _ => self.finish(scope, input),
         }
         Ok(())
     }
@@ -135,8 +135,7 @@ impl Machine<'_> {
         let is_done = !all || taken.len() == count;
         if is_done {
             let output = taken.values().cloned().collect();
-            self.set(scope, Doing::Tasks);
-            self.next(Todo::Leave { scope, output, then: None });
+            self.finish(scope, output);
         }
         Ok(is_done)
     }
@@ -169,10 +168,18 @@ impl Machine<'_> {
         let Some(scope) = self.find(|at, _| *at == task) else { return Err(Ignored::NotUnderWay { task }) };
         self.unwind(scope);
         self.let_go(scope);
-        self.set(scope, Doing::Tasks);
+        self.counts_as_done(scope);
         self.note(&task, Note::Skipped);
-        self.next(Todo::Leave { scope, output, then: None });
+        self.finish(scope, output);
         Ok(())
+    }
+
+    /// A command whose task counts as done is undone as such, and not once more if it was carried out after all.
+    fn counts_as_done(&mut self, scope: u32) {
+        let Some(scope) = self.run.scopes.get(&scope) else { return };
+        let Doing::Calling(attempt) = scope.doing else { return };
+        let left = self.run.left.iter_mut().filter(|left| left.task == scope.task && left.attempt == attempt);
+        left.for_each(|left| left.undo = None);
     }
 
     fn resume(&mut self, from: Option<TaskRef>, input: Option<Value>) -> Result<(), Ignored> {
@@ -198,22 +205,26 @@ impl Machine<'_> {
     fn again_at(&mut self, number: u32, input: Option<Value>) {
         let Some(scope) = self.run.scopes.get(&number).cloned() else { return };
         self.note(&scope.task, Note::Resumed);
-        let kept = match &scope.doing {
-            Doing::Failed { output, .. } if input.is_none() => output.clone(),
-            _ => None,
-        };
-        if let Some(output) = kept {
-            self.set(number, Doing::Tasks);
-            self.next(Todo::Leave { scope: number, output, then: None });
-            return;
+        match scope.doing.clone() {
+            Doing::Failed { output: Some(given), round: Some((items, at)), .. } if input.is_none() => {
+                self.set(number, Doing::Items { items, number: at });
+                return self.next(Todo::Item { scope: number, number: at, given });
+            }
+            Doing::Failed { output: Some(output), .. } if input.is_none() => {
+                return self.finish(number, output);
+            }
+            _ => {}
         }
         let given = input.unwrap_or_else(|| scope.given().clone());
         match (self.task(number), scope.parent) {
             (Some(task), Some(parent)) => {
-                self.run.scopes.remove(&number);
+                self.break_off(number);
                 self.next(Todo::Enter { task, parent, given });
             }
-            _ => self.next(Todo::Begin(given)),
+            _ => {
+                self.run.input = given;
+                self.next(Todo::Begin);
+            }
         }
     }
 
@@ -221,15 +232,12 @@ impl Machine<'_> {
     fn go_to(&mut self, task: TaskRef, failed: &[u32], input: Option<Value>) -> Result<(), Ignored> {
         let Some(target) = self.definition.task(&task) else { return Err(Ignored::NoTask { task }) };
         for number in failed {
-            let given = self.run.scopes.get(number).map(|scope| scope.given().clone());
             let mut at = *number;
-            while let Some(parent) = self.run.scopes.get(&at).and_then(|scope| scope.parent) {
-                if self.list(parent).iter().any(|one| one.at == task) {
-                    self.unwind(at);
-                    self.let_go(at);
-                    self.run.scopes.remove(&at);
+            while let Some((parent, scope)) = self.run.scopes.get(&at).and_then(|at| Some((at.parent?, at))) {
+                if self.list(parent).iter().any(|one| one.at == task && !one.compensates) {
+                    let given = input.unwrap_or_else(|| scope.given().clone());
+                    self.break_off(at);
                     self.note(&task, Note::Resumed);
-                    let given = input.or(given).unwrap_or_default();
                     self.next(Todo::Enter { task: target, parent, given });
                     return Ok(());
                 }

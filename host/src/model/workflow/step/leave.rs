@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::super::command::{Command, Note};
 use super::super::definition::Output;
 use super::super::failure::{Error, Kind};
-use super::super::run::{Doing, ROOT, Status, UNDO_MAX, Undo};
+use super::super::run::{Doing, Ending, ROOT, Undo};
 use super::super::task::{Action, For, Task, TaskRef, Then};
 use super::values::{Answers, Place};
 use super::{Evaluation, Failing, Machine, Stop, Todo};
@@ -44,72 +44,65 @@ impl<'a> Machine<'a> {
             let output = made(&self.definition.output, &place, raw, answers)?;
             return Ok(Left { output: output.unwrap_or_else(|| raw.clone()), context: None });
         };
-        if task.compensate.is_some() && self.run.undo.len() >= UNDO_MAX {
-            let why = format!("more than {UNDO_MAX} tasks of the run would have to be undone");
-            return Err(place.fault(Kind::Runtime, &why));
-        }
         let output = made(&task.output, &place, raw, answers)?.unwrap_or_else(|| raw.clone());
         let context = made(&task.export, &place.output(&output), &output, answers)?;
         Ok(Left { output, context })
     }
 
-    fn gone(&mut self, scope: u32, left: Left, then: Option<Then>) {
-        let (Some(task), Some(scope)) = (self.task(scope), self.run.scopes.remove(&scope)) else { return };
+    fn gone(&mut self, number: u32, left: Left, then: Option<Then>) {
+        let (task, undo) = (self.task(number), self.undo_of(number));
+        let (Some(task), Some(scope)) = (task, self.run.scopes.remove(&number)) else { return };
         self.commands.extend(scope.timeout.map(|timer| Command::TimerOff { timer }));
         self.note(&task.at, Note::Done);
         self.run.context = left.context.or_else(|| self.run.context.take());
         let output = left.output;
-        if task.compensate.is_some() && self.run.ending.is_none() {
-            let input = scope.input;
-            self.run.undo.push(Undo { task: task.at.clone(), input, output: output.clone() });
-        }
+        self.run.undo.extend(undo.map(|undo| Undo { output: output.clone(), ..undo }));
         let then = then.unwrap_or_else(|| task.then.clone());
-        self.next(Todo::Ended { task, parent: scope.parent.unwrap_or(ROOT), output, then });
+        self.next(Todo::Ended { task, parent: scope.parent.unwrap_or(ROOT), output, then: Some(then) });
     }
 
+    /// The workflow is done. What nobody wanted any more and was done all the same is undone.
     fn complete(&mut self, output: Value) {
-        let timeout = self.run.scopes.get(&ROOT).and_then(|root| root.timeout);
-        self.commands.extend(timeout.map(|timer| Command::TimerOff { timer }));
+        self.let_go(ROOT);
         self.note(&TaskRef::default(), Note::Done);
-        self.run.output = Some(output);
-        self.over(Status::Completed);
+        self.run.undo.retain(|undo| undo.unwanted);
+        self.undo_all(Ending::Completed(output));
     }
 
-    /// Nothing follows any more.
-    pub(super) fn over(&mut self, status: Status) {
-        self.run.status = status;
-        self.run.scopes.clear();
-        self.run.undo.clear();
-        self.run.left.clear();
-        self.commands.push(Command::Ended);
-    }
-
-    /// What follows a task in its parent.
-    pub(super) fn ended(&mut self, task: &'a Task, parent: u32, output: Value, then: Then) {
-        let Some(scope) = self.run.scopes.get_mut(&parent) else { return };
-        match &mut scope.doing {
-            Doing::Undoing => {
+    /// What follows a task in its parent; no direction, if it was left out.
+    pub(super) fn ended(&mut self, task: &'a Task, parent: u32, output: Value, then: Option<Then>) {
+        match self.run.scopes.get(&parent).map(|scope| &scope.doing) {
+            Some(Doing::Undoing) => {
                 self.note(&task.at, Note::Undone);
                 self.next(Todo::Undo);
             }
-            Doing::Branches(outputs) => {
-                let Some((number, count, compete)) = branch(self.definition.task(&scope.task), task) else {
-                    return;
-                };
-                outputs.insert(number, output.clone());
-                let all = (outputs.len() == count).then(|| outputs.values().cloned().collect());
-                let output = if compete { Some(output) } else { all };
-                match (then, output) {
-                    (Then::End, Some(output)) if self.run.ending.is_none() => self.next(Todo::Finish(output)),
-                    (_, Some(output)) => {
-                        self.unwind(parent);
-                        self.next(Todo::Leave { scope: parent, output, then: None });
-                    }
-                    (_, None) => {}
-                }
+            Some(Doing::Branches(_)) if self.run.ending.is_none() && then == Some(Then::End) => {
+                self.next(Todo::Finish(output));
             }
-            _ => self.directed(task, parent, output, then),
+            Some(Doing::Branches(_)) => self.branch_ended(task, parent, output, then.is_some()),
+            _ => self.directed(task, parent, output, then.unwrap_or_default()),
         }
+    }
+
+    /// A fork is done with all its branches, or with the first, where they compete. A branch that was left out wins nothing.
+    fn branch_ended(&mut self, task: &'a Task, fork: u32, output: Value, is_done: bool) {
+        let Some((number, count, compete)) = branch(self.task(fork), task) else { return };
+        let Some(Doing::Branches(outputs)) = self.run.scopes.get_mut(&fork).map(|scope| &mut scope.doing)
+        else {
+            return;
+        };
+        outputs.insert(number, output.clone());
+        let all = (outputs.len() == count).then(|| outputs.values().cloned().collect::<Value>());
+        let output = match (compete, is_done, all) {
+            (true, true, _) | (true, false, Some(_)) => output,
+            (false, _, Some(all)) => all,
+            (_, _, None) => return,
+        };
+        self.unwind(fork);
+        if compete {
+            self.lose(fork, task);
+        }
+        self.finish(fork, output);
     }
 
     fn directed(&mut self, task: &'a Task, scope: u32, output: Value, then: Then) {
@@ -149,10 +142,16 @@ impl<'a> Machine<'a> {
             }
             Doing::Trying(tries) => {
                 self.commands.extend(tries.timer.map(|timer| Command::TimerOff { timer }));
-                self.next(Todo::Leave { scope, output, then: None });
+                self.finish(scope, output);
             }
-            _ => self.next(Todo::Leave { scope, output, then: None }),
+            _ => self.finish(scope, output),
         }
+    }
+
+    /// A scope has done its work, and gave this.
+    pub(super) fn finish(&mut self, scope: u32, output: Value) {
+        self.set(scope, Doing::Tasks);
+        self.next(Todo::Leave { scope, output, then: None });
     }
 
     /// Begins the next round of a `for`, or ends it.
@@ -164,27 +163,37 @@ impl<'a> Machine<'a> {
         answers: &mut Answers,
     ) -> Result<(), Evaluation> {
         let Some((each, item)) = self.round(scope, number) else {
-            self.next(Todo::Leave { scope, output: given, then: None });
+            self.finish(scope, given);
             return Ok(());
         };
         let variables = [(each.each.as_str(), item), (each.at.as_str(), number.into())];
         let place = Place::of(self, scope).with(&variables);
         match place.holds(each.condition.as_ref(), &given, answers) {
             Err(Stop::Need(needed)) => return Err(needed),
-            Err(Stop::Fault(error)) => self.next(Todo::Fail(Failing::new(scope, error))),
-            Ok(false) => self.next(Todo::Leave { scope, output: given, then: None }),
+            Err(Stop::Fault(error)) => {
+                self.at_item(scope, number);
+                let output = Some(given);
+                self.next(Todo::Fail(Failing { output, ..Failing::new(scope, error) }));
+            }
+            Ok(false) => self.finish(scope, given),
             Ok(true) => {
+                self.at_item(scope, number);
                 let named = variables.map(|(name, value)| (name.to_owned(), value));
                 if let Some(scope) = self.run.scopes.get_mut(&scope) {
                     scope.variables.extend(named);
-                    if let Doing::Items { number: at, .. } = &mut scope.doing {
-                        *at = number;
-                    }
                 }
                 self.next(Todo::Follow { scope, after: None, given });
             }
         }
         Ok(())
+    }
+
+    fn at_item(&mut self, scope: u32, number: usize) {
+        if let Some(Doing::Items { number: at, .. }) =
+            self.run.scopes.get_mut(&scope).map(|scope| &mut scope.doing)
+        {
+            *at = number;
+        }
     }
 
     /// A `for` and its item with a number, if there is one.

@@ -8,7 +8,8 @@
 //! * `leave` it with what it gave: output, context, then its parent goes on, which may leave in turn;
 //! * `fail`: the nearest `try` that catches goes on; without one the scope stays where it failed, with everything round it, until an operator
 //!   says how to go on;
-//! * `undo` what is done, in reverse order, when the run is cancelled or the definition itself gave up (`raise`, the workflow's timeout).
+//! * `undo` what is done, in reverse order, when the run is cancelled or the definition itself gave up (`raise`, the workflow's timeout). A run
+//!   that is completed undoes only what nobody wanted any more when it was done: losers of a fork, and attempts that came too late.
 //!
 //! Each of these first asks for all values that it needs, by functions that can not change the run, and then changes it. So it can stop for a
 //! value and begin again with it, and nothing is done twice.
@@ -34,8 +35,8 @@ use super::failure::{Error, Kind};
 use super::run::{Doing, ROOT, Run, Scope, Status};
 use super::task::{Task, TaskRef, Then};
 
-/// The most things that one step does: a workflow that goes on for longer without waiting for anything is stopped.
-pub const TRANSITIONS_MAX: u32 = 20_000;
+/// The most tasks that one step begins: a workflow that goes on for longer without waiting for anything is stopped.
+pub const BEGUN_MAX: u32 = 20_000;
 /// The most items that a `for` goes through.
 pub const ITEMS_MAX: usize = 10_000;
 
@@ -98,7 +99,7 @@ impl<'a> Paused<'a> {
 pub fn step(definition: &Definition, run: Run, input: Input) -> Step<'_> {
     let Input { at_ms, chance, what } = input;
     let (commands, todos) = (Vec::new(), VecDeque::new());
-    let mut machine = Machine { definition, run, commands, todos, at_ms, chance, transitions: 0 };
+    let mut machine = Machine { definition, run, commands, todos, at_ms, chance, begun: 0 };
     match machine.take(what) {
         Ok(()) => machine.go_on(Vec::new()),
         Err(ignored) => Step::Ignored(ignored),
@@ -114,14 +115,14 @@ struct Machine<'a> {
     todos: VecDeque<Todo<'a>>,
     at_ms: u64,
     chance: u64,
-    transitions: u32,
+    begun: u32,
 }
 
 /// Something to do.
 #[derive(Clone, Debug)]
 enum Todo<'a> {
     /// Begin the workflow with what the run was started with.
-    Begin(Value),
+    Begin,
     /// Begin a task in a scope.
     Enter { task: &'a Task, parent: u32, given: Value },
     /// Begin the task of the scope's list that follows this one, or the first; leave the scope if there is none.
@@ -130,8 +131,8 @@ enum Todo<'a> {
     Item { scope: u32, number: usize, given: Value },
     /// A scope's work is done, and gave this; what follows is what the task says, unless something else is said.
     Leave { scope: u32, output: Value, then: Option<Then> },
-    /// A task is gone from its parent with this output.
-    Ended { task: &'a Task, parent: u32, output: Value, then: Then },
+    /// A task is gone from its parent with this output. If it was left out, nothing is said of what follows.
+    Ended { task: &'a Task, parent: u32, output: Value, then: Option<Then> },
     /// A scope failed.
     Fail(Failing),
     /// End the run with this output.
@@ -190,11 +191,11 @@ impl<'a> Machine<'a> {
             return Ok(());
         }
         match todo {
-            todo @ (Todo::Enter { .. } | Todo::Item { .. }) if self.is_endless() => {
-                self.stop(todo);
+            Todo::Begin => self.begin(answers),
+            Todo::Enter { task, parent, given } if answers.is_fresh() && self.is_endless() => {
+                self.stop(task, parent, given);
                 Ok(())
             }
-            Todo::Begin(given) => self.begin(given, answers),
             Todo::Enter { task, parent, given } => self.enter(task, parent, given, answers),
             Todo::Follow { scope, after, given } => {
                 self.follow(scope, after, given);
@@ -219,35 +220,29 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Whether the scope that something to do is about is still there.
+    /// Whether the scope that something to do is about is still there and at work.
     fn is_there(&self, todo: &Todo<'_>) -> bool {
         let scope = match todo {
-            Todo::Begin(_) => return true,
+            Todo::Begin => return true,
             Todo::Enter { parent, .. } | Todo::Ended { parent, .. } => *parent,
             Todo::Follow { scope, .. } | Todo::Item { scope, .. } | Todo::Leave { scope, .. } => *scope,
             Todo::Fail(failing) => failing.scope,
             Todo::Finish(_) | Todo::Undo => ROOT,
         };
-        self.run.scopes.contains_key(&scope)
+        self.run.scopes.get(&scope).is_some_and(|scope| !matches!(scope.doing, Doing::Failed { .. }))
     }
 
-    /// Counts what begins.
+    /// Counts tasks that begin.
     fn is_endless(&mut self) -> bool {
-        self.transitions = self.transitions.saturating_add(1);
-        self.transitions > TRANSITIONS_MAX
+        self.begun = self.begun.saturating_add(1);
+        self.begun > BEGUN_MAX
     }
 
     /// What would begin fails instead.
-    fn stop(&mut self, todo: Todo<'a>) {
-        let scope = match todo {
-            Todo::Enter { task, parent, given } => {
-                self.add(Scope::new(Some(parent), task.at.clone(), given, self.at_ms))
-            }
-            Todo::Item { scope, .. } => scope,
-            _ => return,
-        };
-        let why = format!("more than {TRANSITIONS_MAX} tasks began without one that waits for anything");
-        let error = Error::new(Kind::Runtime, self.place(scope).0, why);
+    fn stop(&mut self, task: &'a Task, parent: u32, given: Value) {
+        let scope = self.add(Scope::new(Some(parent), task.at.clone(), given, self.at_ms));
+        let why = format!("more than {BEGUN_MAX} tasks began without one that waits for anything");
+        let error = Error::new(Kind::Runtime, task.at.as_str(), why);
         self.next(Todo::Fail(Failing::new(scope, error)));
     }
 

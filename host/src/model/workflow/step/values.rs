@@ -1,11 +1,13 @@
 //! Values that expressions give: how they are asked for, and what expressions may name.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use super::super::expression::{Expression, Template};
 use super::super::failure::{Error, Kind};
 use super::super::run::ROOT;
-use super::super::task::{Length, Task};
+use super::super::task::{DURATION_MS_MAX, Length, Task};
 use super::{Evaluated, Evaluation, Machine, Stop};
 use crate::model::time::{parse_duration, rfc3339};
 
@@ -19,6 +21,11 @@ pub struct Answers {
 impl Answers {
     pub fn new(given: Vec<Evaluated>) -> Self {
         Self { given, used: 0 }
+    }
+
+    /// Whether nothing was evaluated yet: the thing is done for the first time.
+    pub fn is_fresh(&self) -> bool {
+        self.given.is_empty()
     }
 
     pub fn given(self) -> Vec<Evaluated> {
@@ -149,7 +156,8 @@ impl<'m> Place<'m> {
         let text = value.as_str().ok_or_else(|| format!("a duration such as PT5S is wanted, not {value}"));
         let duration = text.and_then(|text| parse_duration(text).map_err(|error| error.to_string()));
         let duration = duration.map_err(|why| Stop::Fault(self.error(&why)))?;
-        Ok(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+        let ms = u64::try_from(duration.as_millis()).ok().filter(|ms| *ms <= DURATION_MS_MAX);
+        ms.ok_or_else(|| Stop::Fault(self.error("a duration is at most ten years")))
     }
 
     fn error(&self, why: &str) -> Error {
@@ -181,7 +189,7 @@ impl<'m> Place<'m> {
         for (name, value) in self.more {
             put(name, &|| Some(value.clone()));
         }
-        for (name, value) in self.scoped() {
+        for (name, value) in self.machine.scoped(self.within) {
             put(name, &|| Some(value.clone()));
         }
         put("input", &|| self.input.cloned());
@@ -191,18 +199,6 @@ impl<'m> Place<'m> {
         put("workflow", &|| Some(self.machine.told()));
         put("runtime", &|| Some(json!({"name": "baton", "version": env!("CARGO_PKG_VERSION")})));
         variables
-    }
-
-    /// Variables of the scopes round it, the nearest first.
-    fn scoped(&self) -> Vec<(&'m str, &'m Value)> {
-        let scopes = &self.machine.run.scopes;
-        let mut found = Vec::new();
-        let mut at = scopes.get(&self.within);
-        while let Some(scope) = at {
-            found.extend(scope.variables.iter().map(|(name, value)| (name.as_str(), value)));
-            at = scope.parent.and_then(|parent| scopes.get(&parent));
-        }
-        found
     }
 
     fn told_of(&self, task: &Task) -> Value {
@@ -217,6 +213,24 @@ impl<'m> Place<'m> {
 }
 
 impl Machine<'_> {
+    /// Variables of a scope and of those round it, the nearest first.
+    fn scoped(&self, scope: u32) -> Vec<(&str, &Value)> {
+        let scopes = &self.run.scopes;
+        let mut found = Vec::new();
+        let mut at = scopes.get(&scope);
+        while let Some(scope) = at {
+            found.extend(scope.variables.iter().map(|(name, value)| (name.as_str(), value)));
+            at = scope.parent.and_then(|parent| scopes.get(&parent));
+        }
+        found
+    }
+
+    /// The same by name: of two with one name the nearest counts.
+    pub(super) fn variables(&self, scope: u32) -> BTreeMap<String, Value> {
+        let all = self.scoped(scope).into_iter().rev();
+        all.map(|(name, value)| (name.to_owned(), value.clone())).collect()
+    }
+
     fn context(&self) -> Value {
         let initial = || self.run.scopes.get(&ROOT).map(|root| root.input.clone());
         self.run.context.clone().or_else(initial).unwrap_or_default()
