@@ -178,11 +178,11 @@ fn check_content_type(request: &Request, role: Role) -> Result<(), Refusal> {
     let given = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let media = given.map(|value| value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
     match media.as_deref() {
-        Some("application/json" | "application/wasm") => Ok(()),
+        Some("application/json" | "application/wasm" | "application/yaml") => Ok(()),
         other => {
             let found = other.map_or(Cow::Borrowed("none"), |other| Cow::Owned(format!("'{other}'")));
             let detail = format!(
-                "the Content-Type is {found}; send application/json, or application/wasm for a component"
+                "the Content-Type is {found}; send application/json, application/wasm for a component, or application/yaml for a definition"
             );
             Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "bad-media-type", detail))
         }

@@ -20,12 +20,14 @@ mod problem;
 mod processors;
 mod publish;
 mod replay;
+mod runs;
 mod server;
 mod streams;
 mod subscriptions;
 #[cfg(test)]
 mod tests;
 mod upkeep;
+mod workflows;
 
 use std::any::Any;
 use std::future::Future;
@@ -129,6 +131,16 @@ fn router(api: Api, door: Door) -> Router {
         .route("/v1/dead/rehearse", post(dead::rehearse))
         .route("/v1/dead/discard", post(dead::discard))
         .route("/v1/why", get(flows::why))
+        .route("/v1/workflows", get(workflows::list))
+        .route("/v1/workflows/check-runs", post(workflows::check_runs))
+        .route("/v1/workflows/{name}", workflow_route())
+        .route("/v1/runs", get(runs::list))
+        .route("/v1/runs/{id}", get(runs::show))
+        .route("/v1/runs/{id}/events", get(runs::events))
+        .route("/v1/runs/{id}/resume", post(runs::resume))
+        .route("/v1/runs/{id}/skip", post(runs::skip))
+        .route("/v1/runs/{id}/cancel", post(runs::cancel))
+        .route("/v1/runs/{id}/signal", post(runs::signal))
         .route("/v1/journal", get(upkeep::journal))
         .route("/v1/journal/trim", post(upkeep::trim))
         .route("/v1/backup", post(upkeep::backup))
@@ -157,6 +169,10 @@ fn publish_route() -> axum::routing::MethodRouter<Api> {
 
 fn component_route() -> axum::routing::MethodRouter<Api> {
     put(processors::deploy).layer(DefaultBodyLimit::max(COMPONENT_BYTES_MAX))
+}
+
+fn workflow_route() -> axum::routing::MethodRouter<Api> {
+    get(workflows::show).put(workflows::deploy).delete(workflows::remove)
 }
 
 async fn no_route(method: Method, uri: Uri) -> Refusal {

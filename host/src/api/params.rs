@@ -95,7 +95,16 @@ pub async fn read_body(request: Request, bytes_max: usize) -> Result<(Bytes, Roo
 
 /// The body as JSON, of what an operator says; an empty one is an empty object.
 pub async fn read_json<T: DeserializeOwned>(request: Request, expected: &str) -> Result<T, Refusal> {
-    let (bytes, _room) = read_body(request, JSON_BYTES_MAX).await?;
+    read_json_up_to(request, JSON_BYTES_MAX, expected).await
+}
+
+/// The same for what has data in it.
+pub async fn read_json_up_to<T: DeserializeOwned>(
+    request: Request,
+    bytes_max: usize,
+    expected: &str,
+) -> Result<T, Refusal> {
+    let (bytes, _room) = read_body(request, bytes_max).await?;
     let json: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
     serde_json::from_slice(json)
         .map_err(|error| Refusal::bad_request("bad-body", format!("the body: {error}; expected {expected}")))

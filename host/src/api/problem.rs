@@ -7,7 +7,11 @@ use axum::response::{IntoResponse, Response};
 
 use super::binding::BindingError;
 use crate::model::report::Problem;
-use crate::node::{AccessError, DeployError, FindError, PublishError, ReadError, UpkeepError, WhyError};
+use crate::model::workflow::command::Ignored;
+use crate::model::workflow::read::Mistake;
+use crate::node::{
+    AccessError, DeployError, FindError, PublishError, ReadError, RunError, UpkeepError, WhyError,
+};
 
 /// The media type of a problem.
 pub const PROBLEM_JSON: &str = "application/problem+json";
@@ -22,12 +26,13 @@ pub struct Refusal {
     code: Cow<'static, str>,
     detail: String,
     retry_after_s: Option<u64>,
+    mistakes: Vec<Mistake>,
 }
 
 impl Refusal {
     /// A refusal with a stable code, and what was wrong and what to do.
     pub fn new(status: StatusCode, code: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
-        Self { status, code: code.into(), detail: detail.into(), retry_after_s: None }
+        Self { status, code: code.into(), detail: detail.into(), retry_after_s: None, mistakes: Vec::new() }
     }
 
     /// 400
@@ -38,6 +43,16 @@ impl Refusal {
     /// 404
     pub fn not_found(code: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, code, detail)
+    }
+
+    /// 409
+    pub fn conflict(code: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, code, detail)
+    }
+
+    /// 422, with all that is wrong with a definition.
+    pub fn definition(detail: impl Into<String>, mistakes: Vec<Mistake>) -> Self {
+        Self { mistakes, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "definition-invalid", detail) }
     }
 
     /// 413
@@ -68,6 +83,7 @@ impl Refusal {
             status: self.status.as_u16(),
             code: self.code.clone().into_owned(),
             detail: self.detail.clone(),
+            mistakes: self.mistakes.clone(),
         }
     }
 }
@@ -88,7 +104,7 @@ impl From<PublishError> for Refusal {
         let (code, detail) = (error.code(), error.to_string());
         match error {
             PublishError::BadEvent { .. } => Self::bad_request(code, detail),
-            PublishError::Conflict { .. } => Self::new(StatusCode::CONFLICT, code, detail),
+            PublishError::Conflict { .. } => Self::conflict(code, detail),
             PublishError::TooLarge { .. } => Self::too_large(code, detail),
             PublishError::Reserved { .. } => Self::new(StatusCode::FORBIDDEN, code, detail),
             PublishError::Busy { retry_after_s } | PublishError::NoRoom { retry_after_s, .. } => {
@@ -115,7 +131,7 @@ impl From<WhyError> for Refusal {
     fn from(error: WhyError) -> Self {
         let (code, detail) = (error.code(), error.to_string());
         match error {
-            WhyError::Event(FindError::Ambiguous(_)) => Self::new(StatusCode::CONFLICT, code, detail),
+            WhyError::Event(FindError::Ambiguous(_)) => Self::conflict(code, detail),
             WhyError::Event(FindError::Read(error)) => error.into(),
             WhyError::Event(FindError::Unknown(_)) | WhyError::UnknownProcessor(_) => {
                 Self::not_found(code, detail)
@@ -128,6 +144,7 @@ impl From<DeployError> for Refusal {
     fn from(error: DeployError) -> Self {
         let (code, detail) = (error.code().to_owned(), error.to_string());
         match error {
+            DeployError::Definition(mistakes) => Self::definition(detail, mistakes),
             DeployError::Invalid { .. } | DeployError::NameMismatch { .. } => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
             }
@@ -135,16 +152,33 @@ impl From<DeployError> for Refusal {
             | DeployError::NothingWaits { .. }
             | DeployError::AnotherWaits { .. }
             | DeployError::NothingBefore { .. }
-            | DeployError::NotKept { .. } => Self::new(StatusCode::CONFLICT, code, detail),
+            | DeployError::NotKept { .. } => Self::conflict(code, detail),
             DeployError::UnknownProcessor { .. } => Self::new(StatusCode::NOT_FOUND, code, detail),
             DeployError::Operation(_) => Self::new(StatusCode::BAD_REQUEST, code, detail),
             DeployError::Failed { .. } if code == "disk-full" => Self::unavailable(code, detail),
             DeployError::Failed { .. }
-                if ["waiting-for-approval", "not-granted"].contains(&code.as_str()) =>
+                if ["waiting-for-approval", "not-granted", "unknown-function", "name-clash"]
+                    .contains(&code.as_str()) =>
             {
-                Self::new(StatusCode::CONFLICT, code, detail)
+                Self::conflict(code, detail)
             }
             DeployError::Failed { .. } => Self::new(StatusCode::INTERNAL_SERVER_ERROR, code, detail),
+        }
+    }
+}
+
+impl From<RunError> for Refusal {
+    fn from(error: RunError) -> Self {
+        let (code, detail) = (error.code(), error.to_string());
+        match error {
+            RunError::Unknown(_) | RunError::UnknownWorkflow(_) => Self::not_found(code, detail),
+            RunError::Ignored { why: Ignored::NoTask { .. }, .. } => Self::bad_request(code, detail),
+            RunError::Ignored { .. } | RunError::Several { .. } => Self::conflict(code, detail),
+            RunError::Lost { .. } => Self::new(StatusCode::GONE, code, detail),
+            RunError::Definition(mistakes) => Self::definition(detail, mistakes),
+            RunError::Read(error) => error.into(),
+            RunError::Refused(_) => Self::unavailable(code, detail),
+            RunError::Host(_) => Self::internal(code, detail),
         }
     }
 }
@@ -153,7 +187,7 @@ impl From<AccessError> for Refusal {
     fn from(error: AccessError) -> Self {
         let (code, detail) = (error.code(), error.to_string());
         match error {
-            AccessError::Taken(_) | AccessError::TooMany => Self::new(StatusCode::CONFLICT, code, detail),
+            AccessError::Taken(_) | AccessError::TooMany => Self::conflict(code, detail),
             AccessError::NoRole(_) => Self::bad_request(code, detail),
             AccessError::Unknown(_) => Self::not_found(code, detail),
             _ => Self::internal(code, detail),
@@ -165,8 +199,8 @@ impl From<UpkeepError> for Refusal {
     fn from(error: UpkeepError) -> Self {
         let (code, detail) = (error.code(), error.to_string());
         match code {
-            "upkeep-busy" => Self::new(StatusCode::CONFLICT, code, detail).retry_after(UPKEEP_RETRY_S),
-            "backup-not-empty" => Self::new(StatusCode::CONFLICT, code, detail),
+            "upkeep-busy" => Self::conflict(code, detail).retry_after(UPKEEP_RETRY_S),
+            "backup-not-empty" => Self::conflict(code, detail),
             "backup-relative" => Self::bad_request(code, detail),
             "domain-closed" | "disk-full" => Self::unavailable(code, detail),
             _ => Self::internal(code, detail),

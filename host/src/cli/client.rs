@@ -165,6 +165,11 @@ impl Client {
     }
 }
 
+/// A text as a part of a path.
+pub fn part(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+}
+
 /// Writes the parameters of a query that are there, `?` included.
 pub fn query(params: &[(&str, Option<String>)]) -> String {
     let mut text = String::new();

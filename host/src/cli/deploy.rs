@@ -58,7 +58,8 @@ pub fn deploy(args: DeployArgs, shared: &Shared) -> Result<(), Failure> {
     shared.out().show(&reply.read::<DeployReport>()?, render_report)
 }
 
-fn render_report(report: &DeployReport, style: Style) -> String {
+/// The receipt, and whether anything was done.
+pub(super) fn render_report(report: &DeployReport, style: Style) -> String {
     let receipt = render_receipt(&report.deployment, style);
     if !report.unchanged {
         return receipt;

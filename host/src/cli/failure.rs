@@ -69,7 +69,9 @@ impl Failure {
             408 => Exit::Timeout,
             _ => Exit::Failed,
         };
-        Self { exit, code: Some(problem.code), message: problem.detail }
+        let mistakes = problem.mistakes.iter().map(|mistake| format!("\n  {mistake}"));
+        let message = problem.detail + &mistakes.collect::<String>();
+        Self { exit, code: Some(problem.code), message }
     }
 
     /// Output that nobody reads any more ends the command without a complaint.

@@ -12,7 +12,7 @@ use super::table::{number, table, text, toned};
 use crate::model::flow::{FlowPage, FlowSummary, WaitsFor};
 use crate::model::name::ChannelName;
 use crate::model::report::{FlowStatus, HandlingStatus};
-use crate::model::time::{between, for_people, parse_duration, whole};
+use crate::model::time::{age, parse_duration};
 
 /// How much of a text stands in a cell.
 const CELL_CHARS_MAX: usize = 24;
@@ -128,16 +128,6 @@ fn row(flow: &FlowSummary, asked: &str) -> [super::table::Cell; 7] {
         number(flow.events),
         text(waits_for(flow)),
     ]
-}
-
-/// In one unit, two at most: nobody wants to read milliseconds of an hour.
-fn age(started: &str, asked: &str) -> String {
-    let age = between(started, asked).unwrap_or_default();
-    match age.as_secs() {
-        0..60 => whole(age),
-        60..86_400 => for_people(age),
-        seconds => format!("{}d {:02}h", seconds / 86_400, seconds / 3_600 % 24),
-    }
 }
 
 fn waits_for(flow: &FlowSummary) -> String {

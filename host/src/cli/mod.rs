@@ -38,6 +38,7 @@ mod prove_relay;
 mod prove_swap;
 mod publish;
 mod replay;
+mod run;
 mod serve;
 mod status;
 mod subscription;
@@ -155,7 +156,10 @@ enum Command {
     Deployment(deployment::DeploymentCommand),
     /// Look for what is wrong in a topology: of the running host, or of a folder of components.
     Lint(lint::LintArgs),
-    /// Check definitions of workflows, or show the steps of one.
+    /// List runs of workflows, look into one, or say how it goes on.
+    #[command(subcommand, visible_alias = "runs")]
+    Run(run::RunCommand),
+    /// List, deploy or remove workflows; check definitions, or show the steps of one.
     #[command(subcommand, visible_alias = "workflows")]
     Workflow(workflow::WorkflowCommand),
     /// Print the HTTP interface as an OpenAPI document.
@@ -222,6 +226,7 @@ fn run(command: Command, shared: &Shared) -> Result<(), Failure> {
         Command::Why(args) => why::run(args, shared),
         Command::Deployment(command) => deployment::run(command, shared),
         Command::Lint(args) => lint::run(args, shared),
+        Command::Run(command) => run::run(command, shared),
         Command::Workflow(command) => workflow::run(command, shared),
         Command::Openapi => documents::openapi(),
         Command::Asyncapi(args) => documents::asyncapi_document(args, shared),

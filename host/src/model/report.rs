@@ -13,6 +13,7 @@ use super::ledger::{Ledger, LedgerAlarm};
 use super::operation::{LanesFrom, Operator, Rate};
 use super::rehearsal::Rehearsal;
 use super::upkeep::HeldBack;
+use super::workflow::read::Mistake;
 
 /// What became of one published event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -635,6 +636,9 @@ pub struct Problem {
     pub code: String,
     /// What was wrong here, what was expected and what to do.
     pub detail: String,
+    /// All that is wrong with a definition, each with its place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mistakes: Vec<Mistake>,
 }
 
 fn is_zero(count: &u64) -> bool {

@@ -74,6 +74,16 @@ pub fn whole(duration: Duration) -> String {
     }
 }
 
+/// How long ago something began, by two times as RFC 3339: in one unit, two at most, for nobody wants to read milliseconds of an hour.
+pub fn age(started: &str, asked: &str) -> String {
+    let age = between(started, asked).unwrap_or_default();
+    match age.as_secs() {
+        0..60 => whole(age),
+        60..86_400 => for_people(age),
+        seconds => format!("{}d {:02}h", seconds / 86_400, seconds / 3_600 % 24),
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {

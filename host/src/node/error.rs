@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::channel::TrimError;
 use crate::dispatch::DispatchError;
 use crate::model::operation::OperationError;
+use crate::model::workflow::read::Mistake;
 
 use super::BackupError;
 
@@ -122,6 +123,9 @@ pub enum DeployError {
         /// What is wrong and what to do.
         message: String,
     },
+    /// The definition cannot run: all that is wrong with it.
+    #[error("it is no definition that can run: {}", told(.0))]
+    Definition(Vec<Mistake>),
     /// There is no such processor.
     #[error("there is no processor '{name}'; `baton processor ls` shows those that there are")]
     UnknownProcessor {
@@ -186,6 +190,7 @@ impl DeployError {
     pub fn code(&self) -> &str {
         match self {
             Self::Invalid { code, .. } | Self::Failed { code, .. } => code,
+            Self::Definition(_) => "definition-invalid",
             Self::UnknownProcessor { .. } => "unknown-processor",
             Self::NameMismatch { .. } => "name-mismatch",
             Self::Native { .. } => "processor-native",
@@ -195,6 +200,15 @@ impl DeployError {
             Self::NotKept { .. } => "component-not-kept",
             Self::Operation(error) => error.code(),
         }
+    }
+}
+
+/// The first of the mistakes, and how many there are beside it.
+pub(super) fn told(mistakes: &[Mistake]) -> String {
+    let first = mistakes.first().map(|first| first.message.as_str()).unwrap_or_default();
+    match mistakes.len() {
+        0 | 1 => first.to_owned(),
+        count => format!("{first}; and {} more", count - 1),
     }
 }
 

@@ -31,6 +31,7 @@ use crate::model::workflow::task::TaskRef;
 use crate::view::state::ProcessorState;
 
 use super::Node;
+use super::error::told;
 use super::mediators::Mediators;
 
 /// The most runs of one page.
@@ -49,6 +50,8 @@ pub struct RunsWish {
     pub workflow: Option<ProcessorName>,
     /// Those that are so.
     pub status: Option<Status>,
+    /// Those that are over, or those that are not.
+    pub over: Option<bool>,
     /// Those of this flow.
     pub flow: Option<Uuid>,
     /// At most so many; 0 for as many as a page has.
@@ -113,7 +116,7 @@ pub enum RunError {
         places: Vec<String>,
     },
     /// Its definition is not there any more.
-    #[error("the definition of run '{run}' cannot be read: {why}")]
+    #[error("the definition of '{run}' cannot be read: {why}")]
     Lost {
         /// The run.
         run: String,
@@ -121,7 +124,7 @@ pub enum RunError {
         why: String,
     },
     /// A definition that is none.
-    #[error("it is no definition that can run: {}", .0.first().map(|mistake| mistake.message.clone()).unwrap_or_default())]
+    #[error("it is no definition that can run: {}", told(.0))]
     Definition(Vec<Mistake>),
     /// It was not recorded.
     #[error(transparent)]
@@ -167,11 +170,18 @@ impl Node {
         {
             return Err(RunError::UnknownWorkflow(name.to_string()));
         }
+        let after = match &wish.after {
+            Some(after) => Some((self.find_run(after)?.about.started_ms, after.clone())),
+            None => None,
+        };
         let node = self.clone();
-        blocking(move || Ok(node.run_page(&wish))).await
+        let page = blocking(move || Ok(node.run_page(&wish, after))).await?;
+        self.until_durable().await?;
+        Ok(page)
     }
 
-    fn run_page(&self, wish: &RunsWish) -> RunPage {
+    /// `after` is the start and the id of the last run of the page before, which need not fit any more.
+    fn run_page(&self, wish: &RunsWish, after: Option<(u64, String)>) -> RunPage {
         let now_ms = self.now_ms();
         let (mut found, mut waiting) = (Vec::new(), Vec::new());
         for (name, state) in self.mediator_states() {
@@ -186,27 +196,30 @@ impl Node {
         }
         found.sort_unstable_by(|(a, one, _), (b, other, _)| (other.started_ms, b).cmp(&(one.started_ms, a)));
         let count = found.len();
-        let start = wish.after.as_ref().and_then(|after| found.iter().position(|(id, ..)| id == after));
         let limit = if wish.limit == 0 { RUNS_PAGE_MAX } else { wish.limit.min(RUNS_PAGE_MAX) };
-        let rest = found.into_iter().skip(start.map_or(0, |start| start + 1));
+        let is_behind = |id: &str, about: &About| {
+            after.as_ref().is_none_or(|(started_ms, last)| (about.started_ms, id) < (*started_ms, last))
+        };
+        let rest = found.into_iter().filter(|(id, about, _)| is_behind(id, about));
         let mut runs: Vec<RunReport> =
             rest.take(limit + 1).map(|(id, about, name)| report(&id, &name, about, &[])).collect();
         let after = (runs.len() > limit).then(|| runs.pop()).flatten();
         let after = after.and_then(|_| runs.last().map(|run| run.id.clone()));
         waiting.truncate(EARLY_SHOWN_MAX);
-        RunPage { runs, count, early: waiting, after }
+        RunPage { runs, count, early: waiting, after, asked: rfc3339(now_ms) }
     }
 
     /// A run with its history.
     pub async fn run(&self, id: &str) -> Result<RunDetail, RunError> {
         let (node, id) = (self.clone(), id.to_owned());
+        let found = self.find_run(&id)?;
         self.until_durable().await?;
-        blocking(move || node.run_detail(&id)).await
+        blocking(move || Ok(node.run_detail(&id, found))).await
     }
 
     /// The runs of a flow.
     pub fn runs_of_flow(&self, flow: Uuid) -> Vec<RunReport> {
-        self.run_page(&RunsWish { flow: Some(flow), ..RunsWish::default() }).runs
+        self.run_page(&RunsWish { flow: Some(flow), ..RunsWish::default() }, None).runs
     }
 
     /// Says something to a run. What it cannot take is refused, and changes nothing; otherwise it is recorded, and answered once the mediator has
@@ -317,8 +330,7 @@ impl Node {
         definition.map_err(|why| RunError::Lost { run: id.to_owned(), why })
     }
 
-    fn run_detail(&self, id: &str) -> Result<RunDetail, RunError> {
-        let found = self.find_run(id)?;
+    fn run_detail(&self, id: &str, found: Found) -> RunDetail {
         let timers = timers_of(&found.state, id);
         let history = self.definition_of(id, &found).and_then(|definition| self.history(&found, &definition));
         let (history, history_lacks) = match history {
@@ -327,7 +339,7 @@ impl Node {
         };
         let due: Vec<(u64, u64)> = timers.iter().map(|(timer, due_ms)| (timer.number, *due_ms)).collect();
         let Run { input, context, output, .. } = found.kept.run;
-        Ok(RunDetail {
+        RunDetail {
             run: report(id, &found.workflow, found.about, &due),
             definition: found.kept.definition,
             input,
@@ -335,7 +347,13 @@ impl Node {
             output,
             history,
             history_lacks,
-        })
+        }
+    }
+
+    /// What changes whenever the run does; none if there is no such run any more.
+    pub(super) fn run_as_kept(&self, id: &str) -> Option<Arc<[u8]>> {
+        let state = self.0.mediators.state_of(&ProcessorName::new(workflow_of(id)?).ok()?)?;
+        state.get(id, RUN, self.now_ms()).map(|value| value.bytes)
     }
 
     /// What happened to a run, taken through a definition; and why that is not all, if it is not.
@@ -407,6 +425,7 @@ pub(super) fn abouts(state: &ProcessorState, now_ms: u64) -> Vec<(String, About)
 
 fn fits(about: &About, wish: &RunsWish) -> bool {
     wish.status.is_none_or(|status| about.status == status)
+        && wish.over.is_none_or(|over| about.over == over)
         && wish.flow.is_none_or(|flow| about.flow.parse() == Ok(flow))
 }
 

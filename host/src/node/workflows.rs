@@ -3,10 +3,11 @@
 use crate::mediator::calls_of;
 use crate::model::deployment::Deployment;
 use crate::model::name::ProcessorName;
-use crate::model::report::DeployReport;
+use crate::model::report::{DeployReport, FileProblem};
+use crate::model::workflow::definition::Definition;
 use crate::model::workflow::read::read;
 use crate::model::workflow::report::{WorkflowDetail, WorkflowReport};
-use crate::registry::{self, Answer};
+use crate::registry::{self, Answer, Registry};
 
 use super::runs::{RunError, abouts, counted};
 use super::{DeployError, Node};
@@ -29,6 +30,17 @@ impl Node {
         let text = bytes.and_then(|bytes| String::from_utf8(bytes.to_vec()).ok());
         let lost = || RunError::Lost { run: name.to_string(), why: "its bytes are not kept".to_owned() };
         Ok(WorkflowDetail { workflow, text: text.ok_or_else(lost)? })
+    }
+
+    /// Refuses what is no workflow.
+    pub fn workflow_is_there(&self, name: &ProcessorName) -> Result<(), RunError> {
+        let unknown = || RunError::UnknownWorkflow(name.to_string());
+        self.workflow_report(name).map(drop).ok_or_else(unknown)
+    }
+
+    /// Files of definitions that do not run, and what to do.
+    pub fn workflow_problems(&self) -> Vec<FileProblem> {
+        self.0.definitions.iter().flat_map(Registry::problems).collect()
     }
 
     pub(super) fn workflow_report(&self, name: &ProcessorName) -> Option<WorkflowReport> {
@@ -60,6 +72,19 @@ impl Node {
             runs,
             versions,
         })
+    }
+
+    /// Reads a definition and compiles its expressions, and tells all that is wrong with it.
+    pub async fn check_workflow(&self, text: String) -> Result<Definition, DeployError> {
+        let expressions = self.0.mediators.expressions.clone();
+        let failed = |message: String| DeployError::Failed { code: "host-failed".to_owned(), message };
+        let check = move || {
+            let mut reading = read(&text);
+            let completed = expressions.complete(&mut reading);
+            completed.map_err(|error| failed(error.to_string()))?;
+            reading.fine().map_err(DeployError::Definition)
+        };
+        tokio::task::spawn_blocking(check).await.map_err(|error| failed(error.to_string()))?
     }
 
     /// Writes a definition into the folder of mediators under its own name, and waits for what comes of it; the receipt is durable.

@@ -18,9 +18,15 @@ use crate::model::report::{
 use crate::model::topology::Topology;
 use crate::model::upkeep::{BackupReport, JournalReport, TrimReport};
 use crate::model::why::WhyReport;
+use crate::model::workflow::report::{
+    RunDetail, RunDone, RunPage, RunsAgainst, WorkflowDetail, WorkflowList,
+};
+use crate::node::RUNS_PAGE_MAX;
 
 const CHANNEL: &str = "The channel: lower-case letters, digits, '-', '_' and '.'.";
 const PROCESSOR: &str = "The processor.";
+const WORKFLOW: &str = "The workflow.";
+const RUN: &str = "The run: the name of its workflow, and the position of the event that started it.";
 const FLOW: &str = "The flow: the `correlationid` of its events.";
 
 /// Every route and method of the router.
@@ -31,6 +37,8 @@ pub fn operations() -> Vec<Operation> {
         subscriptions(),
         flows(),
         dead(),
+        workflows(),
+        runs(),
         operators(),
         tokens(),
         documents(),
@@ -279,6 +287,84 @@ fn flows() -> Vec<Operation> {
             .query("event", "CHANNEL@OFFSET, or the event's id.", text())
             .query("processor", PROCESSOR, text())
             .answers::<WhyReport>(200, "One verdict with its facts."),
+    ]
+}
+
+fn workflows() -> Vec<Operation> {
+    let definition = || json!({"description": "The definition, YAML or JSON, up to 1 MiB."});
+    vec![
+        get("/v1/workflows", "All workflows, and files of definitions that do not run.")
+            .answers::<WorkflowList>(200, "The workflows."),
+        get("/v1/workflows/{name}", "One workflow with its definition.")
+            .part("name", WORKFLOW)
+            .answers::<WorkflowDetail>(200, "The workflow."),
+        operation("put", "/v1/workflows/{name}", "Deploy a definition: new runs are on it.")
+            .part("name", "The workflow; the name in the definition.")
+            .takes_media("application/yaml", definition())
+            .takes_media("application/json", definition())
+            .answers::<DeployReport>(200, "It runs: the receipt."),
+        operation("delete", "/v1/workflows/{name}", "Remove a workflow; what is kept of its runs stays.")
+            .part("name", WORKFLOW)
+            .answers_nothing(204, "Nothing begins on it any more."),
+        post("/v1/workflows/check-runs", "What a definition would have done with the runs in progress.")
+            .takes_media("application/yaml", definition())
+            .takes_media("application/json", definition())
+            .answers::<RunsAgainst>(200, "How many would be the same so far, and the others."),
+    ]
+}
+
+fn runs() -> Vec<Operation> {
+    let by = || json!({"enum": ["cli", "http", "library"]});
+    let word = |summary, path, schema| {
+        post(path, summary)
+            .part("id", RUN)
+            .takes_media("application/json", schema)
+            .answers::<RunDone>(200, "The run after it.")
+    };
+    vec![
+        get("/v1/runs", "Runs, the latest first, and events that wait for a run.")
+            .query("workflow", "Those of this workflow.", text())
+            .query("status", "pending, running, waiting, faulted, cancelled or completed.", text())
+            .query("over", "true: those that are over; false: the others.", flag())
+            .query("flow", "Those of this flow.", text())
+            .query("limit", "How many a page has at most (50).", number(Some(RUNS_PAGE_MAX)))
+            .query("after", "The `after` of the page before.", text())
+            .answers::<RunPage>(200, "The runs."),
+        get("/v1/runs/{id}", "One run with its history.")
+            .part("id", RUN)
+            .answers::<RunDetail>(200, "The run."),
+        get("/v1/runs/{id}/events", "One run, live.").part("id", RUN).answers_media(
+            200,
+            EVENT_STREAM,
+            "Messages `run` whenever it changes, the first at once, and `end` as the last; each has the run as data.",
+            text(),
+        ),
+        word(
+            "Go on where it failed, or at a task.",
+            "/v1/runs/{id}/resume",
+            json!({"type": "object", "properties": {"from": text(), "input": {}, "by": by()}}),
+        ),
+        word(
+            "Count a task as done.",
+            "/v1/runs/{id}/skip",
+            json!({
+                "type": "object", "required": ["task", "output"],
+                "properties": {"task": text(), "output": {}, "by": by()},
+            }),
+        ),
+        word(
+            "End it, and undo what is done.",
+            "/v1/runs/{id}/cancel",
+            json!({"type": "object", "properties": {"by": by()}}),
+        ),
+        word(
+            "Give an event to a task that waits for one.",
+            "/v1/runs/{id}/signal",
+            json!({
+                "type": "object", "required": ["type"],
+                "properties": {"type": text(), "data": {}, "by": by()},
+            }),
+        ),
     ]
 }
 

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::against::{self, Against};
 use super::text_of;
 use crate::cli::Shared;
 use crate::cli::failure::Failure;
@@ -17,6 +18,9 @@ struct Checked {
     /// Whether a host would take them all.
     fine: bool,
     files: Vec<CheckedFile>,
+    /// What the host says of the runs in progress, if it was asked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    against_runs: Vec<Against>,
 }
 
 /// What is said of one.
@@ -31,15 +35,18 @@ struct CheckedFile {
 }
 
 /// Shows what is wrong; exit code 1 if anything is.
-pub fn run(files: &[PathBuf], shared: &Shared) -> Result<(), Failure> {
+pub fn run(files: &[PathBuf], against_runs: bool, shared: &Shared) -> Result<(), Failure> {
     let mut readings = Vec::with_capacity(files.len());
     for file in files {
         readings.push(read(&text_of(file)?));
     }
     complete(&mut readings)?;
-    let files: Vec<_> = files.iter().zip(readings).map(|(file, reading)| said(file, reading)).collect();
-    let wrong: usize = files.iter().map(|file| file.mistakes.len()).sum();
-    let checked = Checked { fine: wrong == 0, files };
+    let said: Vec<_> = files.iter().zip(readings).map(|(file, reading)| said(file, reading)).collect();
+    let wrong: usize = said.iter().map(|file| file.mistakes.len()).sum();
+    let asked: &[PathBuf] = if against_runs && wrong == 0 { files } else { &[] };
+    let client = shared.client();
+    let against_runs = asked.iter().map(|file| against::ask(file, &client)).collect::<Result<_, _>>()?;
+    let checked = Checked { fine: wrong == 0, files: said, against_runs };
     shared.out().show(&checked, render)?;
     match wrong {
         0 => Ok(()),
@@ -72,7 +79,8 @@ fn said(file: &Path, reading: Reading) -> CheckedFile {
 }
 
 fn render(checked: &Checked, style: Style) -> String {
-    checked.files.iter().map(|file| render_file(file, style)).collect()
+    let files = checked.files.iter().map(|file| render_file(file, style));
+    files.chain(checked.against_runs.iter().map(|against| against::render(against, style))).collect()
 }
 
 fn render_file(file: &CheckedFile, style: Style) -> String {

@@ -1,7 +1,11 @@
-//! `baton workflow`: definitions of workflows as files, before any host has them.
+//! `baton workflow`: definitions of workflows, as files and on a host.
 
+mod against;
 mod check;
+mod deploy;
 mod graph;
+mod list;
+mod show;
 
 use std::path::{Path, PathBuf};
 
@@ -9,11 +13,23 @@ use clap::{Args, Subcommand};
 
 use super::Shared;
 use super::failure::{Exit, Failure};
+use crate::model::name::ProcessorName;
 use crate::model::workflow::read::DEFINITION_BYTES_MAX;
 
 /// `baton workflow`
 #[derive(Subcommand)]
 pub enum WorkflowCommand {
+    /// List the workflows of a host, and how their runs are.
+    Ls,
+    /// Show one workflow of a host.
+    Show(show::ShowArgs),
+    /// Put a definition into the running host: runs that begin from then on are on it.
+    Deploy(DeployArgs),
+    /// Take a workflow out of the running host; what is kept of its runs stays.
+    Rm {
+        /// The workflow.
+        name: ProcessorName,
+    },
     /// Say all that is wrong with definitions, each with its place and what to use instead.
     Check(CheckArgs),
     /// Draw a definition as a flowchart in Mermaid.
@@ -26,6 +42,7 @@ pub enum WorkflowCommand {
 Examples:
   baton workflow check place-order.yaml
   baton workflow check mediators/*.yaml --json
+  baton workflow check place-order.yaml --against-runs
 
 Definitions are YAML or JSON in the Serverless Workflow DSL, 1.0.0 to 1.0.3.
 Exit code 0: a host would take them all; 1: it would not.")]
@@ -33,6 +50,21 @@ pub struct CheckArgs {
     /// The files.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// Ask the host too: which runs in progress would be the same so far, and where the others differ.
+    #[arg(long)]
+    against_runs: bool,
+}
+
+/// `baton workflow deploy`
+#[derive(Args)]
+#[command(after_long_help = "\
+Example:
+  baton workflow deploy place-order.yaml
+
+A file copied into the folder of mediators is the same. Runs in progress stay on the definition that they began with.")]
+pub struct DeployArgs {
+    /// The file; the workflow's name is in it.
+    file: PathBuf,
 }
 
 /// `baton workflow graph`
@@ -50,7 +82,11 @@ pub struct GraphArgs {
 /// Carries a command out.
 pub fn run(command: WorkflowCommand, shared: &Shared) -> Result<(), Failure> {
     match command {
-        WorkflowCommand::Check(args) => check::run(&args.files, shared),
+        WorkflowCommand::Ls => list::run(shared),
+        WorkflowCommand::Show(args) => show::run(&args, shared),
+        WorkflowCommand::Deploy(args) => deploy::deploy(&args.file, shared),
+        WorkflowCommand::Rm { name } => deploy::remove(&name, shared),
+        WorkflowCommand::Check(args) => check::run(&args.files, args.against_runs, shared),
         WorkflowCommand::Graph(args) => graph::run(&args.file, shared),
     }
 }

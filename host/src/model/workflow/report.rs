@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::failure::Error;
 use super::run::Status;
+use crate::model::report::FileProblem;
 
 /// A run, as lists have it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -81,6 +82,8 @@ pub struct RunPage {
     /// What the next page begins after, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
+    /// When it was asked, by the host's clock.
+    pub asked: String,
 }
 
 /// An event that came before the run that waits for it.
@@ -180,6 +183,9 @@ pub struct WorkflowReport {
 pub struct WorkflowList {
     /// The workflows, by name.
     pub workflows: Vec<WorkflowReport>,
+    /// Files that do not run, and what to do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<FileProblem>,
 }
 
 /// A workflow with its definition.
