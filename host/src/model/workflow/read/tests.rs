@@ -335,6 +335,23 @@ fn a_definition_has_a_most_of_bytes_and_of_tasks() {
 }
 
 #[test]
+fn a_definition_is_nested_as_deep_as_a_stack_allows_and_no_deeper() {
+    let nested = |count: usize| {
+        format!(
+            "do: {}[ {{ a: {{ set: {{ x: 1 }} }} }} ]{}",
+            "[ { a: { do: ".repeat(count),
+            " } } ]".repeat(count)
+        )
+    };
+    assert_eq!(fine(&nested(14)).all().len(), 15);
+    for count in [16, 30, 100, 1_000] {
+        let mistakes = read(&format!("{HEAD}{}", nested(count))).fine().unwrap_err();
+        assert_eq!((mistakes.len(), mistakes[0].spot.line), (1, 2), "{mistakes:?}");
+        assert!(mistakes[0].message.contains("48 deep"), "{mistakes:?}");
+    }
+}
+
+#[test]
 fn a_task_that_cannot_be_read_is_no_missing_name_beside_that() {
     let (told, words) = wrong(
         "do:\n- a: { set: { x: 1 }, then: c, metadata: { compensate: b } }\n- b: { run: { shell: { command: ls } } }\n- c: { call: http, with: { method: get } }\n",
