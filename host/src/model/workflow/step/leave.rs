@@ -28,7 +28,8 @@ impl<'a> Machine<'a> {
         match self.left(scope, &raw, answers) {
             Err(Stop::Need(needed)) => return Err(needed),
             Err(Stop::Fault(error)) => {
-                let output = Some(if is_too_deep(&raw) { Value::Null } else { raw });
+                // A switch is begun anew, which costs nothing: else where it goes on would be lost.
+                let output = then.is_none().then_some(if is_too_deep(&raw) { Value::Null } else { raw });
                 self.next(Todo::Fail(Failing { output, ..Failing::new(scope, error) }));
             }
             Ok(left) if scope == ROOT => self.complete(left.output),
