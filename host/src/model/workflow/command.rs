@@ -248,7 +248,7 @@ pub struct Link {
     pub name: String,
     /// What gives the value, of the event.
     pub from: Expression,
-    /// The value that is expected. Absent, the first event of the task says it for the others.
+    /// The value that is expected. A definition that is read without mistakes always says it.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::run::there")]
     pub expect: Option<Value>,
 }
