@@ -9,6 +9,10 @@ pub const TIMES_US: &[u64] = &[
     5_000_000,
 ];
 
+/// Bounds for times in milliseconds: a millisecond to a day.
+pub const TIMES_MS: &[u64] =
+    &[1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 5_000, 60_000, 3_600_000, 86_400_000];
+
 /// Bounds for how many things came together.
 pub const COUNTS: &[u64] = &[1, 2, 4, 8, 16, 32, 64, 128, 256, 1_024, 4_096, 16_384];
 

@@ -25,6 +25,7 @@ mod sample;
 mod start;
 mod subscriptions;
 mod swap;
+mod workflow;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -183,10 +184,11 @@ impl Measurement {
 }
 
 /// Those that look at the process's memory come first: later ones leave it larger.
-const MEASUREMENTS: [Measurement; 15] = [
+const MEASUREMENTS: [Measurement; 16] = [
     Measurement { name: "memory", how: memory::HOW, run: memory::run },
     Measurement { name: "backlog", how: backlog::HOW, run: backlog::run },
     Measurement { name: "lasting", how: lasting::HOW, run: lasting::run },
+    Measurement { name: "workflow", how: workflow::HOW, run: workflow::run },
     Measurement { name: "crossing", how: crossing::HOW, run: crossing::run },
     Measurement { name: "pipeline", how: pipeline::HOW, run: pipeline::run },
     Measurement { name: "lanes", how: lanes::HOW, run: lanes::run },

@@ -149,6 +149,20 @@ impl Rig {
         }
     }
 
+    /// The same without rest: for what is over in microseconds.
+    pub fn spin_for(&self, channel: &str, count: u64) -> Result<(), Error> {
+        let began = Instant::now();
+        while self.count(channel) < count {
+            if began.elapsed() > PATIENCE {
+                let why = self.what_is_wrong();
+                let count = self.count(channel);
+                return Err(Error::Stuck { channel: channel.to_owned(), count, expected: count, why });
+            }
+            std::thread::yield_now();
+        }
+        Ok(())
+    }
+
     /// What the processors say of why they do not go on.
     fn what_is_wrong(&self) -> String {
         let filter = LogFilter { limit: 3, ..LogFilter::default() };

@@ -34,6 +34,7 @@ mod progress;
 mod prove;
 mod prove_all;
 mod prove_crash;
+mod prove_mediator;
 mod prove_relay;
 mod prove_swap;
 mod publish;

@@ -11,10 +11,11 @@ use super::output::{Style, Tone};
 use super::progress;
 use super::prove_all::AllArgs;
 use super::prove_crash::CrashArgs;
+use super::prove_mediator::MediatorArgs;
 use super::prove_relay::RelayArgs;
 use super::prove_swap::SwapArgs;
 use super::table::{Cell, table, text, toned};
-use super::{Shared, prove_all, prove_crash, prove_relay, prove_swap};
+use super::{Shared, prove_all, prove_crash, prove_mediator, prove_relay, prove_swap};
 use crate::prove::zoo::{self, CompileLimits, Options, Report, Row};
 use crate::prove::{Proof, ProveError};
 use crate::runtime::Compiler;
@@ -33,6 +34,8 @@ pub enum ProveCommand {
     Swap(SwapArgs),
     /// Take orders in the bookshop while the host is killed, and hold payments, stock and mails against them.
     Relay(RelayArgs),
+    /// Run mediated orders while the host is killed, and hold runs, commands and compensation against them.
+    Mediator(MediatorArgs),
     /// Cut the power of a simulated disk at any call, and hold what is left against what was acknowledged.
     Crash(CrashArgs),
     /// Run all proofs, and print one card.
@@ -66,6 +69,7 @@ pub fn run(command: ProveCommand, shared: &Shared) -> Result<(), Failure> {
         ProveCommand::Zoo(args) => zoo(&args, shared),
         ProveCommand::Swap(args) => prove_swap::run(&args, shared),
         ProveCommand::Relay(args) => prove_relay::run(&args, shared),
+        ProveCommand::Mediator(args) => prove_mediator::run(&args, shared),
         ProveCommand::Crash(args) => prove_crash::run(&args, shared),
         ProveCommand::All(args) => prove_all::run(&args, shared),
     }

@@ -7,6 +7,7 @@ use super::failure::Failure;
 use super::progress;
 use super::prove::{ZooArgs, animals};
 use crate::prove::crash::{CrashOptions, crash};
+use crate::prove::mediator::{MediatorOptions, mediator};
 use crate::prove::relay::{RelayOptions, relay};
 use crate::prove::swap::{SwapOptions, swap};
 use crate::prove::{Proof, ProveError, Row, Scorecard};
@@ -18,7 +19,7 @@ Examples:
   cargo run --release -- prove all
   cargo run --release -- prove all --times 5 --seed 42
 
-All proofs one after the other: swap, relay, crash, zoo. What cannot be run is named with its reason, and counts as not
+All proofs one after the other: swap, relay, mediator, crash, zoo. What cannot be run is named with its reason, and counts as not
 passed. Exit code 1 unless all passed.")]
 pub struct AllArgs {
     /// How many times as much is done as by each proof alone.
@@ -34,10 +35,12 @@ pub fn run(args: &AllArgs, shared: &Shared) -> Result<(), Failure> {
     let &AllArgs { times, seed } = args;
     let swaps = SwapOptions { swaps: 40 * times, kills: 5 * times, rate: None, seed };
     let orders = RelayOptions { orders: 10_000 * u64::from(times), kills: 10 * times, seed };
+    let runs = MediatorOptions { orders: 1_000 * u64::from(times), kills: 20 * times, seed };
     let cuts = CrashOptions { images: 500 * times as usize, rounds: 40 * times as usize, seed };
     let ran = [
         ("swap", prove("versions come and go", || swap(&swaps))),
         ("relay", prove("orders come in", || relay(&orders))),
+        ("mediator", prove("mediated orders come in", || mediator(&runs))),
         ("crash", prove("the power goes", || crash(&cuts))),
         ("zoo", zoo(seed)),
     ];

@@ -43,6 +43,8 @@ pub struct Settings {
     pub channel: BTreeMap<ChannelName, ChannelSettings>,
     /// What the host tells others of itself.
     pub telemetry: TelemetrySettings,
+    /// What mediators keep.
+    pub mediators: MediatorSettings,
     /// By processor.
     pub processor: BTreeMap<ProcessorName, ProcessorSettings>,
     /// What processors may do beside events and state, by the name of the processor or a pattern of names.
@@ -65,6 +67,7 @@ impl Default for Settings {
             retention: RetentionSettings::default(),
             channel: BTreeMap::new(),
             telemetry: TelemetrySettings::default(),
+            mediators: MediatorSettings::default(),
             processor: BTreeMap::new(),
             grants: BTreeMap::new(),
             secrets: BTreeMap::new(),
@@ -287,6 +290,23 @@ pub struct TelemetrySettings {
     /// The OpenTelemetry collector that gets a trace of every flow, over OTLP/HTTP, such as `http://127.0.0.1:4318`; only a host that
     /// is built with the feature `otel` can do that.
     pub otlp_endpoint: Option<String>,
+}
+
+/// What mediators keep, and how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct MediatorSettings {
+    /// How long a run is kept that is over.
+    pub keep_runs: Period,
+    /// How long an event is kept that no run waits for yet.
+    pub keep_early: Period,
+}
+
+impl Default for MediatorSettings {
+    fn default() -> Self {
+        const DAY_S: u64 = 24 * 3_600;
+        Self { keep_runs: Period::seconds(30 * DAY_S), keep_early: Period::seconds(DAY_S) }
+    }
 }
 
 /// What an operator sets for one processor.

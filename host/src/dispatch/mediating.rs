@@ -1,10 +1,12 @@
 //! Mediators on lanes: the events of a batch go to the mediator, what it wants evaluated is evaluated together, and what follows becomes
 //! outcomes. Nothing is decided here.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use crate::channel::Domain;
 use crate::mediator::{Emit, Incoming, Mediator, Outcome, Place, Trouble, Work};
+use crate::meter::{Histogram, TIMES_MS};
 use crate::model::descriptor::Descriptor;
 use crate::model::time::parse_rfc3339;
 use crate::model::workflow::post::inbox_of;
@@ -25,6 +27,21 @@ pub struct Mediating {
     inbox: Arc<str>,
     queue: Option<Arc<str>>,
     timers: Timers,
+    meter: Arc<StepMeter>,
+}
+
+/// What a mediator has measured since the host started, whatever its version.
+pub struct StepMeter {
+    /// Time from a command to its acknowledgement, in milliseconds.
+    pub step_ms: Histogram,
+    /// How often tasks were tried again.
+    pub retries: AtomicU64,
+}
+
+impl Default for StepMeter {
+    fn default() -> Self {
+        Self { step_ms: Histogram::new(TIMES_MS), retries: AtomicU64::new(0) }
+    }
 }
 
 impl Mediating {
@@ -34,15 +51,17 @@ impl Mediating {
         descriptor: Descriptor,
         (digest, file): (&str, &str),
         expressions: &Expressions,
-        (state, timers): (Arc<ProcessorState>, Timers),
+        (state, timers, meter): (Arc<ProcessorState>, Timers, Arc<StepMeter>),
     ) -> Version {
         let inbox: Arc<str> = inbox_of(descriptor.name.as_str()).into();
         let queue: Option<Arc<str>> = descriptor.event_queue().map(|queue| queue.as_str().into());
         let (mediator, expressions) = (Arc::new(mediator), expressions.clone());
         let handler = move || {
             let (mediator, expressions, state) = (mediator.clone(), expressions.clone(), state.clone());
-            let (inbox, queue, timers) = (inbox.clone(), queue.clone(), timers.clone());
-            Box::new(Self { mediator, expressions, state, inbox, queue, timers }) as Box<dyn NativeHandler>
+            let (inbox, queue) = (inbox.clone(), queue.clone());
+            let (timers, meter) = (timers.clone(), meter.clone());
+            let one = Self { mediator, expressions, state, inbox, queue, timers, meter };
+            Box::new(one) as Box<dyn NativeHandler>
         };
         Version::native(descriptor, digest, Arc::new(handler)).from_file(file)
     }
@@ -117,6 +136,8 @@ impl NativeHandler for Mediating {
                         call.calls.log(&call.scope(), event, Level::Info, note);
                     }
                     self.timers.due_at(outcome.due_ms);
+                    outcome.step_ms.into_iter().for_each(|ms| self.meter.step_ms.observe(ms));
+                    self.meter.retries.fetch_add(outcome.retries, Ordering::Relaxed);
                     write(&outcome, out);
                 }
                 Err(trouble) => {

@@ -50,6 +50,7 @@ use parking_lot::{Mutex, RwLock};
 use crate::channel::{Deployable, Domain, Listener, Refused, Reset};
 use crate::journal::Position;
 use crate::mediator::Mediator;
+use crate::meter::Counted;
 use crate::model::bounds::Bounds;
 use crate::model::change::ProcessorId;
 use crate::model::deployment::Deployment;
@@ -61,7 +62,7 @@ use crate::model::retry::RetryCaps;
 use crate::runtime::{Executor, Expressions, Program};
 
 use calls::ProcessorCalls;
-use mediating::{Mediating, Timers};
+use mediating::{Mediating, StepMeter, Timers};
 use outside::Http;
 use pool::Pool;
 use running::{Made, Running};
@@ -154,6 +155,8 @@ struct Shared {
     /// Settings for guests, as they are now.
     configs: RwLock<Configs>,
     processors: RwLock<Vec<Slot>>,
+    /// What mediators have measured, by name.
+    steps: Mutex<BTreeMap<String, Arc<StepMeter>>>,
     /// Held while a processor is switched: one switch at a time.
     switching: Mutex<()>,
     /// Whether somebody wakes those who wait for durable.
@@ -193,6 +196,7 @@ impl Dispatcher {
             suspects: Arc::new(config.suspects),
             configs: RwLock::new(config.configs),
             processors: RwLock::default(),
+            steps: Mutex::default(),
             switching: Mutex::new(()),
             edge_watched: Mutex::new(false),
             held_back: RwLock::new(false),
@@ -223,8 +227,15 @@ impl Dispatcher {
         let Shared { domain, pool, .. } = &*self.0;
         let id = domain.name_processor(&descriptor.name)?;
         let state = domain.look(|world| world.processors().get(id as usize).map(|one| one.state.clone()));
-        let timers = Timers::new(domain, pool);
-        Ok(Mediating::version(mediator, descriptor, made, expressions, (state.unwrap_or_default(), timers)))
+        let meter = self.0.steps.lock().entry(descriptor.name.to_string()).or_default().clone();
+        let with = (state.unwrap_or_default(), Timers::new(domain, pool), meter);
+        Ok(Mediating::version(mediator, descriptor, made, expressions, with))
+    }
+
+    /// What a mediator has measured since the host started: times of steps in milliseconds, and how often tasks were tried again.
+    pub fn steps_of(&self, mediator: &str) -> (Counted, u64) {
+        let meter = self.0.steps.lock().get(mediator).cloned().unwrap_or_default();
+        (meter.step_ms.look(), meter.retries.load(Ordering::Relaxed))
     }
 
     /// Runs a version that is deployed already: after a restart. What it held goes on being held, and what is to be tried again is

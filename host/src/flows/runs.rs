@@ -70,9 +70,8 @@ impl Mediators {
 
     /// The flows of runs in progress, all or those that are faulted.
     pub fn flows(&self, faulted_only: bool, now_ms: u64) -> HashSet<Uuid> {
-        let rows = self.0.iter().flat_map(|one| one.state.rows(None, now_ms, usize::MAX));
-        let abouts = rows.filter(|(_, name, _)| &**name == ABOUT);
-        let abouts = abouts.filter_map(|(_, _, value)| serde_json::from_slice::<About>(&value.bytes).ok());
+        let abouts = self.0.iter().flat_map(|one| one.state.named(ABOUT, now_ms));
+        let abouts = abouts.filter_map(|(_, value)| serde_json::from_slice::<About>(&value.bytes).ok());
         let wanted = abouts.filter(|about| !about.over && (!faulted_only || about.status == Status::Faulted));
         wanted.filter_map(|about| about.flow.parse().ok()).collect()
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Trouble;
+use crate::model::workflow::command::What;
 use crate::model::workflow::definition::Definition;
 use crate::model::workflow::failure::Error;
 use crate::model::workflow::run::{Doing, Ending, Left, Run, Status};
@@ -53,6 +54,14 @@ impl Kept {
     pub fn read(bytes: &[u8]) -> Result<Self, Trouble> {
         serde_json::from_slice(bytes)
             .map_err(|error| Trouble(format!("what is kept of a run cannot be read: {error}")))
+    }
+
+    /// Since when the command was under way that an acknowledgement is of.
+    pub fn called_since(&self, what: &What) -> Option<u64> {
+        let What::Acknowledged { task, attempt, .. } = what else { return None };
+        let mut scopes = self.run.scopes.values();
+        let scope = scopes.find(|one| one.task == *task && one.doing == Doing::Calling(*attempt))?;
+        Some(scope.since_ms)
     }
 
     /// What lists say of it.

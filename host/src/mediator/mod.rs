@@ -84,14 +84,16 @@ struct Moment {
     chance: u64,
     /// The event that causes it: its channel and its number there.
     cause: (String, u64),
+    /// How long the step took that it acknowledges.
+    step_ms: Option<u64>,
 }
 
 /// Who needs values.
 enum Needs<'a> {
     /// The step machine.
-    Step { paused: Paused<'a>, kept: Kept },
+    Step { paused: Box<Paused<'a>>, kept: Box<Kept> },
     /// Whether an event starts a run at all.
-    Start { kept: Kept },
+    Start { kept: Box<Kept> },
     /// Where runs may wait for an event.
     Offer { event: Value, asked: Vec<Asked> },
 }
@@ -139,6 +141,7 @@ impl Mediator {
             time_ms: incoming.time_ms,
             chance: chance(incoming.offset, 1),
             cause: (incoming.channel.to_owned(), incoming.offset),
+            step_ms: None,
         };
         match incoming.place {
             Place::Queue => self.start(state, incoming, moment),
@@ -184,7 +187,12 @@ impl Mediator {
         match filter.and_then(|filter| filter.data.clone()) {
             Some(condition) => {
                 let evaluations = vec![asked_of(vec![condition], kept.run.input.clone())];
-                let pending = Pending { mediator: self, moment, what: Needs::Start { kept }, evaluations };
+                let pending = Pending {
+                    mediator: self,
+                    moment,
+                    what: Needs::Start { kept: Box::new(kept) },
+                    evaluations,
+                };
                 Ok(Work::Evaluate(Box::new(pending)))
             }
             None => self.step(kept, What::Start, moment),
@@ -193,7 +201,12 @@ impl Mediator {
 
     fn happened(&self, state: &ProcessorState, moment: Moment, what: What) -> Result<Work<'_>, Trouble> {
         match state.get(&moment.key, RUN, 0) {
-            Some(kept) => self.step(Kept::read(&kept.bytes)?, what, moment),
+            Some(kept) => {
+                let kept = Kept::read(&kept.bytes)?;
+                let step_ms =
+                    kept.called_since(&what).map(|since_ms| moment.time_ms.saturating_sub(since_ms));
+                self.step(kept, what, Moment { step_ms, ..moment })
+            }
             None => Ok(Work::Ready(Outcome::noted("there is no such run, or it is not kept any more"))),
         }
     }
@@ -217,7 +230,7 @@ impl Mediator {
         match step {
             Step::Evaluate(paused) => {
                 let evaluations = vec![paused.evaluation().clone()];
-                let what = Needs::Step { paused, kept };
+                let what = Needs::Step { paused: Box::new(paused), kept: Box::new(kept) };
                 Work::Evaluate(Box::new(Pending { mediator: self, moment, what, evaluations }))
             }
             Step::Ignored(ignored) => Work::Ready(Outcome::noted(&ignored.to_string())),
@@ -292,10 +305,10 @@ impl<'a> Pending<'a> {
         match what {
             Needs::Step { paused, kept } => {
                 let step = paused.go_on(evaluated.next().ok_or_else(lost)?);
-                Ok(mediator.stepped(step, kept, moment))
+                Ok(mediator.stepped(step, *kept, moment))
             }
             Needs::Start { kept } => match evaluated.next().ok_or_else(lost)? {
-                Ok(values) if holds(&values) => mediator.step(kept, What::Start, moment),
+                Ok(values) if holds(&values) => mediator.step(*kept, What::Start, moment),
                 Ok(_) => Ok(Work::Ready(Outcome::noted("it starts no run: its data is not as asked"))),
                 Err(why) => Ok(Work::Ready(Outcome::noted(&format!("it starts no run: {why}")))),
             },

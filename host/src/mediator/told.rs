@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::kept::{ABOUT, Kept, LEFT, Meets, RUN, Unwanted};
 use super::{Mediator, Moment};
-use crate::model::workflow::command::{Awaited, Command, MadeEvent};
+use crate::model::workflow::command::{Awaited, Command, MadeEvent, Note};
 use crate::model::workflow::post::{Marks, Message, inbox_of, meeting, queue_of};
 use crate::model::workflow::run::Doing;
 use crate::model::workflow::task::TaskRef;
@@ -21,6 +21,10 @@ pub struct Outcome {
     pub note: Option<String>,
     /// The earliest timer that was set: when it is due, in milliseconds since the Unix epoch.
     pub due_ms: Option<u64>,
+    /// How long a step took that was acknowledged, in milliseconds.
+    pub step_ms: Option<u64>,
+    /// How many tasks are tried again.
+    pub retries: u64,
 }
 
 /// An event that is published.
@@ -94,7 +98,7 @@ pub(super) fn outcome(
     commands: Vec<Command>,
     moment: &Moment,
 ) -> Outcome {
-    let mut out = Outcome::default();
+    let mut out = Outcome { step_ms: moment.step_ms, ..Outcome::default() };
     for command in commands {
         told(mediator, &mut kept, command, moment, &mut out);
     }
@@ -130,6 +134,7 @@ fn told(mediator: &Mediator, kept: &mut Kept, command: Command, moment: &Moment,
         Command::Listen { task, attempt, filters, .. } => {
             meet(mediator, kept, (task, attempt), &filters, out)
         }
+        Command::Note { note: Note::Again(_), .. } => out.retries += 1,
         // What the run wants no more is said by what is kept of it; its history is made of its messages.
         Command::TakeBack { .. } | Command::ListenOff { .. } | Command::Note { .. } | Command::Ended => {}
     }

@@ -181,8 +181,7 @@ fn name_of(definition: &Definition) -> Result<ProcessorName, FileFault> {
 
 /// The digests of the definitions that runs in progress are on.
 fn definitions_needed(state: &ProcessorState, now_ms: u64) -> BTreeSet<String> {
-    let rows = state.rows(None, now_ms, usize::MAX).into_iter();
-    let abouts = rows.filter(|(_, name, _)| &**name == ABOUT);
-    let abouts = abouts.filter_map(|(_, _, value)| serde_json::from_slice::<About>(&value.bytes).ok());
+    let abouts = state.named(ABOUT, now_ms).into_iter();
+    let abouts = abouts.filter_map(|(_, value)| serde_json::from_slice::<About>(&value.bytes).ok());
     abouts.filter(|about| !about.over).map(|about| about.definition).collect()
 }

@@ -418,8 +418,9 @@ fn task_of(run: &str, definition: &Definition, name: String) -> Result<TaskRef, 
 
 /// What lists say of the runs of a mediator, by their ids.
 pub(super) fn abouts(state: &ProcessorState, now_ms: u64) -> Vec<(String, About)> {
-    let rows = state.rows(None, now_ms, usize::MAX).into_iter().filter(|(_, name, _)| &**name == ABOUT);
-    rows.filter_map(|(key, _, value)| Some((key.to_string(), serde_json::from_slice(&value.bytes).ok()?)))
+    let abouts = state.named(ABOUT, now_ms).into_iter();
+    abouts
+        .filter_map(|(key, value)| Some((key.to_string(), serde_json::from_slice(&value.bytes).ok()?)))
         .collect()
 }
 

@@ -1,14 +1,19 @@
 //! What one scrape of the metrics shows: reports, and what lanes and journal have measured. All of it is read when it is asked
 //! for; lag in seconds looks at the oldest undecided event of each subscription that is behind.
 
+use std::sync::Arc;
+
 use crate::channel::Domain;
 use crate::dispatch::Processor;
 use crate::meter::{COUNTS, Counted, Histogram, TIMES_US};
+use crate::model::name::ProcessorName;
 use crate::model::report::{ProcessorReport, SubscriptionReport};
 use crate::telemetry::{
-    JournalScrape, ProcessorScrape, SERIES_MAX, Scrape, SubscriptionScrape, render_metrics,
+    JournalScrape, ProcessorScrape, SERIES_MAX, Scrape, SubscriptionScrape, WorkflowScrape, render_metrics,
 };
+use crate::view::state::ProcessorState;
 
+use super::runs::{abouts, counted};
 use super::{Node, ReadError};
 
 impl Node {
@@ -27,6 +32,7 @@ impl Node {
             channels: self.channels(),
             processors: status.processors.iter().map(|processor| self.processor_scrape(processor)).collect(),
             subscriptions: self.subscription_scrapes(subscriptions),
+            workflows: self.workflow_scrapes(),
             journal: journal_scrape(&self.0.domain),
             dedupe_ids,
             dedupe_window_ms,
@@ -54,6 +60,15 @@ impl Node {
             Some(id) => self.0.dispatcher.look(id, scrape),
             None => scrape(None),
         }
+    }
+
+    fn workflow_scrapes(&self) -> Vec<WorkflowScrape> {
+        let scrape = |(name, state): (ProcessorName, Arc<ProcessorState>)| {
+            let (runs, _) = counted(&abouts(&state, self.now_ms()));
+            let (step_ms, retries) = self.0.dispatcher.steps_of(name.as_str());
+            WorkflowScrape { name: name.to_string(), runs, step_ms, retries }
+        };
+        self.mediator_states().into_iter().map(scrape).collect()
     }
 
     /// Those that are past the bound of series are not shown, so nothing is read for them.

@@ -122,7 +122,10 @@ fn open(builder: NodeBuilder) -> Result<Core, StartError> {
         dispatcher: dispatcher.clone(),
         expressions: Expressions::new(&engine),
         kept_dir: watches.then(|| config.data_dir.join("definitions")),
-        rules: Rules::default(),
+        rules: Rules {
+            keep_ended_ms: config.settings.mediators.keep_runs.ms(),
+            keep_early_ms: config.settings.mediators.keep_early.ms(),
+        },
     };
     Ok(Core {
         gate,

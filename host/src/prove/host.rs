@@ -58,6 +58,13 @@ impl Site {
         Ok(fs::rename(part, folder.join(format!("{name}.wasm")))?)
     }
 
+    /// Writes a definition into the folder of mediators.
+    pub fn drop_in_workflow(&self, name: &str, text: &str) -> Result<(), ProveError> {
+        let folder = self.folder.path().join("mediators");
+        fs::create_dir_all(&folder)?;
+        Ok(fs::write(folder.join(format!("{name}.yaml")), text)?)
+    }
+
     /// Starts this program as the host; says how long it took until it listened.
     pub fn start(&self) -> Result<(Process, Duration), ProveError> {
         let mut command = Command::new(std::env::current_exe()?);

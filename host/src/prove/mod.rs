@@ -4,6 +4,7 @@
 mod components;
 pub mod crash;
 mod host;
+pub mod mediator;
 mod proof;
 pub mod relay;
 mod scorecard;

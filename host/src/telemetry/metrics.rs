@@ -1,6 +1,8 @@
 //! Which metrics there are: names, units, help, labels. Labels are names of channels, processors and versions only, and the
 //! series of a metric are bounded.
 
+use std::collections::BTreeMap;
+
 use prometheus_client::registry::Unit;
 
 use crate::meter::Counted;
@@ -15,6 +17,8 @@ pub const SERIES_MAX: usize = 1000;
 
 /// Microseconds in seconds.
 const MICROSECONDS: f64 = 1e-6;
+/// Milliseconds in seconds.
+const MILLISECONDS: f64 = 1e-3;
 
 /// Everything that one scrape shows.
 pub struct Scrape {
@@ -26,6 +30,8 @@ pub struct Scrape {
     pub processors: Vec<ProcessorScrape>,
     /// The subscriptions of all processors.
     pub subscriptions: Vec<SubscriptionScrape>,
+    /// The workflows.
+    pub workflows: Vec<WorkflowScrape>,
     /// What no report says of the journal.
     pub journal: JournalScrape,
     /// How many ids of published events are remembered.
@@ -62,6 +68,18 @@ pub struct SubscriptionScrape {
     pub lag_ms: u64,
 }
 
+/// A workflow's runs, and what its mediator has measured since the host started.
+pub struct WorkflowScrape {
+    /// Its name.
+    pub name: String,
+    /// How many runs there are of each status, those that are over and kept included.
+    pub runs: BTreeMap<String, usize>,
+    /// Time from a command to its acknowledgement, in milliseconds.
+    pub step_ms: Counted,
+    /// How often tasks were tried again because their definition says so.
+    pub retries: u64,
+}
+
 /// What the journal has measured since the host started.
 pub struct JournalScrape {
     /// Time of a write and its sync, in microseconds.
@@ -86,6 +104,7 @@ pub fn render_metrics(scrape: &Scrape) -> String {
     families.extend(processors(&scrape.status.processors));
     families.extend(work(&scrape.status.processors, &scrape.processors));
     families.extend(subscriptions(&scrape.subscriptions));
+    families.extend(workflows(&scrape.workflows));
     families.push(dropped([
         scrape.channels.len(),
         scrape.status.processors.len(),
@@ -312,6 +331,31 @@ fn subscriptions(subscriptions: &[SubscriptionScrape]) -> Vec<Family> {
         }),
         family("baton_subscription_filtered_events", None, "Events that the filter did not pass.", &|s| {
             Value::Counter(s.report.filtered)
+        }),
+    ]
+}
+
+fn workflows(workflows: &[WorkflowScrape]) -> Vec<Family> {
+    let labels = |workflow: &WorkflowScrape| vec![("workflow", workflow.name.clone())];
+    let of = |workflow: &WorkflowScrape| {
+        let name = workflow.name.clone();
+        let counts = workflow.runs.clone().into_iter();
+        counts.map(move |(status, count)| {
+            (vec![("workflow", name.clone()), ("status", status)], gauge(count as u64))
+        })
+    };
+    let samples = workflows.iter().flat_map(of).take(SERIES_MAX).collect();
+    let help = "Runs by status, those that are over and kept included.";
+    let step = "Time from a command to its acknowledgement.";
+    let retries = "Tasks tried again because their definition says so, since the start.";
+    vec![
+        Family { name: "baton_runs", unit: None, help, samples },
+        each(("baton_run_step", Some(Unit::Seconds), step), workflows, labels, |workflow| Value::Histogram {
+            counted: workflow.step_ms.clone(),
+            scale: MILLISECONDS,
+        }),
+        each(("baton_run_retries", None, retries), workflows, labels, |workflow| {
+            Value::Counter(workflow.retries)
         }),
     ]
 }

@@ -9,6 +9,8 @@ mod otlp;
 
 pub use exposition::CONTENT_TYPE;
 pub use log::{LOG_VARIABLE, start_log};
-pub use metrics::{JournalScrape, ProcessorScrape, SERIES_MAX, Scrape, SubscriptionScrape, render_metrics};
+pub use metrics::{
+    JournalScrape, ProcessorScrape, SERIES_MAX, Scrape, SubscriptionScrape, WorkflowScrape, render_metrics,
+};
 #[cfg(feature = "otel")]
 pub use otlp::Otlp;

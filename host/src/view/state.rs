@@ -121,6 +121,16 @@ impl ProcessorState {
         rows.filter(|(_, _, value)| value.is_live(now_ms)).take(limit).collect()
     }
 
+    /// The live values of one name, each with its key, in no order.
+    pub fn named(&self, name: &str, now_ms: u64) -> Vec<(Arc<str>, StateValue)> {
+        let inner = self.inner.lock();
+        let values = inner.keys.iter().filter_map(|(key, names)| {
+            let value = names.slots.get(name)?.value.as_ref().filter(|value| value.is_live(now_ms))?;
+            Some((key.clone(), value.clone()))
+        });
+        values.collect()
+    }
+
     /// The names that are expired and still there, the oldest first, at most `limit`.
     pub fn expired(&self, now_ms: u64, limit: usize) -> Vec<(Arc<str>, Arc<str>)> {
         let inner = self.inner.lock();

@@ -3,7 +3,7 @@
 
 #![allow(clippy::indexing_slicing, reason = "a member of JSON that is missing is null")]
 
-mod books;
+pub(super) mod books;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use super::{Card, Proof, ProveError, Row, components};
 use books::{BOOKS, Books, CHANNELS, Order};
 
 /// The processors of the relay.
-const SHOP: [&str; 7] =
+pub(super) const SHOP: [&str; 7] =
     ["order-placement", "payment", "inventory", "warehouse", "order-fulfillment", "shipping", "notification"];
 /// How many orders one publish has.
 const BATCH: u64 = 50;
@@ -164,7 +164,8 @@ fn stock(client: &Client) -> Result<Vec<(u64, u64)>, ProveError> {
     BOOKS.iter().map(of).collect()
 }
 
-fn read(client: &Client, channel: &str, mut each: impl FnMut(&Value)) -> Result<(), ProveError> {
+/// Every event of a channel.
+pub(super) fn read(client: &Client, channel: &str, mut each: impl FnMut(&Value)) -> Result<(), ProveError> {
     let mut from = 0;
     loop {
         let page = client.get(&format!("/v1/channels/{channel}/events?from={from}&limit={PAGE}"))?;

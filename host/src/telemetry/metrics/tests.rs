@@ -1,7 +1,7 @@
 //! What a scrape looks like, and that it is bounded.
 
 use super::*;
-use crate::meter::{BYTES, COUNTS, Histogram, TIMES_US};
+use crate::meter::{BYTES, COUNTS, Histogram, TIMES_MS, TIMES_US};
 
 fn status() -> StatusReport {
     serde_json::from_value(serde_json::json!({
@@ -35,6 +35,12 @@ fn scrape(channels: Vec<ChannelReport>) -> Scrape {
         channels,
         processors: Vec::new(),
         subscriptions: Vec::new(),
+        workflows: vec![WorkflowScrape {
+            name: "place-order".into(),
+            runs: BTreeMap::from([("faulted".into(), 2)]),
+            step_ms: Histogram::new(TIMES_MS).look(),
+            retries: 5,
+        }],
         journal,
         dedupe_ids: 3,
         dedupe_window_ms: 600_500,
@@ -55,6 +61,8 @@ fn reports_become_metrics_with_help_unit_and_labels() {
         &[
             "# TYPE baton_ready gauge",
             "baton_ready 1.0",
+            r#"baton_runs{workflow="place-order",status="faulted"} 2.0"#,
+            r#"baton_run_retries_total{workflow="place-order"} 5"#,
             "# HELP baton_dedupe_window_seconds How far back they go.",
             "# UNIT baton_dedupe_window_seconds seconds",
             "baton_dedupe_window_seconds 600.5",

@@ -51,7 +51,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("api", &["access", "config", "node"]),
     ("testkit", &["config", "dispatch", "node", "runtime"]),
-    ("bench", &["access", "channel", "dispatch", "journal", "runtime"]),
+    ("bench", &["access", "channel", "dispatch", "journal", "mediator", "runtime"]),
     ("prove", &["access", "channel", "config", "dispatch", "journal", "node", "runtime", "view"]),
     (
         "cli",

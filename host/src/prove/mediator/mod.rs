@@ -1,0 +1,182 @@
+//! `baton prove mediator`: mediated orders at full speed, of which one in five is denied, while the host is killed and started again. In the end
+//! every run must have ended as it has to, every command must have been given and acknowledged once, and only what is to be undone must be undone.
+
+#![allow(clippy::indexing_slicing, reason = "a member of JSON that is missing is null")]
+
+mod ledger;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::host::{Client, Site, random};
+use super::relay::books::Order;
+use super::relay::{SHOP, read};
+use super::{Card, Proof, ProveError, Row, components};
+use ledger::{INBOX, Ledger, QUEUES};
+
+/// The workflow that is run.
+const WORKFLOW: &str = include_str!("../../../../plugins/mediators/place-order.yaml");
+/// How many orders one publish has.
+const BATCH: u64 = 20;
+/// How many runs may be in progress before the customers wait.
+const AHEAD_MAX: usize = 400;
+const PAGE: usize = 1_000;
+
+/// How much is done.
+#[derive(Clone, Copy, Debug)]
+pub struct MediatorOptions {
+    /// How many orders are placed, at least.
+    pub orders: u64,
+    /// How often the host is killed meanwhile.
+    pub kills: u32,
+    /// Where chance comes from.
+    pub seed: u64,
+}
+
+/// Proves that kills leave every run with one of its ends, and every step done once.
+pub fn mediator(options: &MediatorOptions) -> Result<Proof, ProveError> {
+    let site = Site::new()?;
+    for (name, component) in SHOP.iter().zip(components::build(&SHOP)?) {
+        site.drop_in(name, &component)?;
+    }
+    site.drop_in_workflow("place-order", WORKFLOW)?;
+    let (process, _) = site.start()?;
+    let client = site.client();
+    client.until("the workflow is deployed", |client| is_open(client).then_some(()))?;
+    let (placed, stop) = (AtomicU64::new(0), AtomicBool::new(false));
+    let began = Instant::now();
+    let (acknowledged, recoveries, process) = std::thread::scope(|scope| {
+        let customers = scope.spawn(|| order(&client, options.orders, &placed, &stop));
+        let killed = kill(options, &site, &placed, process);
+        stop.store(true, Ordering::SeqCst);
+        let acknowledged =
+            customers.join().map_err(|_| ProveError::Host("the customers panicked".to_owned()))?;
+        let (recoveries, process) = killed?;
+        Ok::<_, ProveError>((acknowledged, recoveries, process))
+    })?;
+    client.until("every run has ended", |client| (in_progress(client)? == 0).then_some(()))?;
+    let seconds = began.elapsed().as_secs_f64();
+    let mut rows = vec![
+        Row::new("orders acknowledged", acknowledged as f64, "orders").on(Card::Events),
+        Row::new("until the last run ended", seconds, "s"),
+        Row::new("kills (SIGKILL)", f64::from(options.kills), "").on(Card::Kills),
+    ];
+    rows.extend(compare(&client, acknowledged)?);
+    let worst = recoveries.iter().max().map_or(0.0, |took| took.as_secs_f64() * 1e3);
+    rows.push(Row::new("worst start after a kill", worst, "ms").on(Card::Recovery));
+    drop(process);
+    Ok(Proof::new("mediator", options.seed, rows))
+}
+
+fn is_open(client: &Client) -> bool {
+    let all = client.get("/v1/workflows").unwrap_or_default();
+    all["workflows"].as_array().into_iter().flatten().any(|workflow| workflow["deployed"] == true)
+}
+
+/// How many runs are not over, and how many orders wait to become one.
+fn in_progress(client: &Client) -> Option<usize> {
+    let runs = |status: &str| {
+        let page = client.get(&format!("/v1/runs?workflow=place-order&status={status}&limit={PAGE}")).ok()?;
+        let runs = page["runs"].as_array()?;
+        Some(runs.iter().filter(|run| run["over"] != true).count())
+    };
+    let processor = client.get("/v1/processors/place-order").ok()?;
+    let lag =
+        processor["subscriptions"].as_array()?.iter().filter_map(|one| one["lag"].as_u64()).sum::<u64>();
+    Some(usize::try_from(lag).ok()? + runs("running")? + runs("waiting")? + runs("pending")?)
+}
+
+/// Places numbered orders, the same again where no answer came, until there are enough and the kills are over; says how many.
+fn order(client: &Client, orders: u64, placed: &AtomicU64, stop: &AtomicBool) -> u64 {
+    let mut acknowledged = 0;
+    while acknowledged < orders || !stop.load(Ordering::SeqCst) {
+        let batch = (acknowledged + 1..=acknowledged + BATCH).map(|number| Order(number).event());
+        let batch = Value::Array(batch.collect()).to_string();
+        while !client.publish("order-wanted", &batch) {
+            std::thread::yield_now();
+        }
+        acknowledged += BATCH;
+        placed.store(acknowledged, Ordering::SeqCst);
+        // A host that is away for longer than the patience is found by those who look at it.
+        let keeps_up =
+            |client: &Client| in_progress(client).is_some_and(|runs| runs < AHEAD_MAX).then_some(());
+        let _ = client.until("the mediator keeps up", keeps_up);
+    }
+    acknowledged
+}
+
+/// Kills the host again and again while orders come in, evenly over them and a little by chance. Gives how long each start took.
+fn kill(
+    options: &MediatorOptions,
+    site: &Site,
+    placed: &AtomicU64,
+    mut process: super::host::Process,
+) -> Result<(Vec<Duration>, super::host::Process), ProveError> {
+    let mut chance = options.seed;
+    let mut recoveries = Vec::new();
+    let share = options.orders / u64::from(options.kills.max(1));
+    for kill in 0..u64::from(options.kills) {
+        let due = kill * share + random(&mut chance) % share.max(1);
+        while placed.load(Ordering::SeqCst) < due {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        std::thread::sleep(Duration::from_millis(random(&mut chance) % 50));
+        process.kill()?;
+        let (next, took) = site.start()?;
+        process = next;
+        recoveries.push(took);
+    }
+    Ok((recoveries, process))
+}
+
+fn compare(client: &Client, acknowledged: u64) -> Result<Vec<Row>, ProveError> {
+    let mut ledger = Ledger::default();
+    for queue in QUEUES {
+        read(client, queue, |event| ledger.command(queue, event))?;
+    }
+    read(client, INBOX, |event| ledger.acknowledgement(event))?;
+    runs(client, |run| ledger.run(run))?;
+    let told = SHOP.iter().map(|name| {
+        let processor = client.get(&format!("/v1/processors/{name}"))?;
+        let publishes = processor["descriptor"]["publishes"].as_array().cloned().unwrap_or_default();
+        let count = |channel: &Value| {
+            let channel = channel.as_str().unwrap_or_default();
+            Ok::<_, ProveError>(client.get(&format!("/v1/channels/{channel}"))?["next"].as_u64().unwrap_or(0))
+        };
+        publishes.iter().map(count).sum::<Result<u64, _>>()
+    });
+    let told: u64 = told.sum::<Result<u64, ProveError>>()?;
+    let status = client.get("/v1/status")?;
+    let alarms = status["alarms"].as_array().map_or(0, Vec::len) as u64;
+    let dead = client.get("/v1/dead")?["count"].as_u64().unwrap_or(u64::MAX);
+    let wrongs = ledger.balance(acknowledged);
+    Ok(vec![
+        Row::new("steps carried out", wrongs.steps as f64, "steps"),
+        Row::zero("orders without a run", wrongs.lost).on(Card::Lost),
+        Row::zero("runs that did not end as they have to", wrongs.ends).on(Card::Broken),
+        Row::zero("commands given twice", wrongs.commands_doubled).on(Card::Doubled),
+        Row::zero("commands acknowledged twice", wrongs.acknowledged_twice).on(Card::Doubled),
+        Row::zero("commands never acknowledged", wrongs.unacknowledged).on(Card::Lost),
+        Row::zero("steps begun a second time", wrongs.again).on(Card::Doubled),
+        Row::zero("reservations not undone that have to be, or undone that must not", wrongs.undone)
+            .on(Card::Broken),
+        Row::zero("events of commands that reached a topic", told).on(Card::Broken),
+        Row::zero("dead letters", dead).on(Card::Broken),
+        Row::zero("books that do not balance", alarms).on(Card::Broken),
+    ])
+}
+
+/// All runs of the workflow, page by page.
+fn runs(client: &Client, mut each: impl FnMut(&Value)) -> Result<(), ProveError> {
+    let mut after = String::new();
+    loop {
+        let page = client.get(&format!("/v1/runs?workflow=place-order&limit={PAGE}{after}"))?;
+        page["runs"].as_array().into_iter().flatten().for_each(&mut each);
+        match page["after"].as_str() {
+            Some(next) => after = format!("&after={next}"),
+            None => return Ok(()),
+        }
+    }
+}
