@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::expression::Expression;
 use super::failure::Error;
+use super::run::VALUE_DEPTH_MAX;
 use super::task::{Read, TaskRef};
 use crate::model::event::{Event, EventError, Extension};
 
@@ -247,7 +248,7 @@ pub struct Link {
     pub name: String,
     /// What gives the value, of the event.
     pub from: Expression,
-    /// The value that is expected. Absent, the first event of the task says it for the others.
+    /// The value that is expected. A definition that is read without mistakes always says it.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::run::there")]
     pub expect: Option<Value>,
 }
@@ -288,6 +289,9 @@ pub enum Ignored {
         /// The task that was asked for.
         task: TaskRef,
     },
+    /// A value is nested too deep.
+    #[error("the value is nested deeper than {VALUE_DEPTH_MAX}, and no run keeps that")]
+    TooDeep,
     /// The task is not under way.
     #[error("{task} is not under way; only a task that is, is skipped")]
     NotUnderWay {
@@ -308,6 +312,7 @@ impl Ignored {
             Self::Several => "several-failures",
             Self::NoTask { .. } => "unknown-task",
             Self::NotInReach { .. } => "task-not-in-reach",
+            Self::TooDeep => "value-too-deep",
             Self::NotUnderWay { .. } => "task-not-under-way",
         }
     }

@@ -117,7 +117,7 @@ pub struct Correlation {
     pub name: String,
     /// What gives the value, of the event.
     pub from: Expression,
-    /// What gives the value that is expected, of the run. Absent, the first event of the task says it for the others.
+    /// What gives the value that is expected, of the run. A definition that is read without mistakes always says it.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::run::there")]
     pub expect: Option<Template>,
 }

@@ -308,7 +308,7 @@ mod tests {
              do:\n\
              - both: { fork: { branches: [ { pay: { call: payment, with: { type: order-created }, metadata: { compensate: refund } } }, { refund: { call: refunds, with: { type: a } } }, { rest: { wait: { seconds: 5 }, then: end } } ] } }\n\
              - safely: { try: [ { tell: { emit: { event: { with: { type: told } } } } } ], catch: { errors: { with: { status: 503 } }, retry: { delay: { seconds: 1 }, backoff: { exponential: {} }, limit: { attempt: { count: 3 } } } } }\n\
-             - ask: { if: .large, listen: { to: { one: { with: { type: approved }, correlate: { order: { from: .data.id, expect: 7 } } } } }, timeout: { after: PT1H } }\n\
+             - ask: { if: .large, listen: { to: { one: { with: { type: approved }, correlate: { order: { from: .data.id, expect: x } } } } }, timeout: { after: PT1H } }\n\
              - choose: { switch: [ { yes: { when: .ok, then: both } }, { no: { then: end } } ] }\n",
         );
         let expected = r#"flowchart TD

@@ -13,6 +13,22 @@ use super::task::TaskRef;
 pub const ROOT: u32 = 0;
 /// The most tasks of a run that may wait to be undone.
 pub const UNDO_MAX: usize = 1_000;
+/// How deep a value of a run may be nested. What is kept of it is JSON, which is read to a depth of 128: a deeper run could never go on.
+pub const VALUE_DEPTH_MAX: usize = 64;
+
+/// Whether lists and objects stand in each other deeper than in a run.
+pub fn is_too_deep(value: &Value) -> bool {
+    is_deeper(value, VALUE_DEPTH_MAX)
+}
+
+fn is_deeper(value: &Value, most: usize) -> bool {
+    match (value, most.checked_sub(1)) {
+        (Value::Array(_) | Value::Object(_), None) => true,
+        (Value::Array(items), Some(most)) => items.iter().any(|item| is_deeper(item, most)),
+        (Value::Object(fields), Some(most)) => fields.values().any(|field| is_deeper(field, most)),
+        _ => false,
+    }
+}
 
 /// One execution of a definition.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,10 +1,15 @@
 //! Whether data matches a JSON Schema. A named part of draft 2020-12, which is what definitions need to say of their inputs: whatever else a
 //! schema asks for is refused when the definition is read, so that nothing is taken for checked that is not.
 
+use std::cell::Cell;
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 /// How deep a schema and what it refers to may go.
 pub const DEPTH_MAX: u32 = 64;
+/// How many values are held against how many schemas at most: parts of a schema that name each other would else take for ever.
+pub const CHECKS_MAX: u32 = 500_000;
 
 /// What is checked.
 const CHECKED: &[&str] = &[
@@ -55,49 +60,67 @@ const TYPES: &[&str] = &["array", "boolean", "integer", "null", "number", "objec
 
 /// What of a schema is not checked, or is no schema: the path in it and what is wrong.
 pub fn unsupported(schema: &Value) -> Vec<(String, String)> {
-    let mut found = Vec::new();
-    look(schema, "", &mut found);
-    found
+    let mut look = Look { root: schema, found: Vec::new() };
+    look.schema(schema, "");
+    look.found
 }
 
-fn look(schema: &Value, at: &str, found: &mut Vec<(String, String)>) {
-    let fields = match schema {
-        Value::Object(fields) => fields,
-        Value::Bool(_) => return,
-        _ => return found.push((at.to_owned(), "a schema is an object, true or false".to_owned())),
-    };
-    for (name, value) in fields {
-        let at = format!("{at}/{name}");
-        match name.as_str() {
-            "properties" | "$defs" | "definitions" => each(value, &at, found),
-            "allOf" | "anyOf" | "oneOf" => list(value, &at, found),
-            "items" | "not" | "additionalProperties" => look(value, &at, found),
-            "type" if !is_type(value) => found.push((at, format!("types are {}", TYPES.join(", ")))),
-            "$ref" if !value.as_str().is_some_and(|to| to.starts_with('#')) => {
-                found.push((
-                    at,
-                    "only places in the same schema are referred to, such as #/$defs/x".to_owned(),
-                ));
-            }
+/// Looks through a schema.
+struct Look<'s> {
+    root: &'s Value,
+    found: Vec<(String, String)>,
+}
+
+impl Look<'_> {
+    fn wrong(&mut self, at: &str, why: &str) {
+        self.found.push((at.to_owned(), why.to_owned()));
+    }
+
+    fn schema(&mut self, schema: &Value, at: &str) {
+        let fields = match schema {
+            Value::Object(fields) => fields,
+            Value::Bool(_) => return,
+            _ => return self.wrong(at, "a schema is an object, true or false"),
+        };
+        fields.iter().for_each(|(name, value)| self.field(name, value, &format!("{at}/{name}")));
+    }
+
+    fn field(&mut self, name: &str, value: &Value, at: &str) {
+        match name {
+            "properties" | "$defs" | "definitions" => match value.as_object() {
+                Some(all) => all.iter().for_each(|(name, one)| self.schema(one, &format!("{at}/{name}"))),
+                None => self.wrong(at, "an object of schemas is wanted"),
+            },
+            "allOf" | "anyOf" | "oneOf" => match value.as_array() {
+                Some(all) => {
+                    all.iter().enumerate().for_each(|(n, one)| self.schema(one, &format!("{at}/{n}")))
+                }
+                None => self.wrong(at, "a list of schemas is wanted"),
+            },
+            "items" | "not" | "additionalProperties" => self.schema(value, at),
+            "type" if !is_type(value) => self.wrong(at, &format!("types are {}", TYPES.join(", "))),
+            "$ref" => match value.as_str().and_then(|to| to.strip_prefix('#')) {
+                None => self.wrong(at, "only places in the same schema are referred to, such as #/$defs/x"),
+                Some(to) if self.root.pointer(to).is_none() => self.wrong(at, "the schema has no such place"),
+                Some(_) => {}
+            },
+            "required" if !is_list_of_texts(value) => self.wrong(at, "a list of names is wanted"),
+            "enum" if !value.is_array() => self.wrong(at, "a list of values is wanted"),
+            "uniqueItems" if !value.is_boolean() => self.wrong(at, "true or false is wanted"),
+            name if is_bound(name) && !value.is_number() => self.wrong(at, "a number is wanted"),
             name if CHECKED.contains(&name) || SAID.contains(&name) => {}
-            name => found
-                .push((at.clone(), format!("'{name}' is not checked; say it with {}", CHECKED.join(", ")))),
+            name => self.wrong(at, &format!("'{name}' is not checked; say it with {}", CHECKED.join(", "))),
         }
     }
 }
 
-fn each(value: &Value, at: &str, found: &mut Vec<(String, String)>) {
-    match value.as_object() {
-        Some(fields) => fields.iter().for_each(|(name, one)| look(one, &format!("{at}/{name}"), found)),
-        None => found.push((at.to_owned(), "an object of schemas is wanted".to_owned())),
-    }
+fn is_list_of_texts(value: &Value) -> bool {
+    value.as_array().is_some_and(|items| items.iter().all(Value::is_string))
 }
 
-fn list(value: &Value, at: &str, found: &mut Vec<(String, String)>) {
-    match value.as_array() {
-        Some(items) => items.iter().enumerate().for_each(|(n, one)| look(one, &format!("{at}/{n}"), found)),
-        None => found.push((at.to_owned(), "a list of schemas is wanted".to_owned())),
-    }
+/// Whether a keyword bounds a number or a count.
+fn is_bound(name: &str) -> bool {
+    ["max", "min", "exclusiveM"].iter().any(|start| name.starts_with(start))
 }
 
 fn is_type(value: &Value) -> bool {
@@ -107,23 +130,36 @@ fn is_type(value: &Value) -> bool {
 
 /// Checks a value, or says where it does not match and why.
 pub fn check(schema: &Value, value: &Value) -> Result<(), String> {
-    Check { root: schema }.value(schema, value, "", 0)
+    let check = Check { root: schema, count: Cell::new(0) };
+    let found = check.value(schema, value, "", 0);
+    match check.is_endless() {
+        true => wrong("", "the schema goes too deep, or takes too long; write a simpler one"),
+        false => found,
+    }
 }
 
 struct Check<'s> {
     root: &'s Value,
+    /// How many values were held against schemas.
+    count: Cell<u32>,
 }
 
 impl Check<'_> {
+    fn is_endless(&self) -> bool {
+        self.count.get() > CHECKS_MAX
+    }
+
     fn value(&self, schema: &Value, value: &Value, at: &str, depth: u32) -> Result<(), String> {
+        let more = if depth > DEPTH_MAX { CHECKS_MAX + 1 } else { 1 };
+        self.count.set(self.count.get().saturating_add(more));
+        if self.is_endless() {
+            return wrong(at, "it is not checked to its end");
+        }
         let fields = match schema {
             Value::Bool(true) => return Ok(()),
             Value::Object(fields) => fields,
             _ => return wrong(at, "nothing is allowed here"),
         };
-        if depth > DEPTH_MAX {
-            return wrong(at, "the schema goes too deep");
-        }
         plain(fields, value, at)?;
         self.combined(fields, value, at, depth)?;
         match value {
@@ -200,8 +236,8 @@ impl Check<'_> {
     ) -> Result<(), String> {
         bounds(fields, ("minItems", "maxItems"), items.len() as f64, at, "items")?;
         let unique = fields.get("uniqueItems").and_then(Value::as_bool).unwrap_or(false);
-        let is_twice = |(n, item): (usize, &Value)| items.iter().skip(n + 1).any(|other| other == item);
-        if unique && items.iter().enumerate().any(is_twice) {
+        let mut seen = BTreeSet::new();
+        if unique && !items.iter().all(|item| seen.insert(item.to_string())) {
             return wrong(at, "an item is there twice");
         }
         let Some(schema) = fields.get("items") else { return Ok(()) };
@@ -329,15 +365,30 @@ mod tests {
 
     #[test]
     fn what_is_not_checked_is_found_at_any_depth() {
+        let found = |schema| unsupported(&schema).into_iter().map(|(at, _)| at).collect::<Vec<_>>();
         let schema =
             json!({"properties": {"a": {"pattern": "x"}}, "items": {"$ref": "http://x"}, "type": "int"});
-        let found: Vec<String> = unsupported(&schema).into_iter().map(|(at, _)| at).collect();
-        assert_eq!(found, ["/items/$ref", "/properties/a/pattern", "/type"]);
+        assert_eq!(found(schema), ["/items/$ref", "/properties/a/pattern", "/type"]);
+        let schema = json!({
+            "$ref": "#/$defs/x", "required": [false], "enum": 1, "uniqueItems": "x", "minimum": "1", "maxItems": null,
+            "not": {"$ref": "#/not"}, "exclusiveMaximum": 3,
+        });
+        let names = ["$ref", "enum", "maxItems", "minimum", "required", "uniqueItems"];
+        assert_eq!(found(schema), names.map(|name| format!("/{name}")));
         assert_eq!(unsupported(&json!({"title": "x", "type": "object", "format": "date"})), []);
     }
 
     #[test]
     fn a_schema_that_refers_to_itself_ends() {
         assert!(why(json!({"$ref": "#"}), json!(1)).contains("too deep"));
+        let twice = json!([{"$ref": "#"}, {"$ref": "#"}]);
+        assert!(why(json!({"anyOf": twice}), json!(1)).contains("too deep"));
+        assert!(why(json!({"not": {"not": {"anyOf": twice}}}), json!(1)).contains("too deep"));
+        let wide = json!({"anyOf": vec![json!({"$ref": "#/$defs/b"}); 1_000]});
+        let schema =
+            json!({"$ref": "#/$defs/a", "$defs": {"a": wide, "b": {"anyOf": vec![json!(false); 1_000]}}});
+        assert!(why(schema, json!(1)).contains("too long"));
+        let many: Vec<u32> = (0..100_000).collect();
+        assert_eq!(why(json!({"uniqueItems": true, "items": {"type": "integer"}}), json!(many)), "");
     }
 }

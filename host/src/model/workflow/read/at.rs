@@ -106,9 +106,9 @@ impl<'n> At<'n> {
                 found.placed(self, &expression);
                 Some(Template(format!("${{ {} }}", expression.as_str()).into()))
             }
-            Form::Map(_) | Form::List(_) => Some(self.template(found)),
+            Form::Map(_) => Some(self.template(found)),
             _ => {
-                found.wanted(self, "an expression, or a map with expressions");
+                found.wanted(self, "an expression, or a map with expressions,");
                 None
             }
         }
@@ -118,6 +118,17 @@ impl<'n> At<'n> {
     pub fn template(&self, found: &mut Found) -> Template {
         self.look(found);
         Template(self.node.value())
+    }
+
+    /// A text with expressions in it, or what can be written as one.
+    pub fn word(&self, found: &mut Found) -> Option<Template> {
+        match &self.node.form {
+            Form::Text(_) | Form::Number(_) | Form::Bool(_) => Some(self.template(found)),
+            _ => {
+                found.wanted(self, "a text");
+                None
+            }
+        }
     }
 
     fn look(&self, found: &mut Found) {

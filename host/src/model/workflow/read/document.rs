@@ -8,6 +8,9 @@ use serde_saphyr::Spanned;
 
 use super::mistake::{Code, Mistake, Spot};
 
+/// The most lists and maps in each other. Reading takes a thread's stack, in a debug build about 30 KiB for each.
+pub const DEPTH_MAX: usize = 48;
+
 /// A value and where it stands.
 #[derive(Clone, Debug)]
 pub struct Node {
@@ -61,14 +64,25 @@ impl Node {
 
 /// Reads a text. Only `true` and `false` are such, as in YAML 1.2: `no`, `on` and `y` are texts.
 pub fn parse(text: &str) -> Result<Node, Mistake> {
-    let options = serde_saphyr::options! { strict_booleans: true };
+    let options = serde_saphyr::options! { strict_booleans: true, budget: serde_saphyr::budget! { max_depth: DEPTH_MAX } };
     serde_saphyr::from_str_with_options::<Node>(text, options).map_err(|error| {
         let spot = error.location().map(spot).unwrap_or_default();
+        if is_too_deep(error.without_snippet()) {
+            let message = format!("lists and maps stand in each other at most {DEPTH_MAX} deep");
+            let help = Some("hand parts of it over to another mediator, by an event".to_owned());
+            return Mistake { code: Code::Invalid, spot, path: String::new(), message, help };
+        }
         let words = error.without_snippet().to_string();
         let end = words.find(" at line ").unwrap_or(words.len());
         let message = words.get(..end).unwrap_or(&words).to_owned();
         Mistake { code: Code::Syntax, spot, path: String::new(), message, help: None }
     })
+}
+
+fn is_too_deep(error: &serde_saphyr::Error) -> bool {
+    use serde_saphyr::budget::BudgetBreach::Depth;
+    let is_passed = matches!(error, serde_saphyr::Error::Budget { breach: Depth { .. }, .. });
+    is_passed || error.to_string().starts_with("recursion limit exceeded")
 }
 
 fn spot(location: serde_saphyr::Location) -> Spot {

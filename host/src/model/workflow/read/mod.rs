@@ -190,7 +190,12 @@ fn is_version(text: &str) -> bool {
 fn schedule(at: &At<'_>, found: &mut Found) -> Option<EventFilter> {
     let instead = "start a run by an event: schedule.on, with something outside that publishes it in time";
     found.keys(at, &["on"], &[("cron", instead), ("every", instead), ("after", instead)]);
-    let on = at.get("on")?;
+    let Some(on) = at.get("on") else {
+        if matches!(&at.node.form, Form::Map(fields) if fields.is_empty()) {
+            found.required(at, "on");
+        }
+        return None;
+    };
     let (mut filters, all) = task::strategy(&on, true, found)?;
     if all || filters.len() != 1 {
         let help = "name one type of events; for more of them write one mediator each";

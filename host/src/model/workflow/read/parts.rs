@@ -111,8 +111,20 @@ pub fn error(at: &At<'_>, uses: &Uses<'_>, found: &mut Found) -> Option<ErrorTem
     let at = uses.named(at, "errors", found)?;
     found.keys(&at, &["type", "status", "instance", "title", "detail"], &[]);
     let (ty, status) = (found.required(&at, "type"), found.required(&at, "status"));
-    let mut text = |name: &str| at.get(name).map(|field| field.template(found));
-    let (instance, title, detail) = (text("instance"), text("title"), text("detail"));
+    let mut text = |name: &str| at.get(name).filter(|field| field.text(found).is_some());
+    let [instance, title, detail] = ["instance", "title", "detail"].map(&mut text);
+    let [instance, title, detail] = [instance, title, detail].map(|at| at.map(|at| at.template(found)));
+    if let Some(ty) = &ty
+        && !ty.text(found)?.contains("://")
+        && Expression::inner(ty.text(found)?).is_none()
+    {
+        found.wrong(
+            Code::Invalid,
+            ty,
+            "an error's type is a URI",
+            Some("write one like https://example.com/errors/denied"),
+        );
+    }
     let status_at = status?;
     let status = status_at.number(found)?;
     let status = u16::try_from(status).ok().filter(|status| (100..600).contains(status)).or_else(|| {
@@ -164,6 +176,7 @@ fn backoff(at: &At<'_>, found: &mut Found) -> Backoff {
     let kinds =
         [("constant", Backoff::Constant), ("linear", Backoff::Linear), ("exponential", Backoff::Exponential)];
     found.keys(at, &kinds.map(|(name, _)| name), &[]);
+    at.fields(found).iter().for_each(|(_, _, kind)| drop(kind.fields(found)));
     let named: Vec<Backoff> =
         kinds.iter().filter(|(name, _)| at.get(name).is_some()).map(|(_, kind)| *kind).collect();
     match named.as_slice() {
@@ -211,9 +224,7 @@ pub fn event(at: &At<'_>, over: Option<NewEvent>, found: &mut Found) -> Option<N
                     Some(help),
                 );
             }
-            name => {
-                attributes.insert(name.to_owned(), field.template(found));
-            }
+            name => attributes.extend(field.word(found).map(|word| (name.to_owned(), word))),
         }
     }
     let ty = match (at.get("type"), ty) {
@@ -311,13 +322,14 @@ fn correlations(at: &At<'_>, found: &mut Found) -> Vec<Correlation> {
     let mut all = Vec::new();
     for (name, _, link) in at.fields(found) {
         found.keys(&link, &["from", "expect"], &[]);
-        let expect = link.get("expect").map(|expect| expect.template(found));
+        let expect = link.get("expect");
         if expect.is_none() {
             let help = format!(
                 "say which value the run expects, such as expect: '${{ $context.{name} }}': events are kept for the run that waits for them by it"
             );
             found.wrong(Code::Unsupported, &link, format!("'{name}' has no 'expect'"), Some(&help));
         }
+        let expect = expect.filter(|at| at.text(found).is_some()).map(|at| at.template(found));
         if let Some(from) = found.required(&link, "from").and_then(|from| from.expression(found)) {
             all.push(Correlation { name: name.to_owned(), from, expect });
         }

@@ -83,7 +83,9 @@ fn task(place: TaskRef, name: &str, at: &At<'_>, uses: &Uses<'_>, found: &mut Fo
     let export = at.get("export").map(|at| parts::output(&at, found)).unwrap_or_default();
     let timeout = at.get("timeout").and_then(|at| parts::timeout(&at, uses, found));
     let then = at.get("then").and_then(|at| then(&at, found)).unwrap_or_default();
-    let compensate = at.get("metadata").and_then(|at| at.get("compensate"));
+    let metadata = at.get("metadata");
+    metadata.iter().for_each(|at| drop(at.fields(found)));
+    let compensate = metadata.and_then(|at| at.get("compensate"));
     let compensate = compensate.and_then(|at| at.text(found).map(str::to_owned));
     let (name, compensates) = (name.to_owned(), false);
     let at = place;
@@ -263,6 +265,12 @@ fn errors(at: &At<'_>, found: &mut Found) -> serde_json::Map<String, serde_json:
     found.keys(at, &["with"], &[]);
     let Some(with) = at.get("with") else { return Default::default() };
     found.keys(&with, &["type", "status", "instance", "title", "details", "detail"], &[]);
+    for (name, _, field) in with.fields(found) {
+        match name {
+            "status" => drop(field.number(found)),
+            _ => drop(field.text(found)),
+        }
+    }
     let fields = with.fields(found).into_iter();
     let named = |name: &str| if name == "details" { "detail".to_owned() } else { name.to_owned() };
     fields.map(|(name, _, field)| (named(name), field.node.value())).collect()

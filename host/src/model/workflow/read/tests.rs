@@ -247,7 +247,7 @@ fn an_event_that_is_listened_to_is_linked_by_a_value_that_the_run_expects() {
         )
     };
     fine(&listen("from: .data.order, expect: '${ $context.order }'"));
-    fine(&listen("from: .data.order, expect: null"));
+    fine(&listen("from: .data.order, expect: yes"));
     let (told, words) = wrong(&listen("from: .data.order"));
     assert_eq!(told.len(), 1, "{words}");
     assert_eq!(
@@ -298,6 +298,32 @@ fn what_is_neither_yaml_nor_the_right_kind_of_value_is_told_with_its_line() {
         words.contains("PT5S") && words.contains("not a number") && words.contains("a task has one of: call"),
         "{words}"
     );
+    for (text, path) in [
+        ("do: [ { a: { set: { x: 1 }, metadata: 1 } } ]", "/do/0/a/metadata"),
+        ("do: [ { a: { set: { x: 1 }, output: { as: [ x ] } } } ]", "/do/0/a/output/as"),
+        ("do: [ { a: { call: x, with: { type: a, subject: { b: 1 } } } } ]", "/do/0/a/with/subject"),
+        (
+            "do: [ { a: { raise: { error: { type: 'a://b', status: 400, title: 1 } } } } ]",
+            "/do/0/a/raise/error/title",
+        ),
+        ("do: [ { a: { raise: { error: { type: bad, status: 400 } } } } ]", "/do/0/a/raise/error/type"),
+        (
+            "do: [ { a: { try: [ { b: { wait: PT1S } } ], catch: { errors: { with: { status: bad } } } } } ]",
+            "/do/0/a/catch/errors/with/status",
+        ),
+        (
+            "do: [ { a: { try: [ { b: { wait: PT1S } } ], catch: { retry: { backoff: { linear: 1 } } } } } ]",
+            "/do/0/a/catch/retry/backoff/linear",
+        ),
+        (
+            "do: [ { a: { listen: { to: { one: { with: { type: a }, correlate: { b: { from: .c, expect: 1 } } } } } } } ]",
+            "/do/0/a/listen/to/one/correlate/b/expect",
+        ),
+        ("schedule: {}\ndo: [ { a: { set: { x: 1 } } } ]", "/schedule"),
+    ] {
+        let (told, words) = wrong(text);
+        assert_eq!((told.len(), told[0].0, told[0].3.as_str()), (1, Code::Invalid, path), "{words}");
+    }
     let none = read("a: 1\n").fine().unwrap_err();
     assert!(none.iter().any(|one| one.message == "'do' is missing"), "{none:?}");
     let old = read(
@@ -332,6 +358,23 @@ fn a_definition_has_a_most_of_bytes_and_of_tasks() {
     assert!(read(&long).fine().unwrap_err()[0].message.contains("bytes"));
     let tasks: String = (0..=super::TASKS_MAX).map(|n| format!("- t{n}: {{ set: {{ x: 1 }} }}\n")).collect();
     assert!(wrong(&format!("do:\n{tasks}")).1.contains("1001 tasks"));
+}
+
+#[test]
+fn a_definition_is_nested_as_deep_as_a_stack_allows_and_no_deeper() {
+    let nested = |count: usize| {
+        format!(
+            "do: {}[ {{ a: {{ set: {{ x: 1 }} }} }} ]{}",
+            "[ { a: { do: ".repeat(count),
+            " } } ]".repeat(count)
+        )
+    };
+    assert_eq!(fine(&nested(14)).all().len(), 15);
+    for count in [16, 30, 100, 1_000] {
+        let mistakes = read(&format!("{HEAD}{}", nested(count))).fine().unwrap_err();
+        assert_eq!((mistakes.len(), mistakes[0].spot.line), (1, 2), "{mistakes:?}");
+        assert!(mistakes[0].message.contains("48 deep"), "{mistakes:?}");
+    }
 }
 
 #[test]

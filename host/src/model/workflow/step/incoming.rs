@@ -4,13 +4,16 @@ use serde_json::Value;
 
 use super::super::command::{Command, Ignored, Note, Outcome, What};
 use super::super::failure::{Error, Kind};
-use super::super::run::{Doing, Ending, ROOT, Status, Tries};
+use super::super::run::{Doing, Ending, ROOT, Status, Tries, is_too_deep};
 use super::super::task::{Action, Listen, Read, TaskRef};
 use super::{Failing, Machine, Todo};
 
 impl Machine<'_> {
     /// Takes what happened, or says why it changes nothing.
     pub(super) fn take(&mut self, what: What) -> Result<(), Ignored> {
+        if self.comes_with(&what).is_some_and(is_too_deep) {
+            return Err(Ignored::TooDeep);
+        }
         match what {
             What::Start if self.run.status == Status::Pending => {
                 self.next(Todo::Begin);
@@ -36,6 +39,17 @@ impl Machine<'_> {
                 self.end(Ending::Cancelled);
                 Ok(())
             }
+        }
+    }
+
+    /// The value with which something happens that nobody has looked at before. What a processor gave is looked at when its task is left.
+    fn comes_with<'w>(&'w self, what: &'w What) -> Option<&'w Value> {
+        match what {
+            What::Start => Some(&self.run.input),
+            What::Taken { event, .. } | What::Signal { event, .. } => Some(event),
+            What::Skip { output, .. } => Some(output),
+            What::Resume { input, .. } => input.as_ref(),
+            What::Acknowledged { .. } | What::Due { .. } | What::Cancel => None,
         }
     }
 

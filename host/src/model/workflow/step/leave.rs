@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::super::command::{Command, Note};
 use super::super::definition::Output;
 use super::super::failure::{Error, Kind};
-use super::super::run::{Doing, Ending, ROOT, Undo};
+use super::super::run::{Doing, Ending, ROOT, Undo, is_too_deep};
 use super::super::task::{Action, For, Task, TaskRef, Then};
 use super::values::{Answers, Place};
 use super::{Evaluation, Failing, Machine, Stop, Todo};
@@ -28,7 +28,8 @@ impl<'a> Machine<'a> {
         match self.left(scope, &raw, answers) {
             Err(Stop::Need(needed)) => return Err(needed),
             Err(Stop::Fault(error)) => {
-                let output = Some(raw);
+                // A switch is begun anew, which costs nothing: else where it goes on would be lost.
+                let output = then.is_none().then_some(if is_too_deep(&raw) { Value::Null } else { raw });
                 self.next(Todo::Fail(Failing { output, ..Failing::new(scope, error) }));
             }
             Ok(left) if scope == ROOT => self.complete(left.output),
@@ -40,11 +41,14 @@ impl<'a> Machine<'a> {
     /// What a scope's output and the context become.
     fn left(&self, scope: u32, raw: &Value, answers: &mut Answers) -> Result<Left, Stop> {
         let place = Place::of(self, scope).raw_output(raw);
-        let Some(task) = self.task(scope) else {
-            let output = made(&self.definition.output, &place, raw, answers)?;
-            return Ok(Left { output: output.unwrap_or_else(|| raw.clone()), context: None });
+        let output = |form: &Output, answers: &mut Answers| match made(form, &place, raw, answers)? {
+            Some(output) => Ok(output),
+            None => place.kept(raw.clone()),
         };
-        let output = made(&task.output, &place, raw, answers)?.unwrap_or_else(|| raw.clone());
+        let Some(task) = self.task(scope) else {
+            return Ok(Left { output: output(&self.definition.output, answers)?, context: None });
+        };
+        let output = output(&task.output, answers)?;
         let context = made(&task.export, &place.output(&output), &output, answers)?;
         Ok(Left { output, context })
     }

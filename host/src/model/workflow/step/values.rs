@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::expression::{Expression, Template};
 use super::super::failure::{Error, Kind};
-use super::super::run::ROOT;
+use super::super::run::{ROOT, VALUE_DEPTH_MAX, is_too_deep};
 use super::super::task::{DURATION_MS_MAX, Length, Task};
 use super::{Evaluated, Evaluation, Machine, Stop};
 use crate::model::time::{parse_duration, rfc3339};
@@ -115,7 +115,8 @@ impl<'m> Place<'m> {
     /// The value of an expression on an input.
     pub fn one(&self, expression: &Expression, on: &Value, answers: &mut Answers) -> Result<Value, Stop> {
         let values = self.all(vec![expression.clone()], on, answers)?;
-        values.into_iter().next().ok_or_else(|| Stop::Fault(self.error("it gave no value")))
+        let value = values.into_iter().next().ok_or_else(|| Stop::Fault(self.error("it gave no value")))?;
+        self.kept(value)
     }
 
     /// Whether a condition holds; where there is none, it does.
@@ -133,7 +134,15 @@ impl<'m> Place<'m> {
     /// A value with its expressions replaced by what they give.
     pub fn fill(&self, template: &Template, on: &Value, answers: &mut Answers) -> Result<Value, Stop> {
         let values = self.all(template.expressions(), on, answers)?;
-        Ok(template.fill(&mut values.into_iter()))
+        self.kept(template.fill(&mut values.into_iter()))
+    }
+
+    /// A value that a run can keep.
+    pub fn kept(&self, value: Value) -> Result<Value, Stop> {
+        match is_too_deep(&value) {
+            false => Ok(value),
+            true => Err(Stop::Fault(self.error(&format!("a value is nested deeper than {VALUE_DEPTH_MAX}")))),
+        }
     }
 
     /// The same for a value that must be a text.

@@ -118,3 +118,43 @@ fn a_step_says_the_same_each_time() {
     let (one, other) = (Case::start(text, json!({"n": 1})), Case::start(text, json!({"n": 1})));
     assert_eq!((one.run, one.commands), (other.run, other.commands));
 }
+
+#[test]
+fn a_value_that_is_nested_too_deep_to_be_kept_is_refused_or_fails_its_task() {
+    let deep = |count: usize| (0..count).fold(json!(1), |value, _| json!([value]));
+    let kept = |case: &Case| {
+        let bytes = serde_json::to_vec(&json!({"around": [case.run]})).unwrap();
+        serde_json::from_slice::<Value>(&bytes).unwrap();
+    };
+    let text = "- pay: { call: x, with: { type: a }, metadata: { compensate: refund } }\n- refund: { call: x, with: { type: b } }\n- hear: { listen: { to: { one: { with: { type: told } } } } }\n- last: { call: x, with: { type: b } }";
+    assert_eq!(Case::pending(text, deep(65)).ignores(What::Start), "value-too-deep");
+    let mut case = Case::start(text, deep(64));
+    case.done("pay", deep(65));
+    assert_eq!((case.failures(), case.told()), (vec!["pay"], Vec::new()));
+    kept(&case);
+    case.resume();
+    case.takes(case.event("hear", 0, deep(62)));
+    kept(&case);
+    assert_eq!(case.told(), ["call last 1"]);
+    case.failed("last");
+    let task = case.place("last");
+    assert_eq!(case.ignores(What::Skip { task, output: deep(65) }), "value-too-deep");
+    assert_eq!(case.ignores(What::Resume { from: None, input: Some(deep(65)) }), "value-too-deep");
+    case.cancel();
+    assert_eq!(case.told(), ["call refund 1"]);
+    kept(&case);
+    let mut case =
+        Case::start("- rest: { wait: PT1S }\n- more: { set: { x: '${ . }' }, then: rest }", json!({}));
+    for timer in 1..64 {
+        case.due(timer);
+    }
+    case.due(64);
+    assert_eq!(case.failures(), ["more"]);
+    kept(&case);
+    let fork = "- rest: { wait: PT1S }\n- more: { fork: { branches: [ { a: { if: 'false', wait: PT1S } } ] }, then: rest }";
+    let mut case = Case::start(fork, json!({}));
+    for timer in 1..=64 {
+        case.due(timer);
+    }
+    assert_eq!(case.failures(), ["more"]);
+}

@@ -80,6 +80,8 @@ struct World {
     done: BTreeSet<TaskRef>,
     /// How often each task that another undoes has been done and not been undone.
     effects: BTreeMap<TaskRef, u32>,
+    /// How often a command was carried out that nobody wanted any more, but for those that were undone: below zero, if more were undone.
+    late: i32,
     log: Vec<String>,
 }
 
@@ -95,6 +97,7 @@ impl World {
             timers_ever: 0,
             done: BTreeSet::new(),
             effects: BTreeMap::new(),
+            late: 0,
             log: Vec::new(),
         };
         world.takes(What::Start);
@@ -125,6 +128,9 @@ impl World {
                 let left = before.left.iter().find(|left| left.task == *task && left.attempt == *attempt);
                 if matches!(outcome, Outcome::Done(_)) && left.is_none_or(|left| left.undo.is_some()) {
                     self.effect(task);
+                }
+                if matches!(outcome, Outcome::Done(_)) && left.is_some_and(|left| left.undo.is_some()) {
+                    self.late += 1;
                 }
                 if left.is_none() && matches!(outcome, Outcome::Done(_)) && !self.is_repeated(task) {
                     self.done.insert(task.clone());
@@ -211,6 +217,7 @@ impl World {
         };
         let task = self.effects.keys().find(|at| undoes(at)).cloned();
         let task = task.unwrap_or_else(|| panic!("{by} undoes what was never done\n{}", self.story()));
+        self.late -= 1;
         let count = self.effects.get_mut(&task).unwrap();
         *count = count.checked_sub(1).unwrap_or_else(|| panic!("{task} is undone once too often"));
     }
@@ -245,7 +252,7 @@ impl World {
         let listening: BTreeSet<Attempt> = scopes.values().filter_map(listening).collect();
         assert_eq!(listening, self.listens, "{}", self.story());
         if run.is_over() {
-            assert!(run.undo.is_empty(), "{}", self.story());
+            assert!(run.undo.is_empty() && self.late <= 0, "{}", self.story());
             if run.status != Status::Completed {
                 assert!(
                     run.left.is_empty() && self.effects.values().all(|count| *count == 0),

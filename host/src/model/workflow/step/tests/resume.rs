@@ -141,6 +141,16 @@ fn what_failed_only_after_its_call_was_carried_out_does_not_call_again() {
 }
 
 #[test]
+fn a_switch_whose_output_failed_goes_on_where_its_case_says() {
+    let text = "- choose: { switch: [ { red: { when: .red, then: red } } ], output: { as: '${ .n + $workflow.input.m }' } }\n- other: { set: { at: other }, then: end }\n- red: { set: { at: red } }";
+    let mut case = Case::start(text, json!({"red": true, "n": 1}));
+    assert_eq!(case.failures(), ["choose"]);
+    case.run.input = json!({"m": 2});
+    case.resume();
+    case.gave(json!({"at": "red"}));
+}
+
+#[test]
 fn the_rounds_of_a_for_are_not_done_twice_when_its_while_fails() {
     let text = "- each:\n    for: { in: .items }\n    while: .go.on\n    do: [ { pay: { call: payment, with: { type: a, data: '${ $item }' } } } ]\n";
     let mut case = Case::start(text, json!({"items": [1, 2, 3], "go": {"on": true}}));
