@@ -4,7 +4,7 @@
 use std::io::{BufRead, BufReader};
 use std::time::Duration;
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 use ureq::http::request::Builder;
 use ureq::http::{Request, header};
@@ -165,9 +165,12 @@ impl Client {
     }
 }
 
+/// What is written otherwise in a part of a path: all but letters, digits and what never means anything there.
+const PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
 /// A text as a part of a path.
 pub fn part(text: &str) -> String {
-    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+    utf8_percent_encode(text, PART).to_string()
 }
 
 /// Writes the parameters of a query that are there, `?` included.
@@ -192,6 +195,7 @@ mod tests {
         let params = [("from", None), ("key", Some("a b&c".to_owned())), ("limit", Some("5".to_owned()))];
         assert_eq!(query(&params), "?key=a%20b%26c&limit=5");
         assert_eq!(query(&[]), "");
+        assert_eq!(part("place-order-17/a b"), "place-order-17%2Fa%20b");
     }
 
     #[test]

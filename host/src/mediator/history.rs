@@ -1,8 +1,10 @@
 //! The history of a run: its messages, taken through its definition once more. Nothing is done; what was done is told.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
-use crate::model::time::rfc3339;
+use crate::model::time::{in_days, rfc3339};
 use crate::model::workflow::command::{Command, Input, Note, Outcome, What};
 use crate::model::workflow::definition::Definition;
 use crate::model::workflow::report::RunNote;
@@ -115,8 +117,8 @@ fn came(what: &What) -> Option<Said> {
         What::Taken { task, event, .. } => said(task, "took an event", Some(identity(event))),
         What::Resume { from, .. } => said(&from.clone().unwrap_or_default(), "resumed by an operator", None),
         What::Skip { task, .. } => said(task, "skipped by an operator", None),
-        What::Signal { ty, event } => {
-            said(&TaskRef::default(), "signalled by an operator", Some(format!("{ty}: {}", identity(event))))
+        What::Signal { event, .. } => {
+            said(&TaskRef::default(), "signalled by an operator", Some(identity(event)))
         }
         What::Cancel => said(&TaskRef::default(), "cancelled by an operator", None),
     }
@@ -137,7 +139,9 @@ fn said(command: &Command) -> Option<Said> {
         Command::TakeBack { task, attempt } => {
             said(task, "takes its command back".to_owned(), Some(format!("attempt {attempt}")))
         }
-        Command::Timer { task, after_ms, .. } => said(task, format!("sets a timer of {after_ms} ms"), None),
+        Command::Timer { task, after_ms, .. } => {
+            said(task, format!("sets a timer of {}", long(*after_ms)), None)
+        }
         Command::Listen { task, filters, .. } => {
             let types: Vec<&str> = filters.iter().map(|filter| filter.ty.as_str()).collect();
             said(task, format!("waits for {}", types.join(", ")), None)
@@ -146,6 +150,11 @@ fn said(command: &Command) -> Option<Said> {
         Command::Note { task, note } => noted(note).and_then(|(what, detail)| said(task, what, detail)),
         Command::TimerOff { .. } | Command::ListenOff { .. } | Command::Ended => None,
     }
+}
+
+/// How long a time is, for people.
+fn long(ms: u64) -> String {
+    in_days(Duration::from_millis(ms))
 }
 
 fn noted(note: &Note) -> Option<(String, Option<String>)> {
@@ -158,7 +167,7 @@ fn noted(note: &Note) -> Option<(String, Option<String>)> {
         Note::Done => ("done", None),
         Note::BrokenOff => ("broken off", None),
         Note::Failed(error) => ("failed", why(error)),
-        Note::Again(after_ms) => ("tried again", Some(format!("after {after_ms} ms"))),
+        Note::Again(after_ms) => ("tried again", Some(format!("after {}", long(*after_ms)))),
         Note::Caught(error) => ("caught", why(error)),
         Note::Skipped => return None,
         Note::Resumed => ("goes on", None),

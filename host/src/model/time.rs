@@ -76,10 +76,14 @@ pub fn whole(duration: Duration) -> String {
 
 /// How long ago something began, by two times as RFC 3339: in one unit, two at most, for nobody wants to read milliseconds of an hour.
 pub fn age(started: &str, asked: &str) -> String {
-    let age = between(started, asked).unwrap_or_default();
-    match age.as_secs() {
-        0..60 => whole(age),
-        60..86_400 => for_people(age),
+    in_days(between(started, asked).unwrap_or_default())
+}
+
+/// A duration of whole milliseconds for people, however long it is.
+pub fn in_days(duration: Duration) -> String {
+    match duration.as_secs() {
+        0..60 => whole(duration),
+        60..86_400 => for_people(duration),
         seconds => format!("{}d {:02}h", seconds / 86_400, seconds / 3_600 % 24),
     }
 }
@@ -132,5 +136,8 @@ mod tests {
             assert_eq!(for_people(Duration::from_micros(us)), text);
         }
         assert_eq!(for_people(Duration::from_secs(3_700)), "1h 01m");
+        for (ms, text) in [(900, "900 ms"), (61_000, "1m 01s"), (432_000_000, "5d 00h")] {
+            assert_eq!(in_days(Duration::from_millis(ms)), text);
+        }
     }
 }

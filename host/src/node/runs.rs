@@ -28,6 +28,7 @@ use crate::model::workflow::report::{
 use crate::model::workflow::run::{Run, Status};
 use crate::model::workflow::step::{Step, step};
 use crate::model::workflow::task::TaskRef;
+use crate::model::workflow::timer::Timer;
 use crate::view::state::ProcessorState;
 
 use super::Node;
@@ -337,10 +338,9 @@ impl Node {
             Ok((history, lacks)) => (lines(&history), lacks),
             Err(error) => (Vec::new(), Some(error.to_string())),
         };
-        let due: Vec<(u64, u64)> = timers.iter().map(|(timer, due_ms)| (timer.number, *due_ms)).collect();
         let Run { input, context, output, .. } = found.kept.run;
         RunDetail {
-            run: report(id, &found.workflow, found.about, &due),
+            run: report(id, &found.workflow, found.about, &timers),
             definition: found.kept.definition,
             input,
             context,
@@ -444,7 +444,7 @@ fn early_events(workflow: &ProcessorName, state: &ProcessorState, now_ms: u64) -
     shown.collect()
 }
 
-fn report(id: &str, workflow: &ProcessorName, about: About, timers: &[(u64, u64)]) -> RunReport {
+fn report(id: &str, workflow: &ProcessorName, about: About, timers: &[(Timer, u64)]) -> RunReport {
     let at = about.at.into_iter().map(|point| shown(point, timers)).collect();
     RunReport {
         id: id.to_owned(),
@@ -461,7 +461,7 @@ fn report(id: &str, workflow: &ProcessorName, about: About, timers: &[(u64, u64)
     }
 }
 
-fn shown(point: Point, timers: &[(u64, u64)]) -> RunPoint {
+fn shown(point: Point, timers: &[(Timer, u64)]) -> RunPoint {
     let Point { task, since_ms, waits } = point;
     let (waits_for, detail, timer) = match waits {
         WaitingFor::Processor { name, attempt } => {
@@ -471,7 +471,9 @@ fn shown(point: Point, timers: &[(u64, u64)]) -> RunPoint {
         WaitingFor::Timer(timer) => (WaitsFor::Time, String::new(), Some(timer)),
         WaitingFor::Operator(error) => (WaitsFor::Operator, error.detail.unwrap_or(error.ty), None),
     };
-    let due = timer.and_then(|timer| timers.iter().find(|(number, _)| *number == timer));
+    // What waits for something else may have a timeout of its own.
+    let is_its = |one: &Timer| timer.map_or(one.task == task, |number| one.number == number);
+    let due = timers.iter().find(|(one, _)| is_its(one));
     let until = due.map(|(_, due_ms)| rfc3339(*due_ms));
     RunPoint { task: task.0, since: rfc3339(since_ms), waits_for, detail, until }
 }

@@ -23,6 +23,7 @@ mod outside;
 mod prove;
 mod replay;
 mod retention;
+mod runs_surface;
 mod swap;
 mod zoo;
 

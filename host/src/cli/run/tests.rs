@@ -80,5 +80,5 @@ fn what_an_operator_said_is_answered_with_how_the_run_is() {
     assert!(text.starts_with("it goes on.\n\nrun place-order-17  waiting\n"), "{text}");
     done.handled = false;
     let text = word::render(&done, "it goes on.", Style::default());
-    assert!(text.starts_with("It is recorded, and its mediator has not come to it yet"), "{text}");
+    assert!(text.starts_with("run place-order-17  waiting\n"), "{text}");
 }

@@ -6,7 +6,7 @@ use super::show::head;
 use super::{ResumeArgs, SignalArgs, SkipArgs, path};
 use crate::cli::Shared;
 use crate::cli::client::Ask;
-use crate::cli::failure::Failure;
+use crate::cli::failure::{Exit, Failure};
 use crate::cli::output::{Style, Tone, clean};
 use crate::model::workflow::report::RunDone;
 use crate::model::workflow::run::Status;
@@ -57,16 +57,19 @@ fn tell(id: &str, word: &str, mut body: Map<String, Value>, shared: &Shared) -> 
 }
 
 fn said(done: &RunDone, what: String, shared: &Shared) -> Result<(), Failure> {
-    shared.out().show(done, |done, style| render(done, &what, style))
+    shared.out().show(done, |done, style| render(done, &what, style))?;
+    match done.handled {
+        true => Ok(()),
+        false => {
+            let why = "its mediator has not come to it yet; it is recorded, and goes on without you";
+            Err(Failure::new(Exit::Timeout, why))
+        }
+    }
 }
 
 pub(super) fn render(done: &RunDone, what: &str, style: Style) -> String {
-    let what = match done.handled {
-        true => style.paint(Tone::Good, what),
-        false => {
-            let waits = "It is recorded, and its mediator has not come to it yet: look again with `baton run show`, or at `baton status`.";
-            style.paint(Tone::Note, waits)
-        }
-    };
-    format!("{what}\n\n{}", head(&done.run, style))
+    match done.handled {
+        true => format!("{}\n\n{}", style.paint(Tone::Good, what), head(&done.run, style)),
+        false => head(&done.run, style),
+    }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::list::in_progress;
+use super::list::left_behind;
 use super::text_of;
 use crate::cli::Shared;
 use crate::cli::client::Ask;
@@ -55,10 +55,8 @@ pub fn remove(name: &ProcessorName, shared: &Shared) -> Result<(), Failure> {
     let ask = Ask { method: "DELETE", wait: DEPLOY_TIME_MAX, ..Ask::get(path) };
     progress::during(format!("removing {name}"), || client.ask(ask))?;
     shared.out().show(&json!({"workflow": name}), |_, _| {
-        let left = before.filter(|workflow| !workflow.versions.is_empty()).map(|workflow| {
-            let runs = in_progress(&workflow);
-            format!("\n{runs} stand still until a definition of the name is deployed again: baton run ls")
-        });
+        let left = before.filter(|workflow| !workflow.versions.is_empty());
+        let left = left.map(|workflow| format!("\n{}", left_behind(&workflow)));
         format!("removed {name}: nothing begins on it any more{}", left.unwrap_or_default())
     })
 }

@@ -24,7 +24,7 @@ fn render(list: &WorkflowList, style: Style) -> String {
         out.push_str(&format!("\n{}", file_trouble(problem, style)));
     }
     if list.workflows.iter().any(|workflow| workflow.runs.contains_key("faulted")) {
-        out.push_str("\nwhat is faulted: baton run ls\n");
+        out.push_str("\nthose that are faulted: baton run ls --status faulted\n");
     }
     out
 }
@@ -49,9 +49,12 @@ pub(super) fn runs(workflow: &WorkflowReport) -> String {
     if counts.is_empty() { "none".to_owned() } else { counts.join(", ") }
 }
 
-/// How many runs in progress there are.
-pub(super) fn in_progress(workflow: &WorkflowReport) -> String {
-    counted(workflow.versions.values().sum::<usize>() as u64, "run") + " in progress"
+/// What a removal leaves behind.
+pub(super) fn left_behind(workflow: &WorkflowReport) -> String {
+    let count = workflow.versions.values().sum::<usize>() as u64;
+    let verb = if count == 1 { "stands" } else { "stand" };
+    let runs = counted(count, "run");
+    format!("{runs} in progress {verb} still until a definition of the name is deployed again: baton run ls")
 }
 
 #[cfg(test)]
