@@ -20,6 +20,8 @@ use crate::model::report::{FlowEvent, FlowReport, FlowStatus, Handling, Handling
 use crate::model::time::{between, parse_duration, whole};
 use words::{Words, is_housekeeping, words};
 
+pub use words::name_of;
+
 /// How wide the tree is: an event's data and replies are cut there.
 const WIDTH: usize = 100;
 /// How long somebody waits unless he says.

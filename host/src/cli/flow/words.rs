@@ -133,7 +133,7 @@ fn step_and_attempt(event: &FlowEvent) -> Option<String> {
 }
 
 /// The name of a task: the end of its place.
-fn name_of(task: &str) -> String {
+pub fn name_of(task: &str) -> String {
     match task.rsplit('/').next().filter(|name| !name.is_empty()) {
         Some(name) => clean(&name.replace("~1", "/").replace("~0", "~")),
         None => "the workflow".to_owned(),
