@@ -1,5 +1,7 @@
 //! `baton flow show`: everything that one event caused, as a tree, and what is still to do.
 
+mod words;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -16,6 +18,9 @@ use super::{Shared, flow_list, flow_live};
 use crate::model::dead::DeadDone;
 use crate::model::report::{FlowEvent, FlowReport, FlowStatus, Handling, HandlingStatus};
 use crate::model::time::{between, parse_duration, whole};
+use words::{Words, is_housekeeping, words};
+
+pub use words::name_of;
 
 /// How wide the tree is: an event's data and replies are cut there.
 const WIDTH: usize = 100;
@@ -181,7 +186,11 @@ impl<'a> Tree<'a> {
     pub fn new(flow: &'a FlowReport, style: Style) -> Self {
         let mut tree = Self { flow, style, caused: BTreeMap::new(), roots: Vec::new() };
         let known: Vec<u64> = flow.events.iter().map(|event| event.position).collect();
-        for event in &flow.events {
+        // From the last on, so that it is known of each whether anything follows it.
+        for event in flow.events.iter().rev() {
+            if is_housekeeping(event) && !tree.caused.contains_key(&event.position) {
+                continue;
+            }
             // A cause stands before its effects; anything else would go round.
             let cause = event.cause.filter(|cause| *cause < event.position && known.contains(cause));
             match cause {
@@ -189,6 +198,8 @@ impl<'a> Tree<'a> {
                 None => tree.roots.push(event),
             }
         }
+        tree.caused.values_mut().for_each(|effects| effects.reverse());
+        tree.roots.reverse();
         tree
     }
 
@@ -210,15 +221,30 @@ impl<'a> Tree<'a> {
             below.push(self.handling(event, handling, own, depth + 1));
         }
         below.extend(left.into_iter().map(|effect| self.event(effect, depth + 1)));
-        let mut lines = vec![self.event_line(event)];
-        let data = data(&event.event);
-        if !data.is_empty() {
-            lines.push(self.style.paint(Tone::Quiet, &cut(&data, depth)));
-        }
+        let mut lines = self.event_lines(event, depth);
         if below.is_empty() {
             lines.push(self.style.paint(Tone::Quiet, "(nobody subscribes)"));
         }
         Branch { lines, below }
+    }
+
+    /// What it is, and what it says.
+    fn event_lines(&self, event: &FlowEvent, depth: usize) -> Vec<String> {
+        let words = words(event);
+        let head = match &words {
+            Some(words) => self.words_line(event, words),
+            None => self.event_line(event),
+        };
+        let own = || Some(data(&event.event)).filter(|data| !data.is_empty()).map(|data| (Tone::Quiet, data));
+        let said = words.and_then(|words| words.lines).unwrap_or_else(|| own().into_iter().collect());
+        let said = said.iter().map(|(tone, line)| self.style.paint(*tone, &cut(line, depth)));
+        std::iter::once(head).chain(said).collect()
+    }
+
+    fn words_line(&self, event: &FlowEvent, words: &Words) -> String {
+        let what = self.style.paint(Tone::Name, &words.what);
+        let about = if words.about.is_empty() { String::new() } else { format!("  {}", words.about) };
+        format!("{what}{about}  {}", gap(&self.flow.started, &event.recorded))
     }
 
     fn event_line(&self, event: &FlowEvent) -> String {

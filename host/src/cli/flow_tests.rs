@@ -111,3 +111,129 @@ fn long_data_is_cut_at_the_width_of_the_tree() {
     }
     assert_eq!(cut("short", 0), "short");
 }
+
+/// A command, or a message in the inbox of `place-order`.
+fn post(position: u64, cause: u64, channel: &str, ty: &str, by: &str, data: Value) -> FlowEvent {
+    let handler = channel.rsplit('.').next().unwrap().to_owned();
+    let event = event(position, Some(cause), channel, by, vec![handling(&handler, HandlingStatus::Handled)]);
+    let step = "/do/1/work/fork/branches/1/pay/do/0/apply-payment";
+    let attributes = json!({"source": format!("/x/{by}"), "type": ty, "batonstep": step, "batonattempt": "2", "data": data});
+    FlowEvent { event: attributes, ..event }
+}
+
+fn inbox(position: u64, cause: u64, ty: &str, by: &str, data: Value) -> FlowEvent {
+    post(position, cause, "baton.inbox.place-order", ty, by, data)
+}
+
+fn acknowledged(outcome: Value) -> Value {
+    json!({"run": {"acknowledged": {"task": "/do/0/a", "attempt": 2, "outcome": outcome}}})
+}
+
+/// The lines of an event of an inbox, without what hangs below it and what it hangs on.
+fn words_of(ty: &str, data: Value) -> String {
+    let event = inbox(4, 2, ty, "payment", data);
+    let text = render_flow(&flow(vec![event]), Style::default());
+    let lines = text.lines().skip(3).take_while(|line| !line.contains("place-order handled"));
+    lines.map(|line| line.trim_start_matches(['│', ' '])).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn commands_and_acknowledgements_are_said_in_words() {
+    let wanted =
+        event(0, None, "order-wanted", "shop", vec![handling("place-order", HandlingStatus::Handled)]);
+    let command = post(2, 0, "baton.queue.payment", "order-created", "place-order", json!({"n": 7}));
+    let given = json!({"done": {"events": [{"type": "payment-denied", "data": {"n": 8}}], "reply": null}});
+    let text = render_flow(
+        &flow(vec![wanted, command, inbox(4, 2, "baton.acknowledged", "payment", acknowledged(given))]),
+        Style::default(),
+    );
+    let expected = "\
+order-wanted@3  o-1  +0 ms
+│  {\"n\":0}
+└─ place-order handled  after 9 ms  by abababab
+   └─ command to payment  apply-payment, attempt 2  +2 ms
+      │  {\"n\":7}
+      └─ payment handled  after 7 ms  by abababab
+         └─ payment acknowledged  apply-payment, attempt 2  +4 ms
+            │  told payment-denied {\"n\":8}
+            └─ place-order handled  after 5 ms  by abababab
+";
+    assert!(text.ends_with(expected), "{text}");
+}
+
+#[test]
+fn messages_to_a_run_are_said_in_words() {
+    let error =
+        json!({"type": "https://x/communication", "status": 500, "title": "reject", "detail": "no month"});
+    let card = json!({"type": "card-updated", "id": "c-1", "data": {"n": 9}});
+    let cases = [
+        (
+            "baton.failed",
+            acknowledged(json!({"failed": error})),
+            "not carried out  apply-payment, attempt 2  +4 ms\nreject: no month",
+        ),
+        ("baton.taken-back", acknowledged(json!("takenback")), "taken back  apply-payment, attempt 2  +4 ms"),
+        (
+            "baton.acknowledged",
+            acknowledged(json!({"done": {"events": [], "reply": null}})),
+            "payment acknowledged  apply-payment, attempt 2  +4 ms\n(told nothing)",
+        ),
+        ("baton.due", json!({"run": {"due": {"timer": 3}}}), "timer of apply-payment is due  +4 ms"),
+        (
+            "baton.taken",
+            json!({"run": {"taken": {"task": "/do/0/new-card", "attempt": 1, "filter": 0, "event": card}}}),
+            "took card-updated c-1  new-card  +4 ms\n{\"n\":9}",
+        ),
+        ("baton.resume", json!({"run": {"resume": {"from": null}}}), "resumed by an operator  +4 ms"),
+        (
+            "baton.resume",
+            json!({"run": {"resume": {"from": "/do/0/pay", "input": {"n": 1}}}}),
+            "resumed by an operator  pay  +4 ms\nwith {\"n\":1}",
+        ),
+        (
+            "baton.skip",
+            json!({"run": {"skip": {"task": "/do/0/pay", "output": 5}}}),
+            "skipped by an operator  pay  +4 ms\nas if it gave 5",
+        ),
+        (
+            "baton.signal",
+            json!({"run": {"signal": {"ty": "card-updated", "event": card}}}),
+            "signalled by an operator  card-updated c-1  +4 ms\n{\"n\":9}",
+        ),
+        ("baton.cancel", json!({"run": "cancel"}), "cancelled by an operator  +4 ms"),
+    ];
+    for (ty, data, expected) in cases {
+        assert_eq!(words_of(ty, data), expected, "{ty}");
+    }
+}
+
+#[test]
+fn a_message_that_cannot_be_read_is_shown_as_it_is() {
+    assert_eq!(words_of("baton.due", json!({"later": 1})), "baton.inbox.place-order@3  +4 ms\n{\"later\":1}");
+}
+
+#[test]
+fn who_looks_for_whom_is_left_out_unless_something_follows_it_or_it_is_not_handled() {
+    let listen = |position, status| {
+        let data =
+            json!({"listen": {"run": "r", "flow": "f", "task": "/do/0/ask", "attempt": 1, "filter": 0}});
+        let event = inbox(position, 0, "baton.listen", "place-order", data);
+        FlowEvent { handlings: vec![handling("place-order", status)], ..event }
+    };
+    let root =
+        || event(0, None, "order-wanted", "shop", vec![handling("place-order", HandlingStatus::Handled)]);
+    let shown = |events: Vec<FlowEvent>| {
+        let text = render_flow(&flow(events), Style::default());
+        text.contains("waits for an event  ask")
+    };
+    assert!(!shown(vec![root(), listen(4, HandlingStatus::Handled)]));
+    assert!(shown(vec![root(), listen(4, HandlingStatus::Held)]));
+    assert!(shown(vec![root(), listen(4, HandlingStatus::Pending)]));
+    let card = json!({"type": "card-updated", "id": "c-1"});
+    let taken = json!({"run": {"taken": {"task": "/do/0/ask", "attempt": 1, "filter": 0, "event": card}}});
+    assert!(shown(vec![
+        root(),
+        listen(4, HandlingStatus::Handled),
+        inbox(5, 4, "baton.taken", "place-order", taken),
+    ]));
+}

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::super::client::{Ask, Client, query};
+use super::super::client::{Ask, Client, Reply, query};
 use super::super::credential::token;
 use super::super::failure::{Exit, Failure};
 use super::super::progress;
@@ -28,7 +28,7 @@ const AGAIN_AFTER: Duration = Duration::from_millis(5);
 
 /// Where the demo plays.
 pub struct Stage {
-    client: Client,
+    pub(super) client: Client,
 }
 
 impl Stage {
@@ -62,8 +62,14 @@ impl Stage {
         })
     }
 
-    /// A processor, when it runs. A file that is refused is a failure.
-    fn running(&self, name: &str) -> Result<Option<ProcessorReport>, Failure> {
+    /// Waits until these mediators run.
+    pub fn await_mediators(&self, names: &[&str]) -> Result<(), Failure> {
+        let all = || names.iter().try_fold(true, |all, name| Ok(all & self.running(name)?.is_some()));
+        until("the workflows do not run", || Ok(all()?.then_some(())))
+    }
+
+    /// A processor or a mediator, when it runs. A file that is refused is a failure.
+    pub fn running(&self, name: &str) -> Result<Option<ProcessorReport>, Failure> {
         let status: StatusReport = self.client.get("/v1/status")?;
         if let Some(problem) = status.problems.iter().find(|problem| problem.file.starts_with(name)) {
             return Err(Failure::failed(format!("{} does not run: {}", problem.file, problem.message)));
@@ -77,13 +83,9 @@ impl Stage {
         let id = Uuid::now_v7().simple().to_string().split_off(26);
         let order = format!("order-{id}");
         let started = Instant::now();
-        let flow = self.publish(wish, id)?;
+        let flow = self.place_order(wish, id)?;
         let answered = started.elapsed();
-        let settled = || {
-            let flow: FlowReport = self.client.get(format!("/v1/flows/{flow}"))?;
-            Ok((flow.status != FlowStatus::Open).then_some(flow))
-        };
-        let flow = until(&format!("{order} is not done"), settled)?;
+        let flow = self.settled(&flow)?;
         Ok(Placed {
             story: wish.story.to_owned(),
             order,
@@ -93,33 +95,49 @@ impl Stage {
         })
     }
 
-    /// Publishes `place-order`, and gives the flow's id.
-    fn publish(&self, wish: &Wish, id: String) -> Result<String, Failure> {
+    /// Publishes `place-order`, and gives the flow's id once the order's end is durable.
+    fn place_order(&self, wish: &Wish, id: String) -> Result<String, Failure> {
+        let timeout = format!("{}s", PATIENCE.as_secs());
+        let params = query(&[("wait", Some(wish.ends_with.to_owned())), ("timeout", Some(timeout))]);
+        let reply = self.publish("place-order", &params, id, &wish.data())?;
+        match reply.status {
+            200 => {
+                let event: Value = reply.read()?;
+                event.get("correlationid").and_then(Value::as_str).map(str::to_owned).ok_or_else(no_flow)
+            }
+            _ => flow_of(&reply),
+        }
+    }
+
+    /// Publishes an event, and gives its flow's id.
+    pub fn tell(&self, channel: &str, data: &Value) -> Result<String, Failure> {
+        flow_of(&self.publish(channel, "", Uuid::now_v7().to_string(), data)?)
+    }
+
+    fn publish(&self, channel: &str, params: &str, id: String, data: &Value) -> Result<Reply, Failure> {
         let event = Event {
             id,
             source: "/baton/demo".to_owned(),
-            ty: "place-order".to_owned(),
+            ty: channel.to_owned(),
             datacontenttype: Some("application/json".to_owned()),
-            data: Some(wish.data().to_string().into()),
+            data: Some(data.to_string().into()),
             ..Event::default()
         };
-        let timeout = format!("{}s", PATIENCE.as_secs());
-        let params = [("wait", Some(wish.ends_with.to_owned())), ("timeout", Some(timeout))];
-        let reply = self.client.ask(Ask {
+        self.client.ask(Ask {
             method: "POST",
-            path: format!("/v1/channels/place-order/events{}", query(&params)),
+            path: format!("/v1/channels/{channel}/events{params}"),
             content_type: "application/cloudevents+json",
             body: event.to_json().to_string().into_bytes(),
             wait: PATIENCE,
-        })?;
-        let flow = match reply.status {
-            200 => {
-                let event: Value = reply.read()?;
-                event.get("correlationid").and_then(Value::as_str).map(str::to_owned)
-            }
-            _ => reply.read::<Publication>()?.events.into_iter().next().map(|event| event.flow),
-        };
-        flow.ok_or_else(|| Failure::failed("the host's answer to an order names no flow"))
+        })
+    }
+
+    /// A flow, once nothing of it is to be handled any more.
+    pub fn settled(&self, flow: &str) -> Result<FlowReport, Failure> {
+        until(&format!("flow {flow} is not done"), || {
+            let flow: FlowReport = self.client.get(format!("/v1/flows/{flow}"))?;
+            Ok((flow.status != FlowStatus::Open).then_some(flow))
+        })
     }
 
     /// The stock of a book, as the inventory keeps it.
@@ -179,8 +197,17 @@ impl Stage {
     }
 }
 
+fn flow_of(reply: &Reply) -> Result<String, Failure> {
+    let event = reply.read::<Publication>()?.events.into_iter().next();
+    event.map(|event| event.flow).ok_or_else(no_flow)
+}
+
+fn no_flow() -> Failure {
+    Failure::failed("the host's answer to an event names no flow")
+}
+
 /// Asks until there is an answer.
-fn until<T>(trouble: &str, ask: impl Fn() -> Result<Option<T>, Failure>) -> Result<T, Failure> {
+pub fn until<T>(trouble: &str, mut ask: impl FnMut() -> Result<Option<T>, Failure>) -> Result<T, Failure> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(answer) = ask()? {

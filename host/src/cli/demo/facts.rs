@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::super::failure::Failure;
+use super::Place;
 use crate::model::deployment::Deployment;
 use crate::model::report::{FlowReport, FlowStatus};
 
@@ -98,10 +99,9 @@ pub struct Latecomer {
 /// What a reader may try next.
 #[derive(Debug, Serialize)]
 pub struct Next {
-    /// How to call this program.
-    pub program: String,
-    /// How to name the server on the command line; empty for the usual one.
-    pub server: String,
+    /// How to call this program and its host.
+    #[serde(flatten)]
+    pub place: Place,
     /// A file with an order.
     pub order: PathBuf,
     /// The flow of the first order.
@@ -133,7 +133,8 @@ impl StockAround {
         (on_hand, before.reserved) == (after.on_hand.into(), after.reserved)
     }
 
-    fn wrong(&self) -> Option<String> {
+    /// What is not as it should be.
+    pub fn wrong(&self) -> Option<String> {
         if !self.is_equal() {
             return Some(format!("the stock of {} is not what it was before the denied order", self.sku));
         }
@@ -165,10 +166,15 @@ impl Facts {
 
     /// A failure unless all of it is as it should be.
     pub fn verdict(&self) -> Result<(), Failure> {
-        match self.wrong.as_slice() {
-            [] => Ok(()),
-            wrong => Err(Failure::failed(format!("the demo shows what should not be: {}", wrong.join("; ")))),
-        }
+        verdict(&self.wrong)
+    }
+}
+
+/// A failure if anything is wrong.
+pub fn verdict(wrong: &[String]) -> Result<(), Failure> {
+    match wrong {
+        [] => Ok(()),
+        wrong => Err(Failure::failed(format!("the demo shows what should not be: {}", wrong.join("; ")))),
     }
 }
 

@@ -22,9 +22,7 @@ impl Folder {
         };
         let path = named.or_else(|| temporary.as_ref().map(|folder| folder.path().to_owned()));
         let folder = Self { path: path.unwrap_or_default(), _temporary: temporary };
-        let processors = folder.processors();
-        std::fs::create_dir_all(&processors)
-            .map_err(|error| Failure::failed(format!("cannot create {}: {error}", processors.display())))?;
+        create(&folder.processors())?;
         Ok(folder)
     }
 
@@ -45,6 +43,18 @@ impl Folder {
     pub fn processors(&self) -> PathBuf {
         self.path.join("processors")
     }
+
+    /// Where definitions of workflows are dropped.
+    pub fn mediators(&self) -> Result<PathBuf, Failure> {
+        let folder = self.path.join("mediators");
+        create(&folder).map(|()| folder)
+    }
+}
+
+fn create(folder: &Path) -> Result<(), Failure> {
+    let failed =
+        |error: std::io::Error| Failure::failed(format!("cannot create {}: {error}", folder.display()));
+    std::fs::create_dir_all(folder).map_err(failed)
 }
 
 fn no_temporary(error: std::io::Error) -> Failure {

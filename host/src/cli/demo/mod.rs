@@ -5,6 +5,7 @@ mod act;
 mod facts;
 mod folder;
 pub(super) mod host;
+mod mediated;
 mod orders;
 mod relay;
 mod shop;
@@ -14,6 +15,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
+use serde::Serialize;
 
 use super::failure::Failure;
 use super::output::{Out, Style};
@@ -33,6 +35,7 @@ Examples:
   baton demo                       builds, shows, and stays up to be played with
   baton demo --exit --json         the same as one JSON document; exit code 0 only if all of it is true
   baton demo --data my-shop        on a folder that stays
+  baton demo --mediator            the same orders, carried out by workflows
 
 It needs the sources (the folder plugins/ of Baton's repository) and Rust with the target wasm32-wasip2.")]
 pub struct DemoArgs {
@@ -45,6 +48,18 @@ pub struct DemoArgs {
     /// End when everything is shown.
     #[arg(long)]
     exit: bool,
+    /// The same shop with mediators: workflows, runs that stop and go on, a payment that is undone.
+    #[arg(long)]
+    mediator: bool,
+}
+
+/// How to reach the host from a terminal.
+#[derive(Debug, Serialize)]
+pub struct Place {
+    /// How to call this program.
+    pub program: String,
+    /// How to name the server on the command line; empty for the usual one.
+    pub server: String,
 }
 
 /// Builds, serves and shows the bookshop.
@@ -55,31 +70,45 @@ pub fn run(args: DemoArgs, shared: &Shared) -> Result<(), Failure> {
     let folder = Folder::open(args.data)?;
     shop.open_in(&folder)?;
     let host = Host::start(folder.path(), args.listen)?;
+    if args.mediator {
+        let shown = mediated::show(&host, &shop, &folder, out);
+        return end(host, shown, args.exit, |facts, place| mediated::next(facts, place, &folder, out))?
+            .verdict();
+    }
     let shown = show(&host, &shop, &folder, out);
+    end(host, shown, args.exit, |facts, place| next(facts, place, &folder, out))?.verdict()
+}
+
+/// Ends the host: at once, or when somebody has played with it as `next` says.
+fn end<F>(
+    host: Host,
+    shown: Result<F, Failure>,
+    at_once: bool,
+    next: impl FnOnce(&F, Place) -> Result<(), Failure>,
+) -> Result<F, Failure> {
     let shown = match shown {
         Err(_) if host.is_stopping() => Err(Failure::failed("stopped before the end")),
-        Ok(facts) if !args.exit => stay(&host, &folder, &facts, out).map(|()| facts),
+        Ok(facts) if !at_once => next(&facts, place(&host)).map(|()| {
+            host.until_stopped();
+            facts
+        }),
         shown => shown,
     };
     host.stop();
-    shown?.verdict()
+    shown
 }
 
-/// Says what to try, and waits until somebody ends the host.
-fn stay(host: &Host, folder: &Folder, facts: &Facts, out: Out) -> Result<(), Failure> {
-    let next = Next {
-        program: program(),
-        server: if host.server() == SERVER_DEFAULT {
-            String::new()
-        } else {
-            format!(" --server {}", host.server())
-        },
-        order: folder.write("order.json", &ADA.data().to_string())?,
-        flow: facts.orders.first().map(|order| order.flow.flow.clone()).unwrap_or_default(),
-    };
-    tell(out, &next, story::next)?;
-    host.until_stopped();
-    Ok(())
+fn place(host: &Host) -> Place {
+    let is_usual = host.server() == SERVER_DEFAULT;
+    let server = if is_usual { String::new() } else { format!(" --server {}", host.server()) };
+    Place { program: program(), server }
+}
+
+/// Says what to try.
+fn next(facts: &Facts, place: Place, folder: &Folder, out: Out) -> Result<(), Failure> {
+    let order = folder.write("order.json", &ADA.data().to_string())?;
+    let flow = facts.orders.first().map(|order| order.flow.flow.clone()).unwrap_or_default();
+    tell(out, &Next { place, order, flow }, story::next)
 }
 
 /// How to call this program from the current folder.

@@ -70,6 +70,34 @@ pub const DENIED: Wish = Wish {
     ends_with: "payment-denied",
 };
 
+/// An order whose card has expired.
+pub const EXPIRED: Wish = Wish {
+    story: "Mary orders 1 x frankenstein, and her card has expired",
+    card: "4000 0000 0000 0069",
+    ends_with: "card-updated",
+    ..MARY
+};
+
+/// An order whose card has expired, and whose next one cannot be charged as it is written. Few copies are left, so that the warehouse acts.
+pub const MISTYPED: Wish = Wish {
+    story: "Bram orders 3 x dracula, and sends a card whose month is no month",
+    card: "4000 0000 0000 0069",
+    ends_with: "card-updated",
+    ..BRAM
+};
+
+/// An order so large that somebody has to look at it.
+pub const LARGE: Wish = Wish {
+    story: "George orders 12 x middlemarch: somebody has to approve that",
+    sku: "middlemarch",
+    quantity: 12,
+    unit_price_minor: 1099,
+    card: "4242 4242 4242 4242",
+    customer: ["George Eliot", "george@example.org"],
+    ship_to: ["Rua do Carmo 12", "1200-093", "Lisboa", "PT"],
+    ends_with: "order-approved",
+};
+
 impl Wish {
     /// The data of its `place-order` event.
     pub fn data(&self) -> Value {

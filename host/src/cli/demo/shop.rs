@@ -14,9 +14,12 @@ pub const RELAY: [&str; 7] =
     ["order-placement", "payment", "inventory", "warehouse", "order-fulfillment", "shipping", "notification"];
 /// The one that comes later.
 pub const LATECOMER: &str = "email-analysis";
+/// The mediators of the same shop.
+pub const MEDIATORS: [&str; 3] = ["sort-orders", "approve-order", "place-order"];
 
 /// The components of the bookshop.
 pub struct Shop {
+    sources: PathBuf,
     built: Vec<Built>,
     /// How long it took to build them.
     pub build_time: Duration,
@@ -36,7 +39,7 @@ impl Shop {
         let started = Instant::now();
         let work = || build(&sources, &arguments, Words::Kept);
         let built = progress::during("cargo builds eight processors for wasm32-wasip2".to_owned(), work)?;
-        Ok(Self { built, build_time: started.elapsed() })
+        Ok(Self { sources, built, build_time: started.elapsed() })
     }
 
     /// Copies the processors of the relay into a folder that is not served yet.
@@ -51,10 +54,17 @@ impl Shop {
     pub fn drop_into(&self, folder: &Folder, name: &str) -> Result<PathBuf, Failure> {
         let from = self.component(name)?;
         let to = folder.processors().join(format!("{name}.wasm"));
-        std::fs::copy(from, &to).map_err(|error| {
-            Failure::failed(format!("cannot copy {} to {}: {error}", from.display(), to.display()))
-        })?;
+        copy(from, &to)?;
         Ok(to)
+    }
+
+    /// Copies the definitions of the mediators into the folder.
+    pub fn add_mediators(&self, folder: &Folder) -> Result<(), Failure> {
+        let (from, to) = (self.sources.join("plugins/mediators"), folder.mediators()?);
+        MEDIATORS
+            .iter()
+            .map(|name| format!("{name}.yaml"))
+            .try_for_each(|file| copy(&from.join(&file), &to.join(&file)))
     }
 
     /// The file of a processor.
@@ -65,6 +75,14 @@ impl Shop {
             Failure::failed(format!("cargo built no processor '{name}': {problem}"))
         })
     }
+}
+
+fn copy(from: &Path, to: &Path) -> Result<(), Failure> {
+    let copied = std::fs::copy(from, to);
+    let failed = |error: std::io::Error| {
+        Failure::failed(format!("cannot copy {} to {}: {error}", from.display(), to.display()))
+    };
+    copied.map(drop).map_err(failed)
 }
 
 /// The workspace that holds the bookshop, at or above a folder.
@@ -100,7 +118,8 @@ mod tests {
             name: None,
             problem: Some("it has no descriptor".to_owned()),
         };
-        let shop = Shop { built: vec![no_processor], build_time: Duration::ZERO };
+        let (sources, build_time) = ("/t".into(), Duration::ZERO);
+        let shop = Shop { sources, built: vec![no_processor], build_time };
         let failure = shop.component("payment").err().unwrap();
         assert!(failure.message.contains("'payment': it has no descriptor"), "{failure}");
     }

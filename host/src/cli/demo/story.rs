@@ -6,14 +6,14 @@ use serde_json::Value;
 
 use super::super::output::{Style, Tone, clean, counted, short};
 use super::facts::{Facts, Latecomer, Next, Opening, Placed, Stock, StockAround};
-use super::relay;
+use super::{Place, relay};
 use crate::model::deployment::Deployment;
 use crate::model::report::FlowStatus;
 use crate::model::time::{for_people, whole};
 
 /// The shop, open.
 pub fn opening(opening: &Opening, style: Style) -> String {
-    let head = heading("The bookshop is open", style);
+    let head = titled("The bookshop is open", style);
     let server = style.paint(Tone::Name, &opening.server);
     let folder = opening.folder.join("processors").display().to_string();
     let (built, loaded) = (time(opening.build_ms), time(opening.load_ms));
@@ -37,7 +37,7 @@ before anybody outside hears of it.
 
 /// An order and its relay.
 pub fn order(placed: &Placed, style: Style) -> String {
-    let head = heading(&placed.story, style);
+    let head = titled(&placed.story, style);
     let flow = &placed.flow;
     let relay = relay::render(flow, style);
     let (order, end, count) = (&placed.order, &placed.ends_with, counted(flow.events.len() as u64, "event"));
@@ -78,7 +78,7 @@ pub fn stock(around: &StockAround, style: Style) -> String {
 
 /// The processor that came later, and its report.
 pub fn latecomer(late: &Latecomer, style: Style) -> String {
-    let head = heading("One more processor, dropped in while the host runs", style);
+    let head = titled("One more processor, dropped in while the host runs", style);
     let name = late.receipt.descriptor.name.as_str();
     let runs = style.paint(Tone::Good, &format!("{name} runs {} later", time(late.running_ms)));
     let (mails, sent) = (late.mails(), late.mails_before);
@@ -154,11 +154,11 @@ pub fn verdict(facts: &Facts, style: Style) -> String {
 
 /// What to try while the host stays up.
 pub fn next(next: &Next, style: Style) -> String {
-    let Next { program, server, order, flow } = next;
+    let Next { place: Place { program, server }, order, flow } = next;
     let order = order.display();
     let line = |what: &str, command: String| format!("  {}\n    {command}\n", style.paint(Tone::Quiet, what));
     [
-        heading("Your turn, in another terminal", style) + "\n",
+        titled("Your turn, in another terminal", style) + "\n",
         line("how is everything?", format!("{program} status{server}")),
         line(
             "everything about Ada's order, each handling and its data",
@@ -178,12 +178,14 @@ pub fn next(next: &Next, style: Style) -> String {
     .concat()
 }
 
-fn heading(title: &str, style: Style) -> String {
+/// A title, with a rule behind it.
+pub fn titled(title: &str, style: Style) -> String {
     let rule = "─".repeat(76_usize.saturating_sub(title.chars().count()));
     format!("── {} {}", style.paint(Tone::Name, title), style.paint(Tone::Quiet, &rule))
 }
 
-fn time(ms: u64) -> String {
+/// A time for people.
+pub fn time(ms: u64) -> String {
     whole(Duration::from_millis(ms))
 }
 
