@@ -18,6 +18,7 @@ mod gate;
 mod http_api;
 mod layout;
 mod live;
+mod mediator;
 mod mediator_demo;
 mod operate;
 mod outside;
