@@ -102,6 +102,8 @@ struct Inner {
     upkeep: Upkeep,
     behind: Mutex<Behind>,
     clock: Arc<dyn Clock>,
+    /// When timers were looked after last.
+    looked: Mutex<sweep::Looked>,
     limits: Limits,
     listener: RwLock<Option<Arc<dyn Listener>>>,
 }

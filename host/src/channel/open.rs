@@ -21,6 +21,7 @@ use super::dedupe::Dedupe;
 use super::keeper::{Behind, Keeper};
 use super::owner::Owner;
 use super::print::fingerprint;
+use super::sweep::Looked;
 use super::tail::Tail;
 use super::trim::{Upkeep, restore};
 use super::waiting::Waiting;
@@ -84,6 +85,7 @@ impl Domain {
             waiting: Waiting::default(),
             upkeep: Upkeep::new(views),
             behind: Mutex::new(Behind::new(store)),
+            looked: Mutex::new(Looked::first(&*clock)),
             clock,
             limits,
             listener: RwLock::new(None),

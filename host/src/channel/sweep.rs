@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::clock::Clock;
 use crate::model::change::{ChannelId, Draft, ProcessorId};
 use crate::model::name::ChannelName;
 use crate::model::record::{Record, Stamp};
@@ -15,6 +16,25 @@ use super::{Domain, Refused};
 
 /// The most names that are swept out of the state by one frame.
 const SWEPT_MAX: usize = 1000;
+
+/// A clock that goes so much faster or slower than time passes, in milliseconds, was set.
+const SET_MS: u64 = 1_000;
+
+/// What the clock showed when it was looked at last, and how much time had passed.
+#[derive(Clone, Copy)]
+pub(super) struct Looked {
+    now_ms: u64,
+    passed_ms: u64,
+    /// Nobody has looked since the host began.
+    is_first: bool,
+}
+
+impl Looked {
+    /// When the host begins.
+    pub fn first(clock: &dyn Clock) -> Self {
+        Self { now_ms: clock.now_ms(), passed_ms: clock.passed_ms(), is_first: true }
+    }
+}
 
 /// A name in the state of a processor: whose, key, name.
 type Place = (ProcessorId, String, String);
@@ -32,6 +52,7 @@ impl Domain {
     /// Deletes state that is expired, a bounded number of names, and tells the timers among them. Says how many names went.
     pub fn sweep_expired(&self) -> Result<usize, Refused> {
         let now_ms = self.now_ms();
+        self.keep_timers(now_ms)?;
         let due = self.due_timers(now_ms);
         let mut owner = self.owner();
         let mut draft = Draft::default();
@@ -58,6 +79,46 @@ impl Domain {
             self.wake(woken);
         }
         Ok(swept)
+    }
+
+    /// Has timers end after the time that they are for, whatever the clock is set to meanwhile: those that are running move with it. When a host begins,
+    /// none is further away than it was when it was set.
+    fn keep_timers(&self, now_ms: u64) -> Result<(), Refused> {
+        let passed_ms = self.clock().passed_ms();
+        let looked = Looked { now_ms, passed_ms, is_first: false };
+        let before = std::mem::replace(&mut *self.0.looked.lock(), looked);
+        let expected_ms = before.now_ms + passed_ms.saturating_sub(before.passed_ms);
+        let is_set = expected_ms.abs_diff(now_ms) >= SET_MS;
+        if !is_set && !before.is_first {
+            return Ok(());
+        }
+        let moved = |timer: &Timer, due_ms: u64| {
+            let due_ms = if is_set { (due_ms + now_ms).saturating_sub(expected_ms).max(1) } else { due_ms };
+            if before.is_first { due_ms.min(now_ms.saturating_add(timer.after_ms)) } else { due_ms }
+        };
+        let states = self.look(|world| {
+            let mediators = (0..).zip(world.processors()).filter(|(_, processor)| is_mediator(processor));
+            mediators.map(|(id, mediator)| (id, mediator.state.clone())).collect::<Vec<_>>()
+        });
+        for (id, state) in states {
+            let rows = state.rows(None, 0, usize::MAX).into_iter();
+            let timers: Vec<_> = rows.filter(|(_, name, _)| name.starts_with(TIMER)).collect();
+            for some in timers.chunks(SWEPT_MAX) {
+                let mut owner = self.owner();
+                let mut draft = Draft::default();
+                for (key, name, value) in some {
+                    let Some(timer) = Timer::read(&value.bytes) else { continue };
+                    let due_ms = moved(&timer, value.expires_ms);
+                    if due_ms != value.expires_ms && state.get(key, name, 0).as_ref() == Some(value) {
+                        draft.state_set(id, key, name, due_ms, &value.bytes);
+                    }
+                }
+                if !draft.is_empty() {
+                    self.0.sequence(&mut owner, draft)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The timers that are due; what had them set is looked up without the owner's lock.

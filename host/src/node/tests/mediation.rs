@@ -299,6 +299,33 @@ async fn a_wait_ends_when_its_time_has_come_across_a_restart() {
     shop.node.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_set_neither_ends_a_wait_nor_prolongs_it() {
+    let shop = Shop::open().await;
+    shop.deploy("later", "1.0.0", "do: [ { nap: { wait: { hours: 1 } } } ]").await;
+    let id = shop.begin("later", json!({})).await;
+    shop.until_status(&id, Status::Waiting).await;
+    let day = 24 * 3_600_000;
+    for shows in [shop.clock.now_ms() + 3 * day, shop.clock.now_ms() - day] {
+        shop.clock.set(shows);
+        shop.node.0.domain.sweep_expired().unwrap();
+        shop.clock.advance(1_200_000);
+        shop.node.0.domain.sweep_expired().unwrap();
+        assert_eq!(shop.node.run(&id).await.unwrap().run.status, Status::Waiting, "40 minutes at most");
+    }
+    let Shop { dir, told, clock, node } = shop;
+    node.stop().await;
+    drop(node);
+    // It is set back while no host runs: the wait is no longer than an hour from then.
+    clock.set(clock.now_ms() - 7 * day);
+    let node = Shop::start(&dir, &told, &clock).await;
+    let shop = Shop { dir, told, clock, node };
+    shop.node.0.domain.sweep_expired().unwrap();
+    shop.clock.advance(3_600_000);
+    shop.until_status(&id, Status::Completed).await;
+    shop.node.stop().await;
+}
+
 const LISTENS: &str = "
 do:
   - approval:
