@@ -125,6 +125,7 @@ pub(super) fn of_running(domain: &Domain, config: &Config, dir: &Path) -> Result
     let position = copy_consistently(domain, config, &data)?;
     copy_setting(config, dir)?;
     copy_files(&config.processors_dir(), &dir.join("processors"))?;
+    copy_files(&config.mediators_dir(), &dir.join("mediators"))?;
     finish(dir, position)
 }
 
@@ -146,20 +147,29 @@ fn begin(dir: &Path) -> Result<(), BackupError> {
 /// afterwards, and of all in between.
 fn copy_consistently(domain: &Domain, config: &Config, data: &Path) -> Result<Position, BackupError> {
     let (journal_dir, components) = (data.join("journal"), data.join("components"));
+    let definitions = data.join("definitions");
     let files = io_at("make", &journal_dir, Files::open(&journal_dir))?;
-    let known = config.data_dir.join("components");
+    let known = [
+        (config.data_dir.join("components"), &components),
+        (config.data_dir.join("definitions"), &definitions),
+    ];
+    let copy_known = || known.iter().try_for_each(|(from, to)| copy_files(from, to));
     let (receipts, mut digests) = domain.look(|world| {
         let deployed = world.processors().iter().filter(|processor| processor.deployed);
         let digests = deployed.filter_map(|processor| Some(processor.deployment.as_ref()?.digest.clone()));
         (world.deployments().len(), digests.collect::<Vec<_>>())
     });
-    copy_files(&known, &components)?;
+    copy_known()?;
     let position = domain.journal().copy_to(Arc::new(files))?;
-    copy_files(&known, &components)?;
+    // What was deployed meanwhile is in the journal's copy.
+    copy_known()?;
     domain.look(|world| {
         digests.extend(world.deployments().iter().skip(receipts).map(|deployment| deployment.digest.clone()));
     });
-    let is_there = |digest: &String| components.join(format!("{digest}.wasm")).is_file();
+    let is_there = |digest: &String| {
+        components.join(format!("{digest}.wasm")).is_file()
+            || definitions.join(format!("{digest}.yaml")).is_file()
+    };
     match digests.iter().all(is_there) {
         true => Ok(position),
         false => Err(BackupError::Components),

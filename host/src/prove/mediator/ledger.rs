@@ -54,7 +54,7 @@ pub struct Wrongs {
     pub acknowledged_twice: u64,
     /// Commands without an acknowledgement.
     pub unacknowledged: u64,
-    /// Steps that were begun more than once: none of them waits for another card.
+    /// Steps that were begun more than once, of those that need not go round: none of the orders waits for another card.
     pub again: u64,
     /// Reservations of denied orders that were not undone, and of others that were.
     pub undone: u64,
@@ -63,6 +63,11 @@ pub struct Wrongs {
 fn command_of(event: &Value) -> Option<Command> {
     let text = |name: &str| event[name].as_str().map(str::to_owned);
     Some((text("batonrun")?, text("batonstep")?, text("batonattempt")?))
+}
+
+/// Whether a step is begun once more; filling the stock goes round until there is enough.
+fn is_again((_, step, attempt): &Command) -> bool {
+    attempt != "1" && !step.contains("/refill/")
 }
 
 impl Ledger {
@@ -126,7 +131,7 @@ impl Ledger {
             acknowledged_twice: more(&self.acknowledged),
             unacknowledged: self.commands.keys().filter(|one| !self.acknowledged.contains_key(*one)).count()
                 as u64,
-            again: self.commands.keys().filter(|(.., attempt)| attempt != "1").count() as u64,
+            again: self.commands.keys().filter(|one| is_again(one)).count() as u64,
             undone: to_undo.symmetric_difference(&undone).count() as u64,
         }
     }
