@@ -341,7 +341,7 @@ impl Running {
         feeding.pace.ends(lane);
         match handled {
             Handled::Committed(failed) => {
-                let any_held = failed.iter().any(|one| one.fate == Fate::Parked(None));
+                let any_parked = failed.iter().any(|one| matches!(one.fate, Fate::Parked(_)));
                 let mut failed = failed.iter().peekable();
                 for (index, work) in works.iter().enumerate() {
                     match failed.next_if(|one| one.index == index).map(|one| one.fate) {
@@ -352,7 +352,7 @@ impl Running {
                 }
                 let Feeding { feeder, due_ms, revived, .. } = &mut *feeding;
                 // Somebody may have released it between its frame and this line: the next batch looks once more.
-                if any_held {
+                if any_parked {
                     *revived = UNHEARD;
                 }
                 self.wake_when_due(feeder.next_due(), due_ms);

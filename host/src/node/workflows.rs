@@ -2,7 +2,8 @@
 
 use crate::mediator::calls_of;
 use crate::model::deployment::Deployment;
-use crate::model::name::ProcessorName;
+use crate::model::descriptor::{Descriptor, Start};
+use crate::model::name::{ChannelName, ProcessorName};
 use crate::model::report::{DeployReport, FileProblem};
 use crate::model::workflow::definition::Definition;
 use crate::model::workflow::read::read;
@@ -69,6 +70,7 @@ impl Node {
             deployed,
             queue: descriptor.event_queue().map(ToString::to_string),
             calls: calls.into_iter().map(|(_, processor)| processor).collect(),
+            warnings: self.unpublished(descriptor),
             runs,
             versions,
         })
@@ -85,6 +87,23 @@ impl Node {
             reading.fine().map_err(DeployError::Definition)
         };
         tokio::task::spawn_blocking(check).await.map_err(|error| failed(error.to_string()))?
+    }
+
+    /// The topics on which its runs wait and that nobody who is deployed publishes on.
+    fn unpublished(&self, descriptor: &Descriptor) -> Vec<String> {
+        let topics = descriptor.subscriptions.iter().filter(|ask| ask.start == Start::Latest);
+        self.0.domain.look(|world| {
+            let deployed = world.processors().iter().filter(|processor| processor.deployed);
+            let all: Vec<_> = deployed.filter_map(|processor| processor.deployment.as_ref()).collect();
+            let is_published =
+                |channel: &ChannelName| all.iter().any(|one| one.descriptor.publishes.contains(channel));
+            let missing = topics.filter(|ask| !is_published(&ask.channel));
+            let said = missing.map(|ask| {
+                let channel = &ask.channel;
+                format!("it waits for '{channel}', which no deployed processor publishes: that has to come from outside")
+            });
+            said.collect()
+        })
     }
 
     /// Writes a definition into the folder of mediators under its own name, and waits for what comes of it; the receipt is durable.

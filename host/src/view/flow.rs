@@ -11,6 +11,7 @@ use crate::model::change::{Change, Changes, ChannelId, Control, ProcessorId, Sub
 use crate::model::record::{Identity, Malformed, Record};
 use crate::model::report::{FlowEvent, FlowReport, FlowStatus, Handling, HandlingStatus};
 use crate::model::time::rfc3339;
+use crate::model::workflow::post::TAKEN;
 
 use super::recorded::recorded;
 use super::reports::is_read;
@@ -125,13 +126,22 @@ struct SeenEvent<'a> {
     record: &'a [u8],
 }
 
+/// Whether the cause of an event lies in another flow: a run took an event that somebody published.
+fn is_from_another(event: &FlowEvent) -> bool {
+    event.event.get("type").and_then(Value::as_str) == Some(TAKEN)
+}
+
 impl<'a> Seen<'a> {
     /// Whether events of the flow are gone: no event is left, or one is expired, or lacks its cause.
     fn lacks_parts(&self, world: &World, shown: &[FlowEvent]) -> bool {
         let is_there = |position| self.events.binary_search_by_key(&position, |event| event.position).is_ok();
         self.events.is_empty()
             || self.events.iter().any(|event| is_expired(world, event))
-            || shown.iter().filter_map(|event| event.cause).any(|cause| !is_there(cause))
+            || shown
+                .iter()
+                .filter(|event| !is_from_another(event))
+                .filter_map(|event| event.cause)
+                .any(|cause| !is_there(cause))
     }
 
     fn frame(&mut self, frame: &FlowFrame<'a>) -> Result<(), Malformed> {

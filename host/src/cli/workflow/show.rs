@@ -63,6 +63,7 @@ fn facts(workflow: &WorkflowReport) -> Vec<(&'static str, String)> {
     let mut facts = vec![("file", deployed), ("definition", short(&workflow.definition).to_owned())];
     facts.extend(workflow.queue.clone().map(|queue| ("starts with", queue)));
     facts.push(("calls", workflow.calls.join(", ")));
+    facts.extend(workflow.warnings.iter().map(|warning| ("warning", warning.clone())));
     facts.push(("runs", runs(workflow)));
     let versions: Vec<String> =
         workflow.versions.iter().map(|(version, count)| format!("{count} on {version}")).collect();

@@ -14,6 +14,9 @@ const QUEUE: &str = "baton.queue.";
 /// What the names of the inboxes of mediators begin with.
 const INBOX: &str = "baton.inbox.";
 
+/// The type of a message that gives a run an event, which is of another flow.
+pub const TAKEN: &str = "baton.taken";
+
 /// The extension of a command that names the mediator.
 pub const MEDIATOR: &str = "batonmediator";
 /// The extension that names the run.
@@ -137,7 +140,7 @@ impl Message {
             Self::Run(What::Acknowledged { outcome: Outcome::Failed(_), .. }) => "baton.failed",
             Self::Run(What::Acknowledged { outcome: Outcome::TakenBack, .. }) => "baton.taken-back",
             Self::Run(What::Due { .. }) => "baton.due",
-            Self::Run(What::Taken { .. }) => "baton.taken",
+            Self::Run(What::Taken { .. }) => TAKEN,
             Self::Run(What::Resume { .. }) => "baton.resume",
             Self::Run(What::Skip { .. }) => "baton.skip",
             Self::Run(What::Signal { .. }) => "baton.signal",

@@ -172,6 +172,9 @@ pub struct WorkflowReport {
     pub queue: Option<String>,
     /// The processors that it calls.
     pub calls: Vec<String>,
+    /// What may be wrong although it runs: events that it waits for and that no deployed processor publishes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// How many runs there are of each status, those that are over and still kept included.
     pub runs: BTreeMap<String, usize>,
     /// How many runs in progress are on which version.

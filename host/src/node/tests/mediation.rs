@@ -341,6 +341,8 @@ do:
 async fn an_event_finds_the_run_that_waits_for_it_and_a_run_the_event_that_came_early() {
     let shop = Shop::open().await;
     shop.deploy("person", "1.0.0", LISTENS).await;
+    let warnings = &shop.node.workflows()[0].warnings;
+    assert!(warnings.len() == 1 && warnings[0].contains("'approved'"), "{warnings:?}");
     let (a, b) = (
         shop.begin("person", json!({"order": "a"})).await,
         shop.begin("person", json!({"order": "b"})).await,
@@ -363,6 +365,7 @@ async fn an_event_finds_the_run_that_waits_for_it_and_a_run_the_event_that_came_
     let run = shop.until_status(&c, Status::Completed).await;
     assert_eq!(shop.told.to("mail"), [json!({"id": "bo"}), json!({"id": "al"}), json!({"id": "cy"})]);
     assert!(shop.node.runs(RunsWish::default()).await.unwrap().early.is_empty());
+    assert!(!shop.flow(&run).await.expired, "its cause is in another flow, and nothing is gone");
     assert_eq!(shop.flow(&run).await.status, FlowStatus::Done);
     shop.node.stop().await;
 }
