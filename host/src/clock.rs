@@ -1,4 +1,4 @@
-//! The time of day, as a seam: the host asks a `Clock`, and a test turns its own. Nothing else in the host reads
+//! The time of day, and how much time passes, as a seam: the host asks a `Clock`, and a test turns its own. Nothing else in the host reads
 //! the system's clock for a time that is recorded.
 
 use std::sync::LazyLock;

@@ -31,6 +31,9 @@ const WAITING_KIB_MAX: f64 = 4.0;
 const WAITING: usize = 100_000;
 const WAITING_QUICK: usize = 10_000;
 
+/// Nothing that is measured lasts as long.
+const RULES: Rules = Rules { keep_ended_ms: 86_400_000, keep_early_ms: 86_400_000 };
+
 /// The channel that starts runs.
 const WANTED: &str = "copies-wanted";
 /// The channel on which a run says that it is over.
@@ -87,7 +90,7 @@ fn start(bench: &Bench, durability: Durability, mediated: Mediated<'_>) -> Resul
     if let Some((definition, expressions)) = mediated {
         let descriptor = descriptor(definition, &[])?;
         let latest = ("bench".to_owned(), definition.clone());
-        let mediator = Mediator::new(descriptor.name.as_str(), latest, BTreeMap::new(), Rules::default());
+        let mediator = Mediator::new(descriptor.name.as_str(), latest, BTreeMap::new(), RULES);
         let version = rig.dispatcher.mediator(mediator, descriptor, ("bench", "bench.yaml"), expressions)?;
         rig.deploy(&version)?;
     }

@@ -1,5 +1,5 @@
-//! State that ends by itself: names that are expired are deleted, and a timer of a run that is due is told to its mediator. The fold reads no
-//! clock, so either takes a frame.
+//! State that ends by itself: names that are expired are deleted, a timer of a run that is due is told to its mediator, and timers that run move with a
+//! clock that is set. The fold reads no clock, so each takes a frame.
 
 use std::collections::BTreeMap;
 
@@ -85,11 +85,14 @@ impl Domain {
     /// none is further away than it was when it was set.
     fn keep_timers(&self, now_ms: u64) -> Result<(), Refused> {
         let passed_ms = self.clock().passed_ms();
-        let looked = Looked { now_ms, passed_ms, is_first: false };
-        let before = std::mem::replace(&mut *self.0.looked.lock(), looked);
+        // Held to the end: a second sweep meanwhile waits, and what could not be recorded is moved by the next one.
+        let mut looked = self.0.looked.lock();
+        let before = *looked;
         let expected_ms = before.now_ms + passed_ms.saturating_sub(before.passed_ms);
         let is_set = expected_ms.abs_diff(now_ms) >= SET_MS;
+        let now = Looked { now_ms, passed_ms, is_first: false };
         if !is_set && !before.is_first {
+            *looked = now;
             return Ok(());
         }
         let moved = |timer: &Timer, due_ms: u64| {
@@ -118,6 +121,7 @@ impl Domain {
                 }
             }
         }
+        *looked = now;
         Ok(())
     }
 

@@ -7,8 +7,8 @@ use super::failure::Failure;
 use super::progress;
 use super::prove::{ZooArgs, animals};
 use crate::prove::crash::{CrashOptions, crash};
-use crate::prove::mediator::{MediatorOptions, mediator};
-use crate::prove::relay::{RelayOptions, relay};
+use crate::prove::mediator::mediator;
+use crate::prove::relay::{OrderOptions, relay};
 use crate::prove::swap::{SwapOptions, swap};
 use crate::prove::{Proof, ProveError, Row, Scorecard};
 
@@ -34,8 +34,8 @@ pub struct AllArgs {
 pub fn run(args: &AllArgs, shared: &Shared) -> Result<(), Failure> {
     let &AllArgs { times, seed } = args;
     let swaps = SwapOptions { swaps: 40 * times, kills: 5 * times, rate: None, seed };
-    let orders = RelayOptions { orders: 10_000 * u64::from(times), kills: 10 * times, seed };
-    let runs = MediatorOptions { orders: 1_000 * u64::from(times), kills: 20 * times, seed };
+    let orders = OrderOptions { orders: 10_000 * u64::from(times), kills: 10 * times, seed };
+    let runs = OrderOptions { orders: 1_000 * u64::from(times), kills: 20 * times, seed };
     let cuts = CrashOptions { images: 500 * times as usize, rounds: 40 * times as usize, seed };
     let ran = [
         ("swap", prove("versions come and go", || swap(&swaps))),

@@ -5,7 +5,8 @@ use clap::Args;
 use super::failure::Failure;
 use super::prove::show;
 use super::{Shared, progress};
-use crate::prove::mediator::{MediatorOptions, mediator};
+use crate::prove::mediator::mediator;
+use crate::prove::relay::OrderOptions;
 
 /// `baton prove mediator`
 #[derive(Args)]
@@ -32,6 +33,6 @@ pub struct MediatorArgs {
 /// Runs the proof, and fails if it fails.
 pub fn run(args: &MediatorArgs, shared: &Shared) -> Result<(), Failure> {
     let &MediatorArgs { orders, kills, seed } = args;
-    let options = MediatorOptions { orders, kills, seed };
+    let options = OrderOptions { orders, kills, seed };
     show(progress::during("orders come in".to_owned(), || mediator(&options)), shared)
 }

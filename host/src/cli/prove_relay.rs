@@ -5,7 +5,7 @@ use clap::Args;
 use super::failure::Failure;
 use super::prove::show;
 use super::{Shared, progress};
-use crate::prove::relay::{RelayOptions, relay};
+use crate::prove::relay::{OrderOptions, relay};
 
 /// `baton prove relay`
 #[derive(Args)]
@@ -31,6 +31,6 @@ pub struct RelayArgs {
 /// Runs the proof, and fails if it fails.
 pub fn run(args: &RelayArgs, shared: &Shared) -> Result<(), Failure> {
     let &RelayArgs { orders, kills, seed } = args;
-    let options = RelayOptions { orders, kills, seed };
+    let options = OrderOptions { orders, kills, seed };
     show(progress::during("orders come in".to_owned(), || relay(&options)), shared)
 }

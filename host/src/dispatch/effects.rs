@@ -190,8 +190,14 @@ impl Effects {
             check_emit(&emit, &Texts::of(&emit), self.set_apart())?;
             told.push(told_of(&emit));
         }
-        let reply = outcome.reply().and_then(|reply| serde_json::from_slice(reply).ok());
-        Ok(post::gave(reply, told))
+        let reply = outcome.reply().map(serde_json::from_slice).transpose();
+        let no_json = |error: serde_json::Error| {
+            Refusal::new(
+                FaultKind::BadEvent,
+                format!("its reply is no JSON, and a mediator reads it: {error}"),
+            )
+        };
+        Ok(post::gave(reply.map_err(no_json)?, told))
     }
 
     /// Adds the acknowledgement of a command. A mediator that is gone and forgotten gets none.

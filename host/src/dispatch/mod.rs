@@ -3,7 +3,8 @@
 //!
 //! A batch's way: `feeder` (merge by position) -> `standing` (which keys are free) -> `running` (a lane takes it) -> `handling` (one
 //! call, each event alone if it breaks) -> `effects` (outcome to draft) -> [`crate::channel::Domain::commit`]. `pace` says when
-//! and on how many lanes.
+//! and on how many lanes. `mediating` is the handler of mediators, `queues` and `commands` what they send: `keys` says under which key that
+//! is handled.
 
 mod breaks;
 mod bucket;

@@ -31,7 +31,7 @@ use crate::model::report::{FlowReport, FlowStatus};
 use crate::model::time::rfc3339;
 
 use moment::Moment;
-use runs::InProgress;
+use runs::{InProgress, Mediators};
 use standing::{Facts, Standing, standing};
 use trace::{Origin, Trace, trace};
 
@@ -72,6 +72,9 @@ impl Flows {
     /// Completes the report of a flow by what its channel's rule says.
     pub fn complete(&self, flow: Uuid, report: &mut FlowReport) -> Result<(), ReadError> {
         let shared = &self.0;
+        if shared.rules.is_empty() && shared.domain.look(|world| Mediators::of(world).is_empty()) {
+            return Ok(());
+        }
         let moment = Moment::now(&shared.domain);
         moment.wait_durable(&shared.domain)?;
         let traces = trace(&shared.domain, &moment, &[flow], &shared.types)?;

@@ -47,6 +47,11 @@ impl Mediators {
         Self(mediators.collect())
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The run that an event starts or tells something.
     pub fn run_of(&self, channel: ChannelId, position: u64, record: &Record<'_>) -> Option<String> {
         let is_of = |one: &&One| one.inbox == Some(channel) || one.queue == Some(channel);

@@ -6,7 +6,6 @@ use crate::model::descriptor::{Descriptor, MEDIATOR_CONTRACT, Start, Subscriptio
 use crate::model::name::{ChannelName, NameError, ProcessorName};
 use crate::model::retry::{RetryAsk, Then};
 use crate::model::workflow::definition::Definition;
-use crate::model::workflow::expression::Expression;
 use crate::model::workflow::post::{inbox_of, queue_of};
 use crate::model::workflow::task::{Action, TaskRef};
 
@@ -83,10 +82,10 @@ fn listens_of(definition: &Definition) -> impl Iterator<Item = &str> {
     filters.flatten().map(|filter| filter.ty.as_str())
 }
 
-/// The types that are published, as far as they are no expressions: a reader refuses those.
+/// The types that are published; a reader refuses those that are expressions.
 fn emits_of(definition: &Definition) -> impl Iterator<Item = &str> {
     definition.all().into_iter().filter_map(|task| match &task.action {
-        Action::Emit(event) => event.ty.0.as_str().filter(|ty| Expression::inner(ty).is_none()),
+        Action::Emit(event) => event.ty.0.as_str(),
         _ => None,
     })
 }

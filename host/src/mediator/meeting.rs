@@ -135,9 +135,10 @@ pub struct Early {
 
 /// The events that wait for a run, at most so many.
 pub fn early(state: &ProcessorState, now_ms: u64, limit: usize) -> Vec<Early> {
-    let rows = state.rows(None, now_ms, usize::MAX).into_iter();
-    let rows = rows.filter(|(key, name, _)| is_meeting(key) && name.starts_with(EARLY));
-    let read = rows.filter_map(|(key, _, value)| {
+    let mut rows = state.rows_of(is_meeting, now_ms);
+    rows.retain(|(_, name, _)| name.starts_with(EARLY));
+    rows.sort_unstable_by(|(key, name, _), (other, after, _)| (key, name).cmp(&(other, after)));
+    let read = rows.into_iter().filter_map(|(key, _, value)| {
         let event = serde_json::from_slice(&value.bytes).ok()?;
         Some(Early { key: key.to_string(), event, until_ms: value.expires_ms })
     });

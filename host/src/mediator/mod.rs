@@ -42,13 +42,6 @@ pub struct Rules {
     pub keep_early_ms: u64,
 }
 
-impl Default for Rules {
-    fn default() -> Self {
-        let day = 24 * 3_600_000;
-        Self { keep_ended_ms: 30 * day, keep_early_ms: day }
-    }
-}
-
 /// A mediator: its definitions, of which the latest is for new runs.
 #[derive(Clone, Debug)]
 pub struct Mediator {
@@ -56,7 +49,18 @@ pub struct Mediator {
     /// Those that runs in progress are on, by digest.
     definitions: BTreeMap<String, Arc<Definition>>,
     latest: String,
+    /// The filters of all tasks that listen, each once.
+    listens: Vec<Listens>,
     rules: Rules,
+}
+
+/// A filter of a task that listens.
+#[derive(Clone, Debug, PartialEq)]
+struct Listens {
+    task: TaskRef,
+    /// Its number among those of the task.
+    number: usize,
+    filter: EventFilter,
 }
 
 /// How far the handling of an event is.
@@ -121,7 +125,8 @@ impl Mediator {
         let (digest, definition) = latest;
         let mut definitions = others;
         definitions.insert(digest.clone(), definition);
-        Self { name: name.into(), definitions, latest: digest, rules }
+        let listens = listens(definitions.values());
+        Self { name: name.into(), definitions, latest: digest, listens, rules }
     }
 
     /// Its name.
@@ -244,7 +249,8 @@ impl Mediator {
     fn offer(&self, incoming: &Incoming<'_>, moment: Moment) -> Work<'_> {
         let event = incoming.to_json();
         let (mut asked, mut evaluations) = (Vec::new(), Vec::new());
-        for (task, number, filter) in self.listens(incoming) {
+        let is_of = |one: &&Listens| one.filter.ty == incoming.ty() && has_attributes(&one.filter, incoming);
+        for Listens { task, number, filter } in self.listens.iter().filter(is_of) {
             let condition = filter.data.clone();
             let has_condition = condition.is_some();
             let links = filter.correlate.iter().map(|link| link.from.clone()).collect();
@@ -252,30 +258,27 @@ impl Mediator {
                 evaluations.push(asked_of(vec![condition], event.get("data").cloned().unwrap_or_default()));
             }
             evaluations.push(asked_of(links, event.clone()));
-            asked.push(Asked { task: task.clone(), filter: number, has_condition });
+            asked.push(Asked { task: task.clone(), filter: *number, has_condition });
         }
         let what = Needs::Offer { event, asked };
         let pending = Pending { mediator: self, moment, what, evaluations };
         Work::Evaluate(Box::new(pending))
     }
+}
 
-    /// Filters that take events of a type with these attributes.
-    fn listens<'m>(&'m self, incoming: &Incoming<'_>) -> Vec<(&'m TaskRef, usize, &'m EventFilter)> {
-        let tasks = self.definitions.values().flat_map(|definition| definition.all());
-        let mut found: Vec<(&TaskRef, usize, &EventFilter)> = Vec::new();
-        for task in tasks {
-            let Action::Listen(listen) = &task.action else { continue };
-            for (number, filter) in listen.filters.iter().enumerate() {
-                let is_of = filter.ty == incoming.ty() && has_attributes(filter, incoming);
-                let is_known =
-                    found.iter().any(|(at, n, known)| (*at, *n, *known) == (&task.at, number, filter));
-                if is_of && !is_known {
-                    found.push((&task.at, number, filter));
-                }
+/// The filters of all tasks of these definitions that listen. Most definitions of one mediator have the same.
+fn listens<'d>(definitions: impl Iterator<Item = &'d Arc<Definition>>) -> Vec<Listens> {
+    let mut found: Vec<Listens> = Vec::new();
+    for task in definitions.flat_map(|definition| definition.all()) {
+        let Action::Listen(listen) = &task.action else { continue };
+        for (number, filter) in listen.filters.iter().enumerate() {
+            let one = Listens { task: task.at.clone(), number, filter: filter.clone() };
+            if !found.contains(&one) {
+                found.push(one);
             }
         }
-        found
     }
+    found
 }
 
 /// Expressions on an input, without variables.

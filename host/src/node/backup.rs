@@ -13,6 +13,7 @@ use crate::config::{Config, DATA_DEFAULT};
 use crate::journal::storage::Files;
 use crate::journal::{self, Position};
 use crate::model::upkeep::BackupReport;
+use crate::registry::{COMPONENT_ENDING, DEFINITION_ENDING};
 
 /// Stands in a backup while it is not finished.
 const UNFINISHED: &str = "backup.unfinished";
@@ -167,8 +168,8 @@ fn copy_consistently(domain: &Domain, config: &Config, data: &Path) -> Result<Po
         digests.extend(world.deployments().iter().skip(receipts).map(|deployment| deployment.digest.clone()));
     });
     let is_there = |digest: &String| {
-        components.join(format!("{digest}.wasm")).is_file()
-            || definitions.join(format!("{digest}.yaml")).is_file()
+        components.join(format!("{digest}.{COMPONENT_ENDING}")).is_file()
+            || definitions.join(format!("{digest}.{DEFINITION_ENDING}")).is_file()
     };
     match digests.iter().all(is_there) {
         true => Ok(position),

@@ -161,10 +161,8 @@ impl Node {
         if self.processor(name).is_none() {
             return Err(DeployError::UnknownProcessor { name: name.to_string() });
         }
-        let registry = match self.workflow_report(name) {
-            Some(_) => &self.0.definitions,
-            None => &self.0.registry,
-        };
+        let is_mediator = self.mediator_states().iter().any(|(mediator, _)| mediator == name);
+        let registry = if is_mediator { &self.0.definitions } else { &self.0.registry };
         if let Some(registry) = registry {
             registry.remove(name).await.map_err(DeployError::from)?;
         }

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+
 use crate::channel::Domain;
 use crate::dispatch::{Dispatcher, Version};
 use crate::mediator::{ABOUT, About, Mediator, Rules, calls_of, descriptor};
@@ -12,12 +14,9 @@ use crate::model::deployment::Deployment;
 use crate::model::name::ProcessorName;
 use crate::model::workflow::definition::Definition;
 use crate::model::workflow::read::read;
-use crate::registry::{self, FileFault, Running, UNKNOWN_FUNCTION};
+use crate::registry::{self, DEFINITION_ENDING, FileFault, Running, UNKNOWN_FUNCTION};
 use crate::runtime::Expressions;
 use crate::view::state::ProcessorState;
-
-/// How the names of kept definitions end.
-const ENDING: &str = "yaml";
 
 /// Makes mediators of definitions, and runs them.
 #[derive(Clone)]
@@ -28,6 +27,8 @@ pub(super) struct Mediators {
     /// Where the bytes of definitions are kept; a host without a folder keeps them in memory.
     pub kept_dir: Option<PathBuf>,
     pub rules: Rules,
+    /// Definitions that were read, by digest: what a digest stands for never changes.
+    pub read: Arc<Mutex<BTreeMap<String, Arc<Definition>>>>,
 }
 
 impl Mediators {
@@ -162,8 +163,17 @@ impl Mediators {
 
     /// A definition by the digest of its bytes.
     pub fn kept(&self, digest: &str) -> Result<Arc<Definition>, String> {
+        if let Some(definition) = self.read.lock().get(digest) {
+            return Ok(definition.clone());
+        }
+        let definition = self.read_kept(digest)?;
+        self.read.lock().insert(digest.to_owned(), definition.clone());
+        Ok(definition)
+    }
+
+    fn read_kept(&self, digest: &str) -> Result<Arc<Definition>, String> {
         let dir = self.kept_dir.as_ref().ok_or("a host in memory keeps no definitions")?;
-        let bytes = registry::kept(dir, digest, ENDING).ok_or("its bytes are not kept")?;
+        let bytes = registry::kept(dir, digest, DEFINITION_ENDING).ok_or("its bytes are not kept")?;
         let text = std::str::from_utf8(&bytes).map_err(|error| error.to_string())?;
         let definition = read(text).fine();
         let definition = definition.map_err(|mistakes| {

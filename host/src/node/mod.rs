@@ -19,6 +19,7 @@ mod operate;
 mod publish;
 mod reload;
 mod replay;
+mod run_history;
 mod runs;
 mod scrape;
 mod secret;

@@ -1,4 +1,4 @@
-//! Runs of workflows: which there are, what happened to each, and what an operator says to them.
+//! Runs of workflows: which there are, and what an operator says to them. What happened to one is in `run_history`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,21 +9,17 @@ use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use crate::channel::{Domain, ReadError, Refused, Signal};
-use crate::journal::Position;
-use crate::mediator::history::{Happened, difference, lines, replay};
+use crate::mediator::history::lines;
 use crate::mediator::{ABOUT, About, Kept, Point, RUN, WaitingFor, early, timers_of};
-use crate::model::change::{Change, Changes};
 use crate::model::name::ProcessorName;
 use crate::model::operation::Operator;
-use crate::model::record::Record;
-use crate::model::retry::chance;
 use crate::model::time::rfc3339;
 use crate::model::workflow::command::{Ignored, Input, What};
 use crate::model::workflow::definition::Definition;
 use crate::model::workflow::post::{Message, inbox_of};
-use crate::model::workflow::read::{Mistake, read};
+use crate::model::workflow::read::Mistake;
 use crate::model::workflow::report::{
-    EarlyEvent, RunDetail, RunDiffers, RunDone, RunPage, RunPoint, RunReport, RunsAgainst, WaitsFor,
+    EarlyEvent, RunDetail, RunDone, RunPage, RunPoint, RunReport, WaitsFor,
 };
 use crate::model::workflow::run::{Run, Status};
 use crate::model::workflow::step::{Step, step};
@@ -33,14 +29,11 @@ use crate::view::state::ProcessorState;
 
 use super::Node;
 use super::error::told;
-use super::mediators::Mediators;
 
 /// The most runs of one page.
 pub const RUNS_PAGE_MAX: usize = 1_000;
 /// The most events that a page shows as waiting for a run.
 const EARLY_SHOWN_MAX: usize = 100;
-/// The most frames of a flow that are searched for the history of a run.
-const HISTORY_FRAMES_MAX: usize = 100_000;
 /// How long an answer waits for a mediator to come to an operator's word.
 const HANDLED_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -156,10 +149,10 @@ impl RunError {
 }
 
 /// A run as it is kept, and where.
-struct Found {
-    workflow: ProcessorName,
+pub(super) struct Found {
+    pub workflow: ProcessorName,
     state: Arc<ProcessorState>,
-    kept: Kept,
+    pub kept: Kept,
     about: About,
 }
 
@@ -218,11 +211,6 @@ impl Node {
         blocking(move || Ok(node.run_detail(&id, found))).await
     }
 
-    /// The runs of a flow.
-    pub fn runs_of_flow(&self, flow: Uuid) -> Vec<RunReport> {
-        self.run_page(&RunsWish { flow: Some(flow), ..RunsWish::default() }, None).runs
-    }
-
     /// Says something to a run. What it cannot take is refused, and changes nothing; otherwise it is recorded, and answered once the mediator has
     /// come to it or a few seconds are over.
     pub async fn tell_run(&self, id: &str, word: RunWord, by: Operator) -> Result<RunDone, RunError> {
@@ -271,49 +259,7 @@ impl Node {
         })
     }
 
-    /// What a definition would have done with the runs in progress of its workflow.
-    pub async fn runs_against(&self, text: String) -> Result<RunsAgainst, RunError> {
-        let node = self.clone();
-        blocking(move || node.against(&text)).await
-    }
-
-    fn against(&self, text: &str) -> Result<RunsAgainst, RunError> {
-        let mut reading = read(text);
-        let completed = self.0.mediators.expressions.complete(&mut reading);
-        completed.map_err(|error| RunError::Host(error.to_string()))?;
-        let definition = reading.fine().map_err(RunError::Definition)?;
-        let name = ProcessorName::new(definition.document.name.as_str())
-            .map_err(|error| RunError::Host(error.to_string()))?;
-        let state = self.0.mediators.state_of(&name);
-        let state = state.ok_or_else(|| RunError::UnknownWorkflow(name.to_string()))?;
-        let mut against = RunsAgainst { workflow: name.to_string(), same: 0, others: Vec::new() };
-        for (id, _) in abouts(&state, self.now_ms()).into_iter().filter(|(_, about)| !about.over) {
-            match self.differs(&id, &definition)? {
-                None => against.same += 1,
-                Some(differs) => against.others.push(differs),
-            }
-        }
-        Ok(against)
-    }
-
-    fn differs(&self, id: &str, definition: &Definition) -> Result<Option<RunDiffers>, RunError> {
-        let found = self.find_run(id)?;
-        let own = self.definition_of(id, &found)?;
-        let (was, lacks) = self.history(&found, &own)?;
-        if let Some(lacks) = lacks {
-            let (task, would) = (String::new(), "it is not known".to_owned());
-            return Ok(Some(RunDiffers { run: id.to_owned(), task, did: lacks, would }));
-        }
-        let (would, _) = self.history(&found, definition)?;
-        Ok(difference(&was, &would).map(|(task, did, would)| RunDiffers {
-            run: id.to_owned(),
-            task: task.0,
-            did,
-            would,
-        }))
-    }
-
-    fn find_run(&self, id: &str) -> Result<Found, RunError> {
+    pub(super) fn find_run(&self, id: &str) -> Result<Found, RunError> {
         let unknown = || RunError::Unknown(id.chars().take(200).collect());
         let workflow = workflow_of(id).and_then(|name| ProcessorName::new(name).ok()).ok_or_else(unknown)?;
         let state = self.0.mediators.state_of(&workflow).ok_or_else(unknown)?;
@@ -326,7 +272,7 @@ impl Node {
         Ok(Found { workflow, state, kept, about })
     }
 
-    fn definition_of(&self, id: &str, found: &Found) -> Result<Arc<Definition>, RunError> {
+    pub(super) fn definition_of(&self, id: &str, found: &Found) -> Result<Arc<Definition>, RunError> {
         let definition = self.0.mediators.kept(&found.kept.definition);
         definition.map_err(|why| RunError::Lost { run: id.to_owned(), why })
     }
@@ -354,25 +300,6 @@ impl Node {
     pub(super) fn run_as_kept(&self, id: &str) -> Option<Arc<[u8]>> {
         let state = self.0.mediators.state_of(&ProcessorName::new(workflow_of(id)?).ok()?)?;
         state.get(id, RUN, self.now_ms()).map(|value| value.bytes)
-    }
-
-    /// What happened to a run, taken through a definition; and why that is not all, if it is not.
-    fn history(
-        &self,
-        found: &Found,
-        definition: &Definition,
-    ) -> Result<(Vec<Happened>, Option<String>), RunError> {
-        let run = &found.kept.run;
-        let flow = found.kept.flow.parse().unwrap_or_default();
-        let (inputs, lacks) = inputs(&self.0.domain, &found.workflow, &run.id, flow, run.started_ms)?;
-        let begun = Run::new(run.id.clone(), run.input.clone(), run.started_ms);
-        let Mediators { expressions, .. } = &self.0.mediators;
-        let mut evaluate = |evaluation: &_| {
-            let given = expressions.evaluate(std::slice::from_ref(evaluation));
-            let given = given.map_err(|error| error.to_string())?.into_iter().next();
-            given.ok_or("it was not evaluated")?.map_err(|error| error.to_string())
-        };
-        Ok((replay(definition, begun, inputs, &mut evaluate), lacks))
     }
 
     /// The state of each mediator that there is or was.
@@ -487,42 +414,6 @@ fn is_decided(domain: &Domain, mediator: &str, offset: u64) -> bool {
     }) == Some(true)
 }
 
-/// What came in for a run, in the order in which it was handled; and why that is not all, if it is not.
-fn inputs(
-    domain: &Domain,
-    workflow: &ProcessorName,
-    run: &str,
-    flow: Uuid,
-    started_ms: u64,
-) -> Result<(Vec<Input>, Option<String>), RunError> {
-    let (frames, cut) = domain.flow_frames(flow, HISTORY_FRAMES_MAX)?;
-    let inbox = domain.look(|world| world.channel_id(&inbox_of(workflow.as_str())));
-    let start: Option<u64> = run.rsplit_once('-').and_then(|(_, position)| position.parse().ok());
-    let (mut inputs, mut has_start) = (Vec::new(), false);
-    let durable = domain.durable().current();
-    for frame in frames.iter().filter(|frame| frame.end() <= durable) {
-        let mut position = frame.position;
-        for change in Changes::new(&frame.body).map_while(Result::ok) {
-            let Change::Event { channel, offset, record } = change else { continue };
-            let at = position;
-            position = Position(position.0 + 1);
-            let Ok(record) = Record::parse(record) else { continue };
-            if Some(at.0) == start {
-                has_start = true;
-                inputs.push(Input { at_ms: started_ms, chance: chance(offset, 1), what: What::Start });
-            }
-            if Some(channel) != inbox || record.parts.partitionkey != Some(run) {
-                continue;
-            }
-            if let Ok(Message::Run(what)) = serde_json::from_slice(record.parts.data.unwrap_or_default()) {
-                inputs.push(Input { at_ms: frame.time_ms, chance: chance(offset, 1), what });
-            }
-        }
-    }
-    let lacks = (cut || !has_start).then(|| "some of its events are not kept any more".to_owned());
-    Ok((if has_start { inputs } else { Vec::new() }, lacks))
-}
-
 /// How many runs there are of each status, and how many in progress are on which version.
 pub(super) fn counted(abouts: &[(String, About)]) -> (BTreeMap<String, usize>, BTreeMap<String, usize>) {
     let (mut runs, mut versions) = (BTreeMap::new(), BTreeMap::new());
@@ -535,7 +426,7 @@ pub(super) fn counted(abouts: &[(String, About)]) -> (BTreeMap<String, usize>, B
     (runs, versions)
 }
 
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, RunError> + Send + 'static,
 ) -> Result<T, RunError> {
     let done = tokio::task::spawn_blocking(work).await;

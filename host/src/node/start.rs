@@ -18,7 +18,7 @@ use crate::journal::storage::{Files, Memory};
 use crate::journal::{self, Journal, SegmentJournal};
 use crate::mediator::Rules;
 use crate::model::deployment::Deployment;
-use crate::registry::{self, Kind, Registry, RegistryConfig, Running};
+use crate::registry::{self, COMPONENT_ENDING, Kind, Registry, RegistryConfig, Running};
 use crate::runtime::{Engine, EngineConfig, Expressions};
 use crate::spans;
 
@@ -126,6 +126,7 @@ fn open(builder: NodeBuilder) -> Result<Core, StartError> {
             keep_ended_ms: config.settings.mediators.keep_runs.ms(),
             keep_early_ms: config.settings.mediators.keep_early.ms(),
         },
+        read: Arc::default(),
     };
     Ok(Core {
         gate,
@@ -392,7 +393,7 @@ fn resume(
     components_dir: &Path,
     deployment: &Arc<Deployment>,
 ) -> Result<(), String> {
-    let bytes = registry::kept(components_dir, &deployment.digest, "wasm")
+    let bytes = registry::kept(components_dir, &deployment.digest, COMPONENT_ENDING)
         .ok_or("the bytes that ran are not kept")?;
     let program = engine.load(&bytes).map_err(|error| error.to_string())?;
     let version = Version::wasm(program, &deployment.file, 0);

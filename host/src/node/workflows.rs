@@ -8,7 +8,7 @@ use crate::model::report::{DeployReport, FileProblem};
 use crate::model::workflow::definition::Definition;
 use crate::model::workflow::read::read;
 use crate::model::workflow::report::{WorkflowDetail, WorkflowReport};
-use crate::registry::{self, Answer, Registry};
+use crate::registry::{self, Answer, DEFINITION_ENDING, Registry};
 
 use super::runs::{RunError, abouts, counted};
 use super::{DeployError, Node};
@@ -27,7 +27,7 @@ impl Node {
         let unknown = || RunError::UnknownWorkflow(name.to_string());
         let workflow = self.workflow_report(name).ok_or_else(unknown)?;
         let dir = self.0.mediators.kept_dir.as_deref();
-        let bytes = dir.and_then(|dir| registry::kept(dir, &workflow.definition, "yaml"));
+        let bytes = dir.and_then(|dir| registry::kept(dir, &workflow.definition, DEFINITION_ENDING));
         let text = bytes.and_then(|bytes| String::from_utf8(bytes.to_vec()).ok());
         let lost = || RunError::Lost { run: name.to_string(), why: "its bytes are not kept".to_owned() };
         Ok(WorkflowDetail { workflow, text: text.ok_or_else(lost)? })
@@ -44,7 +44,7 @@ impl Node {
         self.0.definitions.iter().flat_map(Registry::problems).collect()
     }
 
-    pub(super) fn workflow_report(&self, name: &ProcessorName) -> Option<WorkflowReport> {
+    fn workflow_report(&self, name: &ProcessorName) -> Option<WorkflowReport> {
         let (deployment, deployed, state) = self.0.domain.look(|world| {
             let mediator = world.processors().get(world.processor_id(name.as_str())? as usize)?;
             let deployment = mediator.deployment.clone()?;

@@ -8,6 +8,11 @@ use crate::model::workflow::definition::Definition;
 use crate::model::workflow::read::{Mistake, read};
 use crate::runtime::{self, Engine, Expressions, Program};
 
+/// How the names of components end.
+pub const COMPONENT_ENDING: &str = "wasm";
+/// How the names of definitions end that the host writes.
+pub const DEFINITION_ENDING: &str = "yaml";
+
 /// What the files of a folder are.
 #[derive(Clone)]
 pub enum Kind {
@@ -40,8 +45,8 @@ impl Kind {
     /// How the names of its files end; the first is that of files that the host writes.
     pub(super) fn endings(&self) -> &'static [&'static str] {
         match self {
-            Self::Components(_) => &["wasm"],
-            Self::Definitions(_) => &["yaml", "yml", "json"],
+            Self::Components(_) => &[COMPONENT_ENDING],
+            Self::Definitions(_) => &[DEFINITION_ENDING, "yml", "json"],
         }
     }
 

@@ -45,7 +45,7 @@ use worker::{Message, Worker};
 
 pub use error::{Error, PutError};
 pub use kept::kept;
-pub use kind::{Kind, Unit};
+pub use kind::{COMPONENT_ENDING, DEFINITION_ENDING, Kind, Unit};
 pub use load::UNKNOWN_FUNCTION;
 pub use wanted::{Candidate, FileFault, Removal, Running, Wanted};
 pub use watcher::{Reach, Watcher};

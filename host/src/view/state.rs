@@ -121,6 +121,22 @@ impl ProcessorState {
         rows.filter(|(_, _, value)| value.is_live(now_ms)).take(limit).collect()
     }
 
+    /// The live rows of the keys that are wanted, in no order.
+    pub fn rows_of(
+        &self,
+        is_wanted: impl Fn(&str) -> bool,
+        now_ms: u64,
+    ) -> Vec<(Arc<str>, Arc<str>, StateValue)> {
+        let inner = self.inner.lock();
+        let keys = inner.keys.iter().filter(|(key, _)| is_wanted(key));
+        let rows = keys.flat_map(|(key, names)| {
+            let live = names.slots.iter().filter_map(|(name, slot)| Some((name, slot.value.as_ref()?)));
+            let live = live.filter(|(_, value)| value.is_live(now_ms));
+            live.map(|(name, value)| (key.clone(), name.clone(), value.clone()))
+        });
+        rows.collect()
+    }
+
     /// The live values of one name, each with its key, in no order.
     pub fn named(&self, name: &str, now_ms: u64) -> Vec<(Arc<str>, StateValue)> {
         let inner = self.inner.lock();

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::Shared;
 use super::client::part;
 use super::failure::Failure;
+use super::flow::name_of;
 use super::output::clean;
 use crate::model::workflow::failure::Error;
 use crate::model::workflow::report::{RunPoint, RunReport, WaitsFor};
@@ -107,14 +108,6 @@ fn parse_json(text: &str) -> Result<Value, String> {
 /// The path of a run, for HTTP.
 fn path(id: &str, rest: &str) -> String {
     format!("/v1/runs/{}{rest}", part(id))
-}
-
-/// The name of a task: the end of its place.
-fn name_of(task: &str) -> String {
-    match task.rsplit('/').next().filter(|name| !name.is_empty()) {
-        Some(name) => clean(&name.replace("~1", "/").replace("~0", "~")),
-        None => "the workflow".to_owned(),
-    }
 }
 
 /// Whether it is faulted and can go on: somebody has to do something.

@@ -459,8 +459,9 @@ async fn one_mediator_hands_over_to_another_in_one_flow() {
     let flow = run.run.flow.parse().unwrap();
     let settled = shop.node.settled_flow(flow, SOON).await.unwrap().unwrap();
     assert_eq!(settled.status, FlowStatus::Done);
+    let page = shop.node.runs(RunsWish { flow: Some(flow), ..RunsWish::default() }).await.unwrap();
     let mut runs: Vec<(String, Status)> =
-        shop.node.runs_of_flow(flow).into_iter().map(|run| (run.workflow, run.status)).collect();
+        page.runs.into_iter().map(|run| (run.workflow, run.status)).collect();
     runs.sort();
     assert_eq!(runs, [("sorter".to_owned(), Status::Completed), ("three".to_owned(), Status::Completed)]);
     shop.node.stop().await;

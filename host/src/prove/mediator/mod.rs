@@ -6,13 +6,13 @@
 mod ledger;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::Value;
 
-use super::host::{Client, Site, random};
+use super::host::{Client, Site};
 use super::relay::books::Order;
-use super::relay::{SHOP, read};
+use super::relay::{OrderOptions, SHOP, read, while_killed};
 use super::{Card, Proof, ProveError, Row, components};
 use ledger::{INBOX, Ledger, QUEUES};
 
@@ -24,19 +24,8 @@ const BATCH: u64 = 20;
 const AHEAD_MAX: usize = 400;
 const PAGE: usize = 1_000;
 
-/// How much is done.
-#[derive(Clone, Copy, Debug)]
-pub struct MediatorOptions {
-    /// How many orders are placed, at least.
-    pub orders: u64,
-    /// How often the host is killed meanwhile.
-    pub kills: u32,
-    /// Where chance comes from.
-    pub seed: u64,
-}
-
 /// Proves that kills leave every run with one of its ends, and every step done once.
-pub fn mediator(options: &MediatorOptions) -> Result<Proof, ProveError> {
+pub fn mediator(options: &OrderOptions) -> Result<Proof, ProveError> {
     let site = Site::new()?;
     for (name, component) in SHOP.iter().zip(components::build(&SHOP)?) {
         site.drop_in(name, &component)?;
@@ -47,15 +36,8 @@ pub fn mediator(options: &MediatorOptions) -> Result<Proof, ProveError> {
     client.until("the workflow is deployed", |client| is_open(client).then_some(()))?;
     let (placed, stop) = (AtomicU64::new(0), AtomicBool::new(false));
     let began = Instant::now();
-    let (acknowledged, recoveries, process) = std::thread::scope(|scope| {
-        let customers = scope.spawn(|| order(&client, options.orders, &placed, &stop));
-        let killed = kill(options, &site, &placed, process);
-        stop.store(true, Ordering::SeqCst);
-        let acknowledged =
-            customers.join().map_err(|_| ProveError::Host("the customers panicked".to_owned()))?;
-        let (recoveries, process) = killed?;
-        Ok::<_, ProveError>((acknowledged, recoveries, process))
-    })?;
+    let customers = || order(&client, options.orders, &placed, &stop);
+    let (acknowledged, killed) = while_killed(options, (&site, process), (&placed, &stop), customers)?;
     client.until("every run has ended", |client| (in_progress(client)? == 0).then_some(()))?;
     let seconds = began.elapsed().as_secs_f64();
     let mut rows = vec![
@@ -64,9 +46,8 @@ pub fn mediator(options: &MediatorOptions) -> Result<Proof, ProveError> {
         Row::new("kills (SIGKILL)", f64::from(options.kills), "").on(Card::Kills),
     ];
     rows.extend(compare(&client, acknowledged)?);
-    let worst = recoveries.iter().max().map_or(0.0, |took| took.as_secs_f64() * 1e3);
-    rows.push(Row::new("worst start after a kill", worst, "ms").on(Card::Recovery));
-    drop(process);
+    rows.push(killed.worst());
+    drop(killed.process);
     Ok(Proof::new("mediator", options.seed, rows))
 }
 
@@ -105,30 +86,6 @@ fn order(client: &Client, orders: u64, placed: &AtomicU64, stop: &AtomicBool) ->
         let _ = client.until("the mediator keeps up", keeps_up);
     }
     acknowledged
-}
-
-/// Kills the host again and again while orders come in, evenly over them and a little by chance. Gives how long each start took.
-fn kill(
-    options: &MediatorOptions,
-    site: &Site,
-    placed: &AtomicU64,
-    mut process: super::host::Process,
-) -> Result<(Vec<Duration>, super::host::Process), ProveError> {
-    let mut chance = options.seed;
-    let mut recoveries = Vec::new();
-    let share = options.orders / u64::from(options.kills.max(1));
-    for kill in 0..u64::from(options.kills) {
-        let due = kill * share + random(&mut chance) % share.max(1);
-        while placed.load(Ordering::SeqCst) < due {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        std::thread::sleep(Duration::from_millis(random(&mut chance) % 50));
-        process.kill()?;
-        let (next, took) = site.start()?;
-        process = next;
-        recoveries.push(took);
-    }
-    Ok((recoveries, process))
 }
 
 fn compare(client: &Client, acknowledged: u64) -> Result<Vec<Row>, ProveError> {

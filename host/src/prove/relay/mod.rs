@@ -25,7 +25,7 @@ const PAGE: u64 = 1_000;
 
 /// How much is done.
 #[derive(Clone, Copy, Debug)]
-pub struct RelayOptions {
+pub struct OrderOptions {
     /// How many orders are placed, at least.
     pub orders: u64,
     /// How often the host is killed meanwhile.
@@ -35,7 +35,7 @@ pub struct RelayOptions {
 }
 
 /// Proves that kills lose no order, charge none twice, and leave stock and mails as they have to be.
-pub fn relay(options: &RelayOptions) -> Result<Proof, ProveError> {
+pub fn relay(options: &OrderOptions) -> Result<Proof, ProveError> {
     let site = Site::new()?;
     for (name, component) in SHOP.iter().zip(components::build(&SHOP)?) {
         site.drop_in(name, &component)?;
@@ -45,14 +45,8 @@ pub fn relay(options: &RelayOptions) -> Result<Proof, ProveError> {
     client.until("the shop is open", |client| is_open(client).then_some(()))?;
     let (placed, stop) = (AtomicU64::new(0), AtomicBool::new(false));
     let began = Instant::now();
-    let (acknowledged, killed) = std::thread::scope(|scope| {
-        let customers = scope.spawn(|| order(&client, options.orders, &placed, &stop));
-        let killed = kill(options, &site, &placed, process);
-        stop.store(true, Ordering::SeqCst);
-        let acknowledged =
-            customers.join().map_err(|_| ProveError::Host("the customers panicked".to_owned()))?;
-        Ok::<_, ProveError>((acknowledged, killed?))
-    })?;
+    let customers = || order(&client, options.orders, &placed, &stop);
+    let (acknowledged, killed) = while_killed(options, (&site, process), (&placed, &stop), customers)?;
     let seconds = began.elapsed().as_secs_f64();
     client.until("nothing is left to do", is_quiet)?;
     let mut rows = vec![
@@ -61,8 +55,7 @@ pub fn relay(options: &RelayOptions) -> Result<Proof, ProveError> {
         Row::new("kills (SIGKILL)", f64::from(options.kills), "").on(Card::Kills),
     ];
     rows.extend(compare(&client, acknowledged)?);
-    let worst = killed.recoveries.iter().max().map_or(0.0, |took| took.as_secs_f64() * 1e3);
-    rows.push(Row::new("worst start after a kill", worst, "ms").on(Card::Recovery));
+    rows.push(killed.worst());
     drop(killed.process);
     Ok(Proof::new("relay", options.seed, rows))
 }
@@ -95,15 +88,40 @@ fn order(client: &Client, orders: u64, placed: &AtomicU64, stop: &AtomicBool) ->
 }
 
 /// What was done to the host.
-struct Killed {
-    process: Process,
+pub(super) struct Killed {
+    pub process: Process,
     /// How long each start took until the host listened.
     recoveries: Vec<Duration>,
 }
 
+impl Killed {
+    /// The longest start.
+    pub fn worst(&self) -> Row {
+        let worst = self.recoveries.iter().max().map_or(0.0, |took| took.as_secs_f64() * 1e3);
+        Row::new("worst start after a kill", worst, "ms").on(Card::Recovery)
+    }
+}
+
+/// Has customers place orders while the host is killed; they end once it is not any more. Says how many orders were acknowledged.
+pub(super) fn while_killed(
+    options: &OrderOptions,
+    (site, process): (&Site, Process),
+    (placed, stop): (&AtomicU64, &AtomicBool),
+    customers: impl FnOnce() -> u64 + Send,
+) -> Result<(u64, Killed), ProveError> {
+    std::thread::scope(|scope| {
+        let customers = scope.spawn(customers);
+        let killed = kill(options, site, placed, process);
+        stop.store(true, Ordering::SeqCst);
+        let acknowledged =
+            customers.join().map_err(|_| ProveError::Host("the customers panicked".to_owned()))?;
+        Ok((acknowledged, killed?))
+    })
+}
+
 /// Kills the host again and again while orders come in, evenly over them and a little by chance.
 fn kill(
-    options: &RelayOptions,
+    options: &OrderOptions,
     site: &Site,
     placed: &AtomicU64,
     mut process: Process,

@@ -110,16 +110,7 @@ const STANDARD: &[(&str, &[&str])] = &[
     ("SystemTime", &["clock.rs", "registry/file.rs", "telemetry/otlp.rs"]),
     (
         "sleep",
-        &[
-            "runtime/engine.rs",
-            "api/server.rs",
-            "cli",
-            "bench",
-            "prove/host.rs",
-            "prove/mediator",
-            "prove/relay",
-            "prove/swap",
-        ],
+        &["runtime/engine.rs", "api/server.rs", "cli", "bench", "prove/host.rs", "prove/relay", "prove/swap"],
     ),
 ];
 
