@@ -41,8 +41,8 @@ fn build() -> Result<(), String> {
     }
     ensure_target()?;
     let out = PathBuf::from(variable("OUT_DIR")?);
-    // `<target>/<profile>/build/<package>/out`: one build for all profiles.
-    let target_dir = out.ancestors().nth(4).unwrap_or(&out).join("expressions");
+    // `<target>/<profile>/build/<package>/out`: one build for all profiles, and for the guests of the tests.
+    let target_dir = out.ancestors().nth(4).unwrap_or(&out).join("guests");
     run(cargo(&host, &target_dir)?, "the component that evaluates expressions was not built")?;
     let built = target_dir.join(TARGET).join("release/baton_expressions.wasm");
     let copied = std::fs::copy(&built, out.join("expressions.wasm"));

@@ -4,7 +4,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use crate::compiled;
+
 const TARGET: &str = "wasm32-wasip2";
+
+/// What wraps or instruments the tests' own build.
+pub const NOT_FOR_GUESTS: [&str; 3] = ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_WORKSPACE_WRAPPER"];
 
 /// The seven that take an order from its placement to the customer.
 pub const BOOKSHOP: [&str; 7] =
@@ -19,6 +24,14 @@ pub fn component(package: &str) -> Vec<u8> {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let folder = BUILT.get_or_init(build);
     let file = folder.join(format!("{}.wasm", package.replace('-', "_")));
+    let bytes = std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    compiled::is_built(&bytes);
+    bytes
+}
+
+/// The component that the host brings along itself: it evaluates the expressions of workflows.
+pub fn expressions() -> Vec<u8> {
+    let file = target_folder().join(TARGET).join("release/baton_expressions.wasm");
     std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 
@@ -43,8 +56,7 @@ fn build() -> PathBuf {
     for package in BOOKSHOP.iter().chain(&OWN).chain([&NEWCOMER]) {
         cargo.args(["--package", package]);
     }
-    // What wraps or instruments the tests' own build is not for the guests.
-    for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_WORKSPACE_WRAPPER"] {
+    for name in NOT_FOR_GUESTS {
         cargo.env_remove(name);
     }
     run(cargo.current_dir(workspace()), "the guests were not built");

@@ -13,9 +13,9 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-use crate::guests;
 use crate::http::{Http, TOKEN};
 use crate::wait::eventually;
+use crate::{compiled, guests};
 
 /// The folder of a host. It outlives the hosts that run on it one after another.
 pub struct Shop {
@@ -68,6 +68,7 @@ impl Shop {
     /// Starts a host inside this process, or says why not.
     pub fn try_start(&self) -> Result<Host, String> {
         let config = Config::load(self.dir()).unwrap();
+        compiled::lend(&self.data());
         let (stop, stopped) = oneshot::channel::<()>();
         let (started, start) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
@@ -101,6 +102,7 @@ impl Shop {
     }
 
     fn spawned(&self, mut command: Command) -> Host {
+        compiled::lend(&self.data());
         let log = std::fs::File::create(self.dir().join("log")).unwrap();
         let mut child = command.arg(self.dir()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
@@ -121,7 +123,11 @@ impl Shop {
         for name in ["BATON_SERVER", "BATON_LISTEN", "BATON_DATA", "BATON_LOG", "RUST_LOG"] {
             command.env_remove(name);
         }
-        command.env("BATON_TOKEN", TOKEN);
+        // What wraps or instruments the tests' own build is not for guests that the program builds; what is built already is found.
+        for name in guests::NOT_FOR_GUESTS {
+            command.env_remove(name);
+        }
+        command.env("BATON_TOKEN", TOKEN).env("CARGO_TARGET_DIR", guests::target_folder());
         command.args(arguments).current_dir(self.dir()).stdin(Stdio::null());
         command
     }
@@ -129,6 +135,14 @@ impl Shop {
     /// Runs the program to its end.
     pub fn run(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().unwrap()
+    }
+}
+
+impl Drop for Shop {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            compiled::keep(&self.data());
+        }
     }
 }
 

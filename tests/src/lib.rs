@@ -4,6 +4,7 @@
 //! It looks at the product from outside: HTTP, the command line, files. Whatever goes wrong here ends the test with words.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+pub mod compiled;
 pub mod guests;
 pub mod host;
 pub mod http;

@@ -16,6 +16,7 @@ mod lanes;
 mod lasting;
 mod latency;
 mod memory;
+mod neighbours;
 mod pipeline;
 mod raw;
 mod recovery;
@@ -25,6 +26,7 @@ mod sample;
 mod start;
 mod subscriptions;
 mod swap;
+mod waiting;
 mod workflow;
 
 use std::path::PathBuf;
@@ -184,11 +186,12 @@ impl Measurement {
 }
 
 /// Those that look at the process's memory come first: later ones leave it larger.
-const MEASUREMENTS: [Measurement; 16] = [
+const MEASUREMENTS: [Measurement; 18] = [
     Measurement { name: "memory", how: memory::HOW, run: memory::run },
     Measurement { name: "backlog", how: backlog::HOW, run: backlog::run },
     Measurement { name: "lasting", how: lasting::HOW, run: lasting::run },
     Measurement { name: "workflow", how: workflow::HOW, run: workflow::run },
+    Measurement { name: "neighbours", how: neighbours::HOW, run: neighbours::run },
     Measurement { name: "crossing", how: crossing::HOW, run: crossing::run },
     Measurement { name: "pipeline", how: pipeline::HOW, run: pipeline::run },
     Measurement { name: "lanes", how: lanes::HOW, run: lanes::run },
@@ -199,6 +202,7 @@ const MEASUREMENTS: [Measurement; 16] = [
     Measurement { name: "swap", how: swap::HOW, run: swap::run },
     Measurement { name: "subscriptions", how: subscriptions::HOW, run: subscriptions::run },
     Measurement { name: "start", how: start::HOW, run: start::run },
+    Measurement { name: "waiting", how: waiting::HOW, run: waiting::run },
     Measurement { name: "recovery", how: recovery::HOW, run: recovery::run },
     Measurement { name: "http", how: http::HOW, run: http::run },
 ];

@@ -19,33 +19,41 @@ use crate::runtime::{Engine, EngineConfig, Expressions};
 pub const HOW: &str = "a workflow of five steps, each a call of one wasm processor that copies 256 B; the same five hops in the broker \
                        topology beside it";
 
-const STEPS: usize = 5;
+pub const STEPS: usize = 5;
+/// The data of each event.
+pub const BYTES: usize = 256;
 /// How many runs begin before the next do.
 const TOGETHER: [usize; 3] = [1, 100, 10_000];
 /// The most events of one publish.
 const PUBLISH_EVENTS_MAX: usize = 1_000;
 /// What the engine may add to a step at the middle, without the disk.
 const ADDED_US_MAX: f64 = 100.0;
+/// Waits for an event that never comes.
+pub const WAITS: &str = "  - wait: { listen: { to: { one: { with: { type: never }, correlate: { id: { from: .id, expect: '${ $workflow.id }' } } } } } }\n";
 /// What a waiting run may take.
 const WAITING_KIB_MAX: f64 = 4.0;
-const WAITING: usize = 100_000;
-const WAITING_QUICK: usize = 10_000;
+pub const WAITING: usize = 100_000;
+pub const WAITING_QUICK: usize = 10_000;
 
 /// Nothing that is measured lasts as long.
 const RULES: Rules = Rules { keep_ended_ms: 86_400_000, keep_early_ms: 86_400_000 };
 
-/// The channel that starts runs.
-const WANTED: &str = "copies-wanted";
-/// The channel on which a run says that it is over.
-const DONE: &str = "copies-done";
+/// The names of a workflow that is measured.
+pub struct Workflow {
+    pub name: &'static str,
+    /// The channel that starts runs.
+    pub wanted: &'static str,
+    /// The channel on which a run says that it is over.
+    pub done: &'static str,
+}
 
 pub fn run(bench: &Bench) -> Result<Vec<Figure>, Error> {
     let engine = Engine::new(EngineConfig::in_process())?;
     let expressions = Expressions::new(&engine);
     expressions.prepare()?;
     let mut figures = vec![waiting(bench, &expressions)?];
-    let plain = five_steps("")?;
-    let asking = five_steps(", data: '${ . }'")?;
+    let plain = plain_steps()?;
+    let asking = five_steps("'${ $workflow.input }'")?;
     let class = Durability::Memory;
     let hop = alone(bench, class, None)?.median() / STEPS as f64;
     for (what, definition) in [("", &plain), (", its data an expression", &asking)] {
@@ -66,21 +74,40 @@ pub fn run(bench: &Bench) -> Result<Vec<Figure>, Error> {
 
 type Mediated<'a> = Option<(&'a Arc<Definition>, &'a Expressions)>;
 
-fn defined(steps: &str) -> Result<Arc<Definition>, Error> {
-    let text = format!(
-        "document: {{ dsl: '1.0.3', namespace: bench, name: copies, version: '1.0.0' }}\n\
-         schedule: {{ on: {{ one: {{ with: {{ type: {WANTED} }} }} }} }}\n\
-         do:\n{steps}  - over: {{ emit: {{ event: {{ with: {{ type: {DONE}, data: {{}} }} }} }} }}\n"
-    );
-    let definition = read(&text).fine();
-    let why = |mistakes: Vec<_>| Error::Host { why: format!("the workflow that is measured: {mistakes:?}") };
-    definition.map(Arc::new).map_err(why)
+impl Workflow {
+    /// The one that copies.
+    pub const COPIES: Self = Self { name: "copies", wanted: "copies-wanted", done: "copies-done" };
+
+    /// The text of its definition, with these steps.
+    pub fn text(&self, steps: &str) -> String {
+        let Self { name, wanted, done } = self;
+        format!(
+            "document: {{ dsl: '1.0.3', namespace: bench, name: {name}, version: '1.0.0' }}\n\
+             schedule: {{ on: {{ one: {{ with: {{ type: {wanted} }} }} }} }}\n\
+             do:\n{steps}  - over: {{ emit: {{ event: {{ with: {{ type: {done}, data: {{}} }} }} }} }}\n"
+        )
+    }
+
+    /// It, with these steps.
+    pub fn defined(&self, steps: &str) -> Result<Arc<Definition>, Error> {
+        let definition = read(&self.text(steps)).fine();
+        let why =
+            |mistakes: Vec<_>| Error::Host { why: format!("the workflow that is measured: {mistakes:?}") };
+        definition.map(Arc::new).map_err(why)
+    }
 }
 
-/// A call for each hop; what it hands on is what it was given, or what an expression makes of that.
+/// A call for each hop, with this data. Handed on as a whole, what a step gives would grow from step to step: it has the event with all its
+/// attributes, and in it the data.
 fn five_steps(data: &str) -> Result<Arc<Definition>, Error> {
-    let step = |(number, hop)| format!("  - s{number}: {{ call: copier, with: {{ type: {hop}{data} }} }}\n");
-    defined(&CHAIN.iter().take(STEPS).enumerate().map(step).collect::<String>())
+    let step =
+        |(number, hop)| format!("  - s{number}: {{ call: copier, with: {{ type: {hop}, data: {data} }} }}\n");
+    Workflow::COPIES.defined(&CHAIN.iter().take(STEPS).enumerate().map(step).collect::<String>())
+}
+
+/// The same without expressions.
+pub fn plain_steps() -> Result<Arc<Definition>, Error> {
+    five_steps(&format!("'{}'", "x".repeat(BYTES)))
 }
 
 /// A host with the processor, and the mediator if there is one.
@@ -88,19 +115,29 @@ fn start(bench: &Bench, durability: Durability, mediated: Mediated<'_>) -> Resul
     let rig = Rig::start(Setting::new(durability))?;
     rig.deploy(&Version::wasm(bench.program.clone(), "bench.wasm", 0))?;
     if let Some((definition, expressions)) = mediated {
-        let descriptor = descriptor(definition, &[])?;
-        let latest = ("bench".to_owned(), definition.clone());
-        let mediator = Mediator::new(descriptor.name.as_str(), latest, BTreeMap::new(), RULES);
-        let version = rig.dispatcher.mediator(mediator, descriptor, ("bench", "bench.yaml"), expressions)?;
-        rig.deploy(&version)?;
+        mediate(&rig, &Workflow::COPIES, definition, expressions)?;
     }
     Ok(rig)
+}
+
+/// Deploys a mediator.
+pub fn mediate(
+    rig: &Rig,
+    workflow: &Workflow,
+    definition: &Arc<Definition>,
+    expressions: &Expressions,
+) -> Result<(), Error> {
+    let descriptor = descriptor(definition, &[])?;
+    let latest = ("bench".to_owned(), definition.clone());
+    let mediator = Mediator::new(workflow.name, latest, BTreeMap::new(), RULES);
+    let version = rig.dispatcher.mediator(mediator, descriptor, ("bench", "bench.yaml"), expressions)?;
+    rig.deploy(&version)
 }
 
 /// Where events begin and end.
 fn ends(mediated: Mediated<'_>) -> (&'static str, &'static str) {
     match mediated {
-        Some(_) => (WANTED, DONE),
+        Some(_) => (Workflow::COPIES.wanted, Workflow::COPIES.done),
         None => (CHAIN[0], END),
     }
 }
@@ -108,7 +145,7 @@ fn ends(mediated: Mediated<'_>) -> (&'static str, &'static str) {
 /// One after another: how long each takes from its publish until its end is seen.
 fn alone(bench: &Bench, durability: Durability, mediated: Mediated<'_>) -> Result<Sample, Error> {
     let rig = start(bench, durability, mediated)?;
-    let ((from, to), mut source) = (ends(mediated), Source::new(1, 256));
+    let ((from, to), mut source) = (ends(mediated), Source::new(1, BYTES));
     let (from, mut sample) = (channel(from)?, Sample::default());
     let until = Instant::now() + bench.time();
     let mut done = 0;
@@ -130,7 +167,7 @@ fn rate(
     mediated: Mediated<'_>,
 ) -> Result<f64, Error> {
     let rig = start(bench, durability, mediated)?;
-    let ((from, to), mut source) = (ends(mediated), Source::new(together.min(PUBLISH_EVENTS_MAX), 256));
+    let ((from, to), mut source) = (ends(mediated), Source::new(together.min(PUBLISH_EVENTS_MAX), BYTES));
     let from = channel(from)?;
     let (began, mut done) = (Instant::now(), 0);
     while began.elapsed() < bench.time() {
@@ -147,11 +184,9 @@ fn rate(
 /// Runs that wait for an event that never comes.
 fn waiting(bench: &Bench, expressions: &Expressions) -> Result<Figure, Error> {
     let runs = if bench.quick { WAITING_QUICK } else { WAITING };
-    let definition = defined(
-        "  - wait: { listen: { to: { one: { with: { type: never }, correlate: { id: { from: .id, expect: '${ $workflow.id }' } } } } } }\n",
-    )?;
+    let definition = Workflow::COPIES.defined(WAITS)?;
     let rig = start(bench, Durability::Os, Some((&definition, expressions)))?;
-    let (wanted, mut source) = (channel(WANTED)?, Source::new(PUBLISH_EVENTS_MAX, 256));
+    let (wanted, mut source) = (channel(Workflow::COPIES.wanted)?, Source::new(PUBLISH_EVENTS_MAX, BYTES));
     let inbox = "baton.inbox.copies";
     // What all share, and what the host keeps of its latest events, is there before anything is counted.
     let first = runs / 5;

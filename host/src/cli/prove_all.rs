@@ -40,7 +40,7 @@ pub fn run(args: &AllArgs, shared: &Shared) -> Result<(), Failure> {
     let ran = [
         ("swap", prove("versions come and go", || swap(&swaps))),
         ("relay", prove("orders come in", || relay(&orders))),
-        ("mediator", prove("mediated orders come in", || mediator(&runs))),
+        ("mediator", prove("mediated orders come in", || mediator(&runs, 10 * times))),
         ("crash", prove("the power goes", || crash(&cuts))),
         ("zoo", zoo(seed)),
     ];

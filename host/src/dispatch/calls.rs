@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::model::grant::Granted;
 use crate::runtime::{
@@ -63,10 +64,10 @@ impl HostCalls for ProcessorCalls {
         scope: &CallScope<'_>,
         event: u32,
         index: u64,
-        request: &HttpRequest,
+        (request, time_max): (&HttpRequest, Duration),
     ) -> Result<HttpResponse, HttpFailure> {
         let key = idempotency_key(&self.name, scope, event, index);
-        self.http.send(&self.granted, request, &key)
+        self.http.send(&self.granted, request, &key, time_max)
     }
 
     fn sockets(&self) -> Option<Arc<dyn Sockets>> {

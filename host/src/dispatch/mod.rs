@@ -52,7 +52,6 @@ use crate::channel::{Deployable, Domain, Listener, Refused, Reset};
 use crate::journal::Position;
 use crate::mediator::Mediator;
 use crate::meter::Counted;
-use crate::model::bounds::Bounds;
 use crate::model::change::ProcessorId;
 use crate::model::deployment::Deployment;
 use crate::model::descriptor::Descriptor;
@@ -498,14 +497,13 @@ impl Shared {
             let id = world.processor_id(name.as_str())?;
             Some(world.processors().get(id as usize)?.state.clone())
         });
-        let call_time_max = Bounds::of(&descriptor.limits).call_time_ms_max;
         Ok(ProcessorCalls {
             name: name.as_str().into(),
             state: state.unwrap_or_default(),
             config: values,
             granted,
             secrets,
-            http: Arc::new(Http::new(Duration::from_millis(call_time_max))),
+            http: Arc::new(Http::new()),
             logs: self.logs.clone(),
         })
     }

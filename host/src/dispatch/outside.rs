@@ -9,7 +9,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use ureq::config::Config;
-use ureq::http::{Request, Uri};
+use ureq::http::{Request, Response, Uri};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
@@ -48,26 +48,26 @@ pub struct Http {
 }
 
 impl Http {
-    /// Requests that may take so long, connection and answer included.
-    pub fn new(time_max: Duration) -> Self {
+    /// Without a connection yet.
+    pub fn new() -> Self {
         let config = Config::builder()
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
             .proxy(None)
-            .timeout_global(Some(time_max))
             .max_response_header_size(ANSWER_HEADER_BYTES_MAX)
             .user_agent(concat!("baton/", env!("CARGO_PKG_VERSION")))
             .build();
         Self { agent: ureq::Agent::with_parts(config, DefaultConnector::default(), Checked::default()) }
     }
 
-    /// Makes a request, if it is granted.
+    /// Makes a request, if it is granted. It may take so long, connection and answer included.
     pub fn send(
         &self,
         granted: &Granted,
         request: &HttpRequest,
         key: &str,
+        time_max: Duration,
     ) -> Result<HttpResponse, HttpFailure> {
         let origin = origin_of(&request.url)?;
         if !granted.allows_http(&request.method, &origin) {
@@ -80,8 +80,8 @@ impl Http {
             ));
         }
         let answer = match &request.body {
-            Some(body) => self.agent.run(head(request, key)?.body(body.as_slice()).map_err(invalid)?),
-            None => self.agent.run(head(request, key)?.body(()).map_err(invalid)?),
+            Some(body) => self.run(head(request, key)?.body(body.as_slice()).map_err(invalid)?, time_max),
+            None => self.run(head(request, key)?.body(()).map_err(invalid)?, time_max),
         };
         let mut answer = answer.map_err(|error| failed(&error, &origin))?;
         let header = |(name, value): (&ureq::http::HeaderName, &ureq::http::HeaderValue)| {
@@ -91,6 +91,14 @@ impl Http {
         let body = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
         let body = body.map_err(|error| failed(&error, &origin))?;
         Ok(HttpResponse { status: answer.status().as_u16(), headers, body })
+    }
+
+    fn run(
+        &self,
+        request: Request<impl ureq::AsSendBody>,
+        time_max: Duration,
+    ) -> Result<Response<ureq::Body>, ureq::Error> {
+        self.agent.run(self.agent.configure_request(request).timeout_global(Some(time_max)).build())
     }
 }
 

@@ -90,6 +90,8 @@ struct Moment {
     cause: (String, u64),
     /// How long the step took that it acknowledges.
     step_ms: Option<u64>,
+    /// Whether the run wanted commands no more before it.
+    had_left: bool,
 }
 
 /// Who needs values.
@@ -147,6 +149,7 @@ impl Mediator {
             chance: chance(incoming.offset, 1),
             cause: (incoming.channel.to_owned(), incoming.offset),
             step_ms: None,
+            had_left: false,
         };
         match incoming.place {
             Place::Queue => self.start(state, incoming, moment),
@@ -210,7 +213,8 @@ impl Mediator {
                 let kept = Kept::read(&kept.bytes)?;
                 let step_ms =
                     kept.called_since(&what).map(|since_ms| moment.time_ms.saturating_sub(since_ms));
-                self.step(kept, what, Moment { step_ms, ..moment })
+                let had_left = !kept.run.left.is_empty();
+                self.step(kept, what, Moment { step_ms, had_left, ..moment })
             }
             None => Ok(Work::Ready(Outcome::noted("there is no such run, or it is not kept any more"))),
         }

@@ -113,6 +113,10 @@ fn told(mediator: &Mediator, kept: &mut Kept, command: Command, moment: &Moment,
             let marks =
                 Marks { mediator: mediator.name.clone(), run: kept.run.id.clone(), step: task, attempt };
             let mut emit = made(kept, event, queue_of(&processor));
+            if emit.subject.is_none() {
+                // Without a key of their own, the commands of a run have one together: what one leaves in a state, the next finds.
+                emit.partitionkey.get_or_insert_with(|| kept.run.id.clone());
+            }
             emit.attributes.extend(marks.attributes().map(|(name, value)| (name.to_owned(), value)));
             out.emits.push(emit);
         }
@@ -201,6 +205,7 @@ fn keep(mediator: &Mediator, kept: &Kept, moment: &Moment, out: &mut Outcome) {
         out.set(ABOUT, serde_json::to_vec(&about).unwrap_or_default(), expires_ms);
     }
     match Unwanted::of(&kept.run.left) {
+        left if left.is_empty() && !moment.had_left => {}
         left if left.is_empty() => out.delete(LEFT),
         left => out.set(LEFT, serde_json::to_vec(&left).unwrap_or_default(), expires_ms),
     }

@@ -44,6 +44,8 @@ pub(super) struct File {
     pub phase: Phase,
     pub claim: Option<Claim>,
     pub fault: Option<FileFault>,
+    /// What was wrong with it before it was tried again, until that is known to be mended.
+    pub before: Option<FileFault>,
     /// Counts the claims: the lower one came first.
     pub order: u64,
     pub stamp: Option<Stamp>,
@@ -77,7 +79,16 @@ pub(super) struct Stamp {
 impl File {
     pub fn new(stamp: Option<Stamp>, now: Duration) -> Self {
         let phase = Phase::Settling { since: now };
-        Self { phase, claim: None, fault: None, order: 0, stamp, grows: false, only_says: false }
+        Self {
+            phase,
+            claim: None,
+            fault: None,
+            before: None,
+            order: 0,
+            stamp,
+            grows: false,
+            only_says: false,
+        }
     }
 
     pub fn is_gone(&self) -> bool {
@@ -86,6 +97,12 @@ impl File {
 
     pub fn look_again(&mut self) {
         self.phase = Phase::Settling { since: Duration::ZERO };
+    }
+
+    /// The same because what was wrong with it may be mended by itself.
+    pub fn try_again(&mut self) {
+        self.before = self.fault.clone();
+        self.look_again();
     }
 
     /// It waits for the compiler, and stands still since it did. What it says that it is keeps nobody guessing whether it is another.
@@ -112,7 +129,7 @@ impl File {
             return;
         }
         self.grows = self.stamp.is_some() && !self.is_gone();
-        self.stamp = Some(stamp);
+        (self.stamp, self.before) = (Some(stamp), None);
         self.phase = Phase::Settling { since: now };
     }
 
@@ -122,7 +139,7 @@ impl File {
             Phase::Gone { since } => now.saturating_sub(since) >= settle,
             _ => {
                 self.phase = Phase::Gone { since: now };
-                self.fault = None;
+                (self.fault, self.before) = (None, None);
                 false
             }
         }
@@ -145,7 +162,7 @@ impl File {
         self.phase = match self.phase {
             Phase::Settling { since } if now.saturating_sub(since) < doubt => Phase::Doubted { since },
             _ => {
-                self.fault = Some(fault);
+                (self.fault, self.before) = (Some(fault), None);
                 Phase::Looked
             }
         };

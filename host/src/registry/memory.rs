@@ -81,7 +81,7 @@ impl Memory {
     pub fn refused(&mut self, claim: &Claim, fault: &FileFault) {
         for file in self.files.values_mut() {
             if file.phase == Phase::Looked && file.claim.as_ref() == Some(claim) {
-                file.fault = Some(fault.clone());
+                (file.fault, file.before) = (Some(fault.clone()), None);
             }
         }
     }
@@ -90,9 +90,19 @@ impl Memory {
     pub fn retry(&mut self, which: impl Fn(&FileFault) -> bool) {
         for file in self.files.values_mut() {
             if file.phase == Phase::Looked && file.fault.as_ref().is_some_and(&which) {
-                file.look_again();
+                file.try_again();
             }
         }
+    }
+
+    /// What is wrong with each file. What was wrong with one that is tried again still counts, until its version runs.
+    pub fn faults(&mut self, runs: impl Fn(&Claim) -> bool) -> BTreeMap<String, FileFault> {
+        let faults = self.files.iter_mut().filter_map(|(name, file)| {
+            file.before.take_if(|_| file.claim.as_ref().is_some_and(&runs));
+            let fault = file.fault.as_ref().or(file.before.as_ref())?;
+            Some((name.clone(), fault.clone()))
+        });
+        faults.collect()
     }
 
     /// The compiler is free: whatever waited for it is looked at again.

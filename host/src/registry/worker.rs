@@ -227,11 +227,9 @@ impl Worker {
         }
     }
 
-    fn tell_problems(&self, plan: &Plan) {
+    fn tell_problems(&mut self, plan: &Plan) {
         let mut faults = plan.clashes.clone();
-        for (name, file) in &self.memory.files {
-            faults.extend(file.fault.clone().map(|fault| (name.clone(), fault)));
-        }
+        faults.extend(self.memory.faults(|claim| self.world.runs(claim)));
         let dir = || self.folder.dir().display().to_string();
         faults.extend(self.folder_fault.clone().map(|fault| (dir(), fault)));
         self.problems.set(faults);

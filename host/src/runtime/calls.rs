@@ -2,6 +2,7 @@
 //! dispatch answers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::batch::{Batch, BatchEvent};
 use super::bindings::Level;
@@ -25,14 +26,14 @@ pub trait HostCalls: Send + Sync {
         None
     }
 
-    /// Calls an HTTP server for the batch's event at `event`; `index` counts the requests of the call from 0. It may hold the thread up for as long
-    /// as a call may take.
+    /// Calls an HTTP server for the batch's event at `event`; `index` counts the requests of the call from 0. It may hold the thread up for as
+    /// long as it says.
     fn http(
         &self,
         _scope: &CallScope<'_>,
         _event: u32,
         _index: u64,
-        _request: &HttpRequest,
+        _request: (&HttpRequest, Duration),
     ) -> Result<HttpResponse, HttpFailure> {
         let message = "nothing outside can be reached here".to_owned();
         Err(HttpFailure { kind: HttpFailureKind::Denied, message })

@@ -21,7 +21,7 @@ use super::program::{Compiled, Program};
 use super::wasi;
 
 /// How long an epoch lasts, by which deadlines are measured.
-const TICK: Duration = Duration::from_millis(10);
+pub(super) const TICK: Duration = Duration::from_millis(10);
 
 /// How the host runs processors.
 #[derive(Clone, Debug, Default)]

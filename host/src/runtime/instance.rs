@@ -163,7 +163,8 @@ impl Guest {
         logbook.at(event)?;
         let index = self.requests;
         self.requests += 1;
-        Ok(self.calls.http(&CallScope::new(logbook.batch()), event, index, request))
+        let time_max = self.usage.wait_max();
+        Ok(self.calls.http(&CallScope::new(logbook.batch()), event, index, (request, time_max)))
     }
 
     /// What its sockets may reach.

@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use wasmtime::{CallHook, UpdateDeadline};
 
-use super::engine::ticks;
+use super::engine::{TICK, ticks};
 use super::error::CallError;
 use crate::model::bounds::Bounds;
 
@@ -71,6 +72,12 @@ impl Usage {
     pub fn finish(&self) -> Result<(), CallError> {
         let ms = self.bounds.call_time_ms_max;
         if self.took() < ticks(ms) { Ok(()) } else { Err(CallError::CallTime { ms }) }
+    }
+
+    /// How long a host call may wait for others: a tenth of what is left is the guest's, to do something about it.
+    pub fn wait_max(&self) -> Duration {
+        let left = ticks(self.bounds.call_time_ms_max).saturating_sub(self.took());
+        TICK.saturating_mul(u32::try_from(left).unwrap_or(u32::MAX)) * 9 / 10
     }
 
     fn took(&self) -> u64 {

@@ -29,6 +29,14 @@ struct PaymentDenied {
 }
 
 #[derive(Deserialize)]
+struct PaymentRefunded {
+    amount_minor: u64,
+    currency: String,
+    card_last_four: String,
+    reason: String,
+}
+
+#[derive(Deserialize)]
 struct OrderFulfilled {
     sku: String,
     parcels: Vec<u32>,
@@ -48,6 +56,7 @@ impl Letter {
         match event.channel() {
             "order-created" => event.decode().map(|created| Self::created(order, &created)),
             "payment-denied" => event.decode().map(|denied| Self::denied(order, &denied)),
+            "payment-refunded" => event.decode().map(|refunded| Self::refunded(order, &refunded)),
             "order-fulfilled" => event.decode().map(|fulfilled| Self::fulfilled(order, &fulfilled)),
             _ => event.decode().map(|shipped| Self::shipped(order, &shipped)),
         }
@@ -58,9 +67,8 @@ impl Letter {
         Self {
             subject: format!("We have your order {order}"),
             text: format!(
-                "thank you for ordering {quantity} x {sku}.\nWe charge {}.{:02} {currency} to your card ending in {}.",
-                total_minor / 100,
-                total_minor % 100,
+                "thank you for ordering {quantity} x {sku}.\nWe charge {} to your card ending in {}.",
+                money(*total_minor, currency),
                 card.last_four
             ),
         }
@@ -77,6 +85,17 @@ impl Letter {
             text: format!(
                 "your card ending in {} was not accepted. {why}\nThe order is cancelled and nothing has been charged.",
                 denied.card_last_four
+            ),
+        }
+    }
+
+    fn refunded(order: &str, refunded: &PaymentRefunded) -> Self {
+        let PaymentRefunded { amount_minor, currency, card_last_four, reason } = refunded;
+        Self {
+            subject: format!("Your order {order} is cancelled"),
+            text: format!(
+                "we are sorry: {reason}.\nWe have given {} back to your card ending in {card_last_four}.",
+                money(*amount_minor, currency)
             ),
         }
     }
@@ -102,4 +121,9 @@ impl Letter {
             ),
         }
     }
+}
+
+/// An amount in the hundredth parts of a currency.
+fn money(minor: u64, currency: &str) -> String {
+    format!("{}.{:02} {currency}", minor / 100, minor % 100)
 }

@@ -40,6 +40,7 @@ struct About<'a> {
     concurrency = 2,
     subscribe("order-created"),
     subscribe("payment-denied"),
+    subscribe("payment-refunded"),
     subscribe("order-fulfilled"),
     subscribe("order-shipped"),
     publishes("email-sent"),
@@ -105,6 +106,16 @@ mod tests {
             let mail = mail("payment-denied", json!({ "reason": reason, "card_last_four": "9995" }));
             assert!(body_has(&mail, &["9995", advice, "nothing has been charged"]), "{mail}");
         }
+    }
+
+    #[test]
+    fn a_refund_says_how_much_and_why() {
+        let refunded = json!({
+            "amount_minor": 2905, "currency": "EUR", "card_last_four": "4242", "reason": "we have too few copies",
+        });
+        let mail = mail("payment-refunded", refunded);
+        assert_eq!(mail["subject"], "Your order order-7 is cancelled");
+        assert!(body_has(&mail, &["29.05 EUR", "ending in 4242", "too few copies"]), "{mail}");
     }
 
     #[test]

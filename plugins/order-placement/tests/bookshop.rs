@@ -10,7 +10,7 @@ use baton_sdk::{Definition, Descriptor};
 /// All processors but `email-analysis`.
 const SHOP: [fn() -> Definition; 7] = [
     order_placement::place_order_processor,
-    payment::pay_processor,
+    payment::Payment::processor,
     inventory::Inventory::processor,
     warehouse::replenish_processor,
     order_fulfillment::pack_processor,

@@ -1,4 +1,4 @@
-//! Charges the card of an order, or says why it cannot. The card networks' public test numbers decide.
+//! Charges the card of an order, or says why it cannot; gives back what it charged. The card networks' public test numbers decide.
 
 use std::time::{Duration, SystemTime};
 
@@ -38,7 +38,22 @@ struct OrderCreated {
     ship_to: Address,
 }
 
+#[derive(Deserialize)]
+struct RefundWanted {
+    order_id: String,
+    reason: String,
+}
+
+/// What an order was charged: kept until it is given back.
 #[derive(Serialize, Deserialize)]
+struct Charged {
+    amount_minor: u64,
+    currency: String,
+    card_last_four: String,
+    customer: Customer,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
 struct Customer {
     name: String,
     email: String,
@@ -83,23 +98,57 @@ struct PaymentDenied<'a> {
     reason: Answer,
 }
 
+#[derive(Serialize)]
+struct PaymentRefunded<'a> {
+    order_id: &'a str,
+    #[serde(flatten)]
+    charged: &'a Charged,
+    reason: &'a str,
+}
+
+/// The payment provider.
+pub struct Payment;
+
 #[processor(
     name = "payment",
-    description = "Charges the card of an order, or says why it cannot.",
+    description = "Charges the card of an order, or says why it cannot; gives back what it charged.",
     subscribe("order-created"),
-    publishes("payment-applied", "payment-denied"),
+    subscribe("refund-wanted"),
+    publishes("payment-applied", "payment-denied", "payment-refunded"),
     schema("order-created", "schemas/order-created.json"),
     schema("payment-applied", "schemas/payment-applied.json"),
-    schema("payment-denied", "schemas/payment-denied.json")
+    schema("payment-denied", "schemas/payment-denied.json"),
+    schema("refund-wanted", "schemas/refund-wanted.json"),
+    schema("payment-refunded", "schemas/payment-refunded.json")
 )]
-fn pay(event: Event<OrderCreated>, cx: &mut Context) -> Handled {
-    let order = event.data();
+impl Processor for Payment {
+    fn handle(event: Event<'_>, cx: &mut Context<'_>) -> Handled {
+        match event.channel() {
+            "order-created" => pay(&event.decode()?, cx),
+            _ => refund(&event.decode()?, cx),
+        }
+    }
+}
+
+fn pay(order: &OrderCreated, cx: &mut Context<'_>) -> Handled {
     let answer = charge(&order.card, cx.now())?;
     cx.state().set("answer", &answer)?;
     match answer {
-        Answer::Approved => cx.publish("payment-applied", &applied(order)),
+        Answer::Approved => {
+            cx.state().set("charged", &charged(order))?;
+            cx.publish("payment-applied", &applied(order))
+        }
         reason => cx.publish("payment-denied", &denied(order, reason)),
     }
+}
+
+fn refund(wanted: &RefundWanted, cx: &mut Context<'_>) -> Handled {
+    let RefundWanted { order_id, reason } = wanted;
+    let Some(charged) = cx.state().get::<Charged>("charged")? else {
+        return cx.nothing_to_tell(format_args!("nothing is charged for {order_id}"));
+    };
+    cx.state().delete("charged");
+    cx.publish("payment-refunded", &PaymentRefunded { order_id, charged: &charged, reason })
 }
 
 fn charge(card: &Card, now: SystemTime) -> Result<Answer, Fault> {
@@ -120,6 +169,15 @@ fn end_of_month(month: &str) -> Option<SystemTime> {
     let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5;
     let since_1970 = days.checked_sub(719_468)?;
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(since_1970 * 86_400))
+}
+
+fn charged(order: &OrderCreated) -> Charged {
+    Charged {
+        amount_minor: order.total_minor,
+        currency: order.currency.clone(),
+        card_last_four: order.card.last_four.clone(),
+        customer: order.customer.clone(),
+    }
 }
 
 fn applied(order: &OrderCreated) -> PaymentApplied<'_> {
@@ -153,10 +211,14 @@ mod tests {
     #![allow(clippy::indexing_slicing, clippy::unwrap_used)]
     use super::*;
     use baton_sdk::serde_json::{Value, json};
-    use baton_sdk::testing::{Delivered, TestKit, event};
+    use baton_sdk::testing::{Delivered, TestEvent, TestKit, event};
+
+    fn kit() -> TestKit {
+        TestKit::new(Payment::processor())
+    }
 
     /// The kit's clock says 2026-01-01.
-    fn pay_with(token: &str, expires: &str) -> Delivered {
+    fn order(token: &str, expires: &str) -> TestEvent {
         let order = json!({
             "order_id": "order-7", "sku": "moby-dick", "quantity": 2, "unit_price_minor": 1499,
             "total_minor": 2998, "currency": "EUR",
@@ -164,7 +226,16 @@ mod tests {
             "card": { "token": token, "last_four": "4242", "expires": expires },
             "ship_to": { "street": "Rua Augusta 1", "postcode": "1100-048", "city": "Lisboa", "country": "PT" },
         });
-        TestKit::new(pay_processor()).deliver(event("order-created").subject("order-7").json(&order))
+        event("order-created").subject("order-7").json(&order)
+    }
+
+    fn pay_with(token: &str, expires: &str) -> Delivered {
+        kit().deliver(order(token, expires))
+    }
+
+    fn refund_of_it() -> TestEvent {
+        let wanted = json!({ "order_id": "order-7", "reason": "we have too few copies" });
+        event("refund-wanted").subject("order-7").json(&wanted)
     }
 
     #[test]
@@ -218,5 +289,28 @@ mod tests {
     #[test]
     fn a_month_that_is_none_is_rejected() {
         assert!(pay_with("tn_c53d7f6c097a50a5", "soon").fault().unwrap().is_reject());
+    }
+
+    #[test]
+    fn what_was_charged_is_given_back_once() {
+        let mut kit = kit();
+        kit.deliver(order("tn_c53d7f6c097a50a5", "2030-04"));
+        let refunded: Value = kit.deliver(refund_of_it()).published("payment-refunded")[0].data();
+        assert_eq!(
+            refunded,
+            json!({
+                "order_id": "order-7", "amount_minor": 2998, "currency": "EUR", "card_last_four": "4242",
+                "customer": { "name": "Ada Lovelace", "email": "ada@example.org" }, "reason": "we have too few copies",
+            })
+        );
+        let again = kit.deliver(refund_of_it());
+        assert_eq!(again.told_nothing(), Some("nothing is charged for order-7"));
+    }
+
+    #[test]
+    fn a_card_that_was_not_charged_gets_nothing_back() {
+        let mut kit = kit();
+        kit.deliver(order("tn_ecd35f373df7dbfb", "2030-04"));
+        assert_eq!(kit.deliver(refund_of_it()).told_nothing(), Some("nothing is charged for order-7"));
     }
 }

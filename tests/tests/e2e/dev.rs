@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
-use baton_tests::guests;
 use baton_tests::host::Shop;
 use baton_tests::http::{Http, event};
 use baton_tests::wait::eventually;
@@ -26,10 +25,6 @@ impl Dev {
         let log = std::fs::File::create(shop.dir().join("log")).unwrap();
         let mut command =
             shop.command(&["dev", "--json", "--listen", "127.0.0.1:0", "greeter", "--", "--offline"]);
-        command.env("CARGO_TARGET_DIR", guests::target_folder());
-        for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_WORKSPACE_WRAPPER"] {
-            command.env_remove(name);
-        }
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let lines = Arc::<Mutex<Vec<Value>>>::default();
         let (said, told) = (child.stdout.take().unwrap(), lines.clone());

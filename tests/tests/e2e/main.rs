@@ -5,6 +5,7 @@ mod advisories;
 mod bookshop;
 mod command_line;
 mod config;
+mod conformance;
 mod crash;
 mod dev;
 mod documents;

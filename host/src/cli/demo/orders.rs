@@ -78,6 +78,14 @@ pub const EXPIRED: Wish = Wish {
     ..MARY
 };
 
+/// An order of more copies than there are.
+pub const SHORT: Wish = Wish {
+    story: "Bram orders 8 x dracula, of which there are 6",
+    quantity: 8,
+    ends_with: "payment-refunded",
+    ..BRAM
+};
+
 /// An order whose card has expired, and whose next one cannot be charged as it is written. Few copies are left, so that the warehouse acts.
 pub const MISTYPED: Wish = Wish {
     story: "Bram orders 3 x dracula, and sends a card whose month is no month",

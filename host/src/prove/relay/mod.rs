@@ -102,20 +102,19 @@ impl Killed {
     }
 }
 
-/// Has customers place orders while the host is killed; they end once it is not any more. Says how many orders were acknowledged.
-pub(super) fn while_killed(
+/// Has customers place orders while the host is killed; they end once it is not any more. Gives what they say.
+pub(super) fn while_killed<T: Send>(
     options: &OrderOptions,
     (site, process): (&Site, Process),
     (placed, stop): (&AtomicU64, &AtomicBool),
-    customers: impl FnOnce() -> u64 + Send,
-) -> Result<(u64, Killed), ProveError> {
+    customers: impl FnOnce() -> T + Send,
+) -> Result<(T, Killed), ProveError> {
     std::thread::scope(|scope| {
         let customers = scope.spawn(customers);
         let killed = kill(options, site, placed, process);
         stop.store(true, Ordering::SeqCst);
-        let acknowledged =
-            customers.join().map_err(|_| ProveError::Host("the customers panicked".to_owned()))?;
-        Ok((acknowledged, killed?))
+        let said = customers.join().map_err(|_| ProveError::Host("the customers panicked".to_owned()))?;
+        Ok((said, killed?))
     })
 }
 

@@ -163,7 +163,9 @@ fn bytes_that_were_refused_are_tried_again_only_on_purpose() {
     assert_eq!(bench.codes(), [problem("mail.wasm", "guest-trap")]);
     bench.worker.take(crate::registry::worker::Message::Rescan);
     bench.settle();
-    drop(bench.offered().unwrap());
+    let again = bench.offered().unwrap();
+    assert_eq!(bench.codes(), [problem("mail.wasm", "guest-trap")], "what is tried again is not mended yet");
+    drop(again);
     bench.settle();
     assert_eq!(bench.codes(), [problem("mail.wasm", "deploy-abandoned")], "no answer is a failure");
     bench.write("mail.wasm", &component("mail", "1"));

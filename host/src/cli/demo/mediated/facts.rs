@@ -20,6 +20,9 @@ const STEPS: [&str; 8] =
     ["create", "confirm", "apply-payment", "reserve", "fulfil", "tell", "ship", "goodbye"];
 /// What is asked for an order whose card is declined.
 const STEPS_UNDONE: [&str; 6] = ["create", "confirm", "apply-payment", "reserve", "tell-denied", "restock"];
+/// What is asked for an order of more copies than there are: it is paid, and then all is undone.
+const STEPS_REFUNDED: [&str; 7] =
+    ["create", "confirm", "apply-payment", "reserve", "pay-back", "tell-refunded", "restock"];
 /// What depends on how many copies are left.
 const STEPS_OF_STOCK: [&str; 2] = ["order-stock", "put-in"];
 /// The step that may take several attempts.
@@ -98,9 +101,14 @@ impl Expected {
         Self { status: Status::Completed, steps: &STEPS, payments, stop: None, reserved: 0 }
     }
 
-    /// Failed, and undone.
+    /// The payment failed, and what was done beside it is undone.
     pub fn undone() -> Self {
         Self { status: Status::Faulted, steps: &STEPS_UNDONE, payments: 1, stop: None, reserved: 0 }
+    }
+
+    /// It failed after the payment, which is given back.
+    pub fn refunded() -> Self {
+        Self { steps: &STEPS_REFUNDED, ..Self::undone() }
     }
 
     /// It stops at a step until an event comes.

@@ -54,6 +54,9 @@ fn an_order_that_is_as_it_should_be_has_nothing_wrong() {
     assert_eq!(wrong(run("completed"), flow(&STEPS), stock(5), &completed), "");
     let undone = Expected::undone().reserves(3);
     assert_eq!(wrong(run("faulted"), flow(&STEPS_UNDONE), stock(2), &undone), "");
+    let refunded = Expected::refunded().reserves(3);
+    assert_eq!(wrong(run("faulted"), flow(&STEPS_REFUNDED), stock(2), &refunded), "");
+    assert!(wrong(run("faulted"), flow(&STEPS_UNDONE), stock(2), &refunded).contains("pay-back"));
 }
 
 #[test]

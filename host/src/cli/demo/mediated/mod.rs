@@ -30,6 +30,7 @@ pub fn show(host: &Host, shop: &Shop, folder: &Folder, out: Out) -> Result<Facts
         scenes.paid()?,
         scenes.expired_card()?,
         scenes.declined_card()?,
+        scenes.too_few_copies()?,
         scenes.mistyped_card()?,
         scenes.large_order()?,
     ];

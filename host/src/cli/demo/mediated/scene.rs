@@ -7,7 +7,7 @@ use super::super::super::client::{Ask, part};
 use super::super::super::failure::Failure;
 use super::super::super::output::Out;
 use super::super::act::Stage;
-use super::super::orders::{ADA, DENIED, EXPIRED, LARGE, MISTYPED, Wish};
+use super::super::orders::{ADA, DENIED, EXPIRED, LARGE, MISTYPED, SHORT, Wish};
 use super::super::story::titled;
 use super::super::tell;
 use super::facts::{Expected, Scene, Stop};
@@ -52,6 +52,11 @@ impl<'a> Scenes<'a> {
     /// The card is declined: what is done is undone.
     pub fn declined_card(&self) -> Result<Scene, Failure> {
         self.play(&DENIED, Expected::undone(), |watch| Ok((watch.follow(PLACE, is_over)?, None)))
+    }
+
+    /// There are fewer copies than were paid for: the payment is given back.
+    pub fn too_few_copies(&self) -> Result<Scene, Failure> {
+        self.play(&SHORT, Expected::refunded(), |watch| Ok((watch.follow(PLACE, is_over)?, None)))
     }
 
     /// The next card cannot be charged as it is written: the step fails, and an operator resumes it with what is right.

@@ -118,7 +118,8 @@ pub fn verdict(facts: &Facts, style: Style) -> String {
     format!(
         "{} {} came to the end that they should; each command was
 acknowledged once, to its mediator alone; what was done before a run stopped was
-not done again; the denied order left no trace in the stock.\n",
+not done again; the orders that failed left no trace in the stock, and nothing
+is kept that was paid for what cannot be sent.\n",
         style.paint(Tone::Good, "Checked, and true:"),
         counted(facts.scenes.len() as u64, "order"),
     )

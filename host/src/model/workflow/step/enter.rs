@@ -11,7 +11,7 @@ use super::super::run::{Doing, ROOT, Scope, Tries, UNDO_MAX};
 use super::super::schema;
 use super::super::task::{Action, Case, Listen, NewEvent, Task, TaskRef, Then};
 use super::values::{Answers, Place};
-use super::{Evaluation, Failing, ITEMS_MAX, Machine, Stop, Todo};
+use super::{Failing, ITEMS_MAX, Machine, Needed, Stop, Todo};
 use crate::model::name::ChannelName;
 use crate::model::time::rfc3339;
 
@@ -39,14 +39,16 @@ enum Begin {
 
 impl<'a> Machine<'a> {
     /// Begins the workflow.
-    pub(super) fn begin(&mut self, answers: &mut Answers) -> Result<(), Evaluation> {
+    pub(super) fn begin(&mut self, answers: &mut Answers) -> Result<(), Box<Needed<'a>>> {
         let given = self.run.input.clone();
         let place = Place::new(self, None, ROOT);
         let input = taken(&self.definition.input, &place, &given, answers);
         let timeout = self.definition.timeout.as_ref().filter(|_| input.is_ok());
         let timeout_ms = timeout.map(|timeout| place.ms(timeout, &given, answers)).transpose();
         let (input, timeout_ms, error) = match (input, timeout_ms) {
-            (Err(Stop::Need(needed)), _) | (_, Err(Stop::Need(needed))) => return Err(needed),
+            (Err(Stop::Need(needed)), _) | (_, Err(Stop::Need(needed))) => {
+                return Err(Needed::by(Todo::Begin, needed));
+            }
             (Err(Stop::Fault(error)), _) | (_, Err(Stop::Fault(error))) => (None, None, Some(error)),
             (Ok(input), Ok(timeout_ms)) => (input, timeout_ms, None),
         };
@@ -71,9 +73,9 @@ impl<'a> Machine<'a> {
         parent: u32,
         given: Value,
         answers: &mut Answers,
-    ) -> Result<(), Evaluation> {
+    ) -> Result<(), Box<Needed<'a>>> {
         match self.entry(task, parent, &given, answers) {
-            Err(Stop::Need(needed)) => return Err(needed),
+            Err(Stop::Need(needed)) => return Err(Needed::by(Todo::Enter { task, parent, given }, needed)),
             Ok(None) => {
                 self.note(&task.at, Note::LeftOut);
                 self.next(Todo::Ended { task, parent, output: given, then: None });

@@ -8,7 +8,7 @@ use super::super::failure::{Catch, Error, Retry};
 use super::super::run::{Doing, Ending, Tries};
 use super::super::task::{Action, Try};
 use super::values::{Answers, Place};
-use super::{Evaluation, Failing, Machine, Stop, Todo};
+use super::{Evaluation, Failing, Machine, Needed, Stop, Todo};
 
 /// A `try` that catches an error.
 struct Catcher<'a> {
@@ -25,11 +25,11 @@ enum Follows {
 }
 
 impl<'a> Machine<'a> {
-    pub(super) fn fail(&mut self, failing: Failing, answers: &mut Answers) -> Result<(), Evaluation> {
-        let catcher = self.catcher(&failing, answers)?;
-        match catcher {
-            Some(catcher) => self.caught(catcher, failing),
-            None => self.uncaught(failing),
+    pub(super) fn fail(&mut self, failing: Failing, answers: &mut Answers) -> Result<(), Box<Needed<'a>>> {
+        match self.catcher(&failing, answers) {
+            Err(needed) => return Err(Needed::by(Todo::Fail(failing), needed)),
+            Ok(Some(catcher)) => self.caught(catcher, failing),
+            Ok(None) => self.uncaught(failing),
         }
         Ok(())
     }

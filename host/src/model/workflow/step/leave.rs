@@ -8,11 +8,12 @@ use super::super::failure::{Error, Kind};
 use super::super::run::{Doing, Ending, ROOT, Undo, is_too_deep};
 use super::super::task::{Action, For, Task, TaskRef, Then};
 use super::values::{Answers, Place};
-use super::{Evaluation, Failing, Machine, Stop, Todo};
+use super::{Failing, Machine, Needed, Stop, Todo};
 
 /// What a scope leaves behind.
 struct Left {
-    output: Value,
+    /// Its output, where that is not what it gave.
+    output: Option<Value>,
     context: Option<Value>,
 }
 
@@ -24,16 +25,18 @@ impl<'a> Machine<'a> {
         raw: Value,
         then: Option<Then>,
         answers: &mut Answers,
-    ) -> Result<(), Evaluation> {
+    ) -> Result<(), Box<Needed<'a>>> {
         match self.left(scope, &raw, answers) {
-            Err(Stop::Need(needed)) => return Err(needed),
+            Err(Stop::Need(needed)) => {
+                return Err(Needed::by(Todo::Leave { scope, output: raw, then }, needed));
+            }
             Err(Stop::Fault(error)) => {
                 // A switch is begun anew, which costs nothing: else where it goes on would be lost.
                 let output = then.is_none().then_some(if is_too_deep(&raw) { Value::Null } else { raw });
                 self.next(Todo::Fail(Failing { output, ..Failing::new(scope, error) }));
             }
-            Ok(left) if scope == ROOT => self.complete(left.output),
-            Ok(left) => self.gone(scope, left, then),
+            Ok(left) if scope == ROOT => self.complete(left.output.unwrap_or(raw)),
+            Ok(Left { output, context }) => self.gone(scope, output.unwrap_or(raw), context, then),
         }
         Ok(())
     }
@@ -42,24 +45,24 @@ impl<'a> Machine<'a> {
     fn left(&self, scope: u32, raw: &Value, answers: &mut Answers) -> Result<Left, Stop> {
         let place = Place::of(self, scope).raw_output(raw);
         let output = |form: &Output, answers: &mut Answers| match made(form, &place, raw, answers)? {
-            Some(output) => Ok(output),
-            None => place.kept(raw.clone()),
+            Some(output) => Ok(Some(output)),
+            None => place.shallow(raw).map(|()| None),
         };
         let Some(task) = self.task(scope) else {
             return Ok(Left { output: output(&self.definition.output, answers)?, context: None });
         };
         let output = output(&task.output, answers)?;
-        let context = made(&task.export, &place.output(&output), &output, answers)?;
+        let given = output.as_ref().unwrap_or(raw);
+        let context = made(&task.export, &place.output(given), given, answers)?;
         Ok(Left { output, context })
     }
 
-    fn gone(&mut self, number: u32, left: Left, then: Option<Then>) {
+    fn gone(&mut self, number: u32, output: Value, context: Option<Value>, then: Option<Then>) {
         let (task, undo) = (self.task(number), self.undo_of(number));
         let (Some(task), Some(scope)) = (task, self.run.scopes.remove(&number)) else { return };
         self.commands.extend(scope.timeout.map(|timer| Command::TimerOff { timer }));
         self.note(&task.at, Note::Done);
-        self.run.context = left.context.or_else(|| self.run.context.take());
-        let output = left.output;
+        self.run.context = context.or_else(|| self.run.context.take());
         self.run.undo.extend(undo.map(|undo| Undo { output: output.clone(), ..undo }));
         let then = then.unwrap_or_else(|| task.then.clone());
         self.next(Todo::Ended { task, parent: scope.parent.unwrap_or(ROOT), output, then: Some(then) });
@@ -77,7 +80,9 @@ impl<'a> Machine<'a> {
     pub(super) fn ended(&mut self, task: &'a Task, parent: u32, output: Value, then: Option<Then>) {
         match self.run.scopes.get(&parent).map(|scope| &scope.doing) {
             Some(Doing::Undoing) => {
-                self.note(&task.at, Note::Undone);
+                if then.is_some() {
+                    self.note(&task.at, Note::Undone);
+                }
                 self.next(Todo::Undo);
             }
             Some(Doing::Branches(_)) if self.run.ending.is_none() && then == Some(Then::End) => {
@@ -165,7 +170,7 @@ impl<'a> Machine<'a> {
         number: usize,
         given: Value,
         answers: &mut Answers,
-    ) -> Result<(), Evaluation> {
+    ) -> Result<(), Box<Needed<'a>>> {
         let Some((each, item)) = self.round(scope, number) else {
             self.finish(scope, given);
             return Ok(());
@@ -173,7 +178,7 @@ impl<'a> Machine<'a> {
         let variables = [(each.each.as_str(), item), (each.at.as_str(), number.into())];
         let place = Place::of(self, scope).with(&variables);
         match place.holds(each.condition.as_ref(), &given, answers) {
-            Err(Stop::Need(needed)) => return Err(needed),
+            Err(Stop::Need(needed)) => return Err(Needed::by(Todo::Item { scope, number, given }, needed)),
             Err(Stop::Fault(error)) => {
                 self.at_item(scope, number);
                 let output = Some(given);

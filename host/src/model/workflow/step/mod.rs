@@ -119,7 +119,7 @@ struct Machine<'a> {
 }
 
 /// Something to do.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 enum Todo<'a> {
     /// Begin the workflow with what the run was started with.
     Begin,
@@ -142,7 +142,7 @@ enum Todo<'a> {
 }
 
 /// A scope that failed.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Failing {
     scope: u32,
     error: Error,
@@ -160,6 +160,19 @@ impl Failing {
     }
 }
 
+/// Something that is begun again once it has the values that it needs.
+#[derive(Debug)]
+struct Needed<'a> {
+    todo: Todo<'a>,
+    evaluation: Evaluation,
+}
+
+impl<'a> Needed<'a> {
+    fn by(todo: Todo<'a>, evaluation: Evaluation) -> Box<Self> {
+        Box::new(Self { todo, evaluation })
+    }
+}
+
 /// Why something can not be done now.
 #[derive(Debug)]
 enum Stop {
@@ -174,9 +187,10 @@ impl<'a> Machine<'a> {
     fn go_on(mut self, given: Vec<Evaluated>) -> Step<'a> {
         let mut answers = values::Answers::new(given);
         while let Some(todo) = self.todos.pop_front() {
-            match self.transit(todo.clone(), &mut answers) {
+            match self.transit(todo, &mut answers) {
                 Ok(()) => answers = values::Answers::default(),
                 Err(needed) => {
+                    let Needed { todo, evaluation: needed } = *needed;
                     self.todos.push_front(todo);
                     return Step::Evaluate(Paused { machine: self, given: answers.given(), needed });
                 }
@@ -186,7 +200,7 @@ impl<'a> Machine<'a> {
         Step::Done(Done { run: self.run, commands: self.commands })
     }
 
-    fn transit(&mut self, todo: Todo<'a>, answers: &mut values::Answers) -> Result<(), Evaluation> {
+    fn transit(&mut self, todo: Todo<'a>, answers: &mut values::Answers) -> Result<(), Box<Needed<'a>>> {
         if !self.is_there(&todo) {
             return Ok(());
         }

@@ -139,8 +139,13 @@ impl<'m> Place<'m> {
 
     /// A value that a run can keep.
     pub fn kept(&self, value: Value) -> Result<Value, Stop> {
-        match is_too_deep(&value) {
-            false => Ok(value),
+        self.shallow(&value).map(|()| value)
+    }
+
+    /// Refuses a value that no run can keep.
+    pub fn shallow(&self, value: &Value) -> Result<(), Stop> {
+        match is_too_deep(value) {
+            false => Ok(()),
             true => Err(Stop::Fault(self.error(&format!("a value is nested deeper than {VALUE_DEPTH_MAX}")))),
         }
     }

@@ -55,6 +55,21 @@ fn what_is_done_is_undone_in_reverse_order_after_the_late_acknowledgement() {
 }
 
 #[test]
+fn what_undoes_is_left_out_where_its_condition_does_not_hold() {
+    let mut case = Case::start(
+        "- pay: { call: payment, with: { type: a }, metadata: { compensate: refund } }\n\
+         - refund: { if: .output.paid, call: payment, with: { type: b } }\n\
+         - mail: { call: mail, with: { type: c } }\n",
+        json!({}),
+    );
+    case.done("pay", json!({"paid": false}));
+    case.cancel();
+    case.taken_back("mail");
+    assert_eq!(case.notes(), ["mail broken off", "refund left out"]);
+    case.is_over(Status::Cancelled);
+}
+
+#[test]
 fn a_command_that_was_carried_out_all_the_same_is_undone_too_and_first() {
     let mut case = Case::start(SHOP, json!({}));
     case.done("pay", json!("paid"));
