@@ -1,19 +1,25 @@
 //! A mediator beside another that does badly: how much longer its steps take then.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Instant;
 
+use super::guest::Copier;
 use super::report::{Budget, Durability, Figure};
-use super::rig::{Rig, Source, channel};
+use super::rig::{Rig, Setting, Source, channel};
 use super::sample::Sample;
 use super::workflow::{BYTES, STEPS, Workflow, mediate, plain_steps};
 use super::{Bench, Error};
 use crate::dispatch::Version;
 use crate::model::name::ProcessorName;
 use crate::model::operation::Operator;
-use crate::runtime::{Engine, EngineConfig, Expressions};
+use crate::runtime::{
+    CallError, Engine, EngineConfig, Expressions, NativeCall, NativeHandler, OutcomesBuilder,
+};
 
-pub const HOW: &str = "a workflow of five steps, one run after another, beside a mediator that is paused, flooded, or evaluates what never ends";
+pub const HOW: &str = "a workflow of five steps, one run after another, beside a mediator that is paused, flooded, or evaluates what never ends; and beside threads that only keep \
+                       the processors busy";
 
 /// How many times as long the slowest steps may take.
 const TIMES_MAX: f64 = 2.0;
@@ -45,22 +51,48 @@ pub fn run(bench: &Bench) -> Result<Vec<Figure>, Error> {
     let engine = Engine::new(EngineConfig::in_process())?;
     let expressions = Expressions::new(&engine);
     expressions.prepare()?;
+    let class = Durability::Fsync;
     let alone = steps(bench, &expressions, None)?;
-    let mut figures = vec![Figure::new("step, p99, alone", Durability::Fsync, alone, "us")];
+    let busy = while_busy(|| steps(bench, &expressions, None))?;
+    let mut figures = vec![
+        Figure::new("step, p99, alone", class, alone, "us")
+            .beside("while others keep all processors busy", busy),
+    ];
     for neighbour in &NEIGHBOURS {
         let beside = steps(bench, &expressions, Some(neighbour))?;
-        let what = format!("step, p99, beside one that is {}, over alone", neighbour.what);
-        let figure =
-            Figure::new(what, Durability::Fsync, beside / alone, "x").budget(Budget::AtMost(TIMES_MAX));
-        figures.push(figure.beside("us", beside));
+        let (than, baseline) =
+            if neighbour.paused { ("alone", alone) } else { ("while others keep all processors busy", busy) };
+        let what = format!("step, p99, beside a mediator that is {}, over {than}", neighbour.what);
+        let times = Figure::new(what, class, beside / baseline, "x").budget(Budget::AtMost(TIMES_MAX));
+        figures.push(times.beside("over alone", beside / alone));
     }
     Ok(figures)
 }
 
-/// What a step takes, at the 99th of a hundred runs, in microseconds.
+/// Measures while as many threads as there are processors do nothing but keep them busy: what is left is what the system's scheduler gives.
+fn while_busy<T>(measure: impl FnOnce() -> T) -> T {
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
+        }
+        let measured = measure();
+        stop.store(true, Ordering::Relaxed);
+        measured
+    })
+}
+
+/// What a step takes, at the 99th of a hundred, in microseconds.
 fn steps(bench: &Bench, expressions: &Expressions, neighbour: Option<&Neighbour>) -> Result<f64, Error> {
-    let rig = Rig::start(super::rig::Setting::new(Durability::Fsync))?;
-    rig.deploy(&Version::wasm(bench.program.clone(), "bench.wasm", 0))?;
+    let rig = Rig::start(Setting::new(Durability::Fsync))?;
+    let (begun, commands) = mpsc::channel();
+    let descriptor = bench.program.descriptor().clone();
+    let timed = move || Box::new(Timed { begun: begun.clone(), copier: Copier }) as Box<dyn NativeHandler>;
+    rig.deploy(&Version::native(descriptor, "timed", Arc::new(timed)))?;
     mediate(&rig, &Workflow::COPIES, &plain_steps()?, expressions)?;
     if let Some(neighbour) = neighbour {
         mediate(&rig, &OTHER, &OTHER.defined(neighbour.steps)?, expressions)?;
@@ -72,29 +104,50 @@ fn steps(bench: &Bench, expressions: &Expressions, neighbour: Option<&Neighbour>
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let feeding = neighbour.map(|neighbour| scope.spawn(|| feed(&rig, neighbour, &stop)));
-        let sample = measured(bench, &rig);
+        let ran = runs(bench, &rig);
         stop.store(true, Ordering::Relaxed);
         if let Some(feeding) = feeding {
             feeding.join().map_err(|_| Error::Host { why: "the publisher panicked".to_owned() })??;
         }
-        sample.map(|sample| sample.percentile(99) / STEPS as f64)
+        ran.map(|()| between(&commands).percentile(99))
     })
 }
 
+/// The processor of the steps, which notes when each command came.
+struct Timed {
+    begun: Sender<Instant>,
+    copier: Copier,
+}
+
+impl NativeHandler for Timed {
+    fn handle(&mut self, call: &NativeCall<'_>, out: &mut OutcomesBuilder) -> Result<(), CallError> {
+        // Nobody hears it once the measurement is over.
+        let _ = self.begun.send(Instant::now());
+        self.copier.handle(call, out)
+    }
+}
+
+/// From one command of a run to its next: a whole step.
+fn between(commands: &Receiver<Instant>) -> Sample {
+    let (mut sample, times) = (Sample::default(), commands.try_iter().collect::<Vec<_>>());
+    for run in times.chunks_exact(STEPS) {
+        run.iter().zip(run.iter().skip(1)).for_each(|(begun, next)| sample.add_us(*next - *begun));
+    }
+    sample
+}
+
 /// One run after another.
-fn measured(bench: &Bench, rig: &Rig) -> Result<Sample, Error> {
+fn runs(bench: &Bench, rig: &Rig) -> Result<(), Error> {
     let Workflow { wanted, done, .. } = Workflow::COPIES;
-    let (wanted, mut source, mut sample) = (channel(wanted)?, Source::new(1, BYTES), Sample::default());
+    let (wanted, mut source) = (channel(wanted)?, Source::new(1, BYTES));
     let until = Instant::now() + bench.time();
     let mut count = 0;
     while Instant::now() < until {
-        let began = Instant::now();
         rig.publish(&wanted, source.batch())?;
         count += 1;
         rig.wait_for(done, count)?;
-        sample.add_us(began.elapsed());
     }
-    Ok(sample)
+    Ok(())
 }
 
 /// Gives the other mediator events until it is to stop.

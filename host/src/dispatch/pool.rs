@@ -1,6 +1,8 @@
 //! The threads that run guests. Lanes that have work stand in one row; as many threads as there are workers take
 //! them. A call that outlives a tick no longer counts as a worker: a spare thread takes its place, up to a bound, so
-//! that a guest in an endless loop or a blocked host call stops nobody else. A job may also be put in for a time of day.
+//! that a guest in an endless loop or a blocked host call stops nobody else. Before that, while all workers are busy, one more
+//! thread takes jobs of those who have none running: they do not wait for the ends of others' batches. A job may also be put
+//! in for a time of day.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -12,6 +14,8 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::clock::Clock;
 
+/// How many threads take jobs of those who have none running while all workers are busy.
+const NEWCOMERS: usize = 1;
 /// How long a call may take before a spare thread takes over its worker's place.
 const TICK: Duration = Duration::from_millis(10);
 
@@ -19,6 +23,11 @@ const TICK: Duration = Duration::from_millis(10);
 pub trait Job: Send + Sync {
     /// Does a bounded piece of work. Says whether there is more, and the job goes to the end of the row.
     fn run(&self) -> bool;
+
+    /// Whose work it is; 0 is nobody's.
+    fn owner(&self) -> usize {
+        0
+    }
 }
 
 /// How many threads there may be.
@@ -56,15 +65,33 @@ struct Row {
     threads: Vec<Worker>,
     /// Threads that have not ended.
     alive: usize,
-    /// Jobs that a thread has taken and not done.
-    taken: usize,
+    /// The owners of jobs that a thread has taken and not done.
+    taken: Vec<usize>,
+    /// How many of these take longer than a tick.
+    stuck: usize,
     /// Whether nobody takes a job now.
     shut: bool,
 }
 
 impl Row {
     fn is_idle(&self) -> bool {
-        self.jobs.is_empty() && self.taken == 0
+        self.jobs.is_empty() && self.taken.is_empty()
+    }
+
+    /// The place of the job that may begin now.
+    fn next(&self, workers: usize) -> Option<usize> {
+        let busy = self.taken.len().saturating_sub(self.stuck);
+        if self.shut || busy >= workers + NEWCOMERS {
+            return None;
+        }
+        if busy < workers {
+            return (!self.jobs.is_empty()).then_some(0);
+        }
+        self.jobs.iter().position(|job| !self.has_begun(job.owner()))
+    }
+
+    fn has_begun(&self, owner: usize) -> bool {
+        owner != 0 && self.taken.contains(&owner)
     }
 }
 
@@ -111,7 +138,7 @@ impl Pool {
             tick: AtomicU64::new(1),
             monitor: Condvar::new(),
         });
-        for _ in 0..limits.workers {
+        for _ in 0..shared.threads() {
             shared.spawn(&mut shared.row.lock())?;
         }
         let monitored = shared.clone();
@@ -185,15 +212,12 @@ struct Alive(Arc<Shared>);
 
 impl Alive {
     fn work(&self, since: &AtomicU64) {
-        let mut next = self.0.next(false);
+        let mut next = self.0.next(None);
         while let Some(job) = next {
             since.store(self.0.tick.load(Ordering::Relaxed), Ordering::Relaxed);
             let more = job.run();
             since.store(0, Ordering::Relaxed);
-            if more {
-                self.0.push(job);
-            }
-            next = self.0.next(true);
+            next = self.0.next(Some((job, more)));
         }
     }
 }
@@ -209,10 +233,20 @@ impl Shared {
     fn push(&self, job: Arc<dyn Job>) {
         let mut row = self.row.lock();
         row.jobs.push_back(job);
-        if row.idle > 0 {
-            drop(row);
+        self.call(&row);
+    }
+
+    /// Wakes a thread if there is a job for it.
+    fn call(&self, row: &Row) {
+        if row.idle > 0 && row.next(self.limits.workers).is_some() {
             self.changed.notify_one();
         }
+    }
+
+    /// How many threads there are when none is stuck.
+    fn threads(&self) -> usize {
+        let PoolLimits { workers, threads_max } = self.limits;
+        (workers + NEWCOMERS).min(threads_max.max(workers))
     }
 
     fn spawn(self: &Arc<Self>, row: &mut Row) -> std::io::Result<()> {
@@ -226,20 +260,28 @@ impl Shared {
         Ok(())
     }
 
-    /// The next job, after one that is `done`; none when the pool stops, or when spare threads have made this one superfluous.
-    fn next(&self, done: bool) -> Option<Arc<dyn Job>> {
+    /// The next job, after one that is `done`, perhaps for now; none when the pool stops, or when spare threads have made this one superfluous.
+    fn next(&self, done: Option<(Arc<dyn Job>, bool)>) -> Option<Arc<dyn Job>> {
         let mut row = self.row.lock();
-        row.taken -= usize::from(done);
+        if let Some((job, more)) = done {
+            if let Some(place) = row.taken.iter().position(|owner| *owner == job.owner()) {
+                row.taken.swap_remove(place);
+            }
+            if more {
+                row.jobs.push_back(job);
+            }
+        }
         if row.is_idle() {
             self.idle.notify_all();
         }
         loop {
-            if row.stopped || row.idle >= self.limits.workers {
+            if row.stopped || row.idle >= self.threads() {
                 return None;
             }
-            let job = if row.shut { None } else { row.jobs.pop_front() };
-            if let Some(job) = job {
-                row.taken += 1;
+            let place = row.next(self.limits.workers);
+            if let Some(job) = place.and_then(|place| row.jobs.remove(place)) {
+                row.taken.push(job.owner());
+                self.call(&row);
                 return Some(job);
             }
             row.idle += 1;
@@ -254,9 +296,11 @@ impl Shared {
             self.monitor.wait_for(&mut row, TICK);
             let tick = self.tick.fetch_add(1, Ordering::Relaxed) + 1;
             row.threads.retain(|worker| !worker.handle.is_finished());
+            row.stuck = stuck(&row, tick);
             self.take_due(&mut row);
+            self.call(&row);
             if !row.jobs.is_empty()
-                && self.spares_wanted(&row, tick)
+                && self.spares_wanted(&row)
                 && let Err(error) = self.spawn(&mut row)
             {
                 tracing::warn!(%error, "no spare thread could be started");
@@ -275,14 +319,19 @@ impl Shared {
         }
     }
 
-    fn spares_wanted(&self, row: &Row, tick: u64) -> bool {
-        let is_stuck = |worker: &&Worker| {
-            let since = worker.since.load(Ordering::Relaxed);
-            since != 0 && tick - since > 1
-        };
-        let stuck = row.threads.iter().filter(is_stuck).count();
-        row.threads.len() < self.limits.threads_max && row.threads.len() - stuck < self.limits.workers
+    fn spares_wanted(&self, row: &Row) -> bool {
+        row.threads.len() < self.limits.threads_max
+            && row.threads.len().saturating_sub(row.stuck) < self.threads()
     }
+}
+
+/// How many threads are in a call that takes longer than a tick.
+fn stuck(row: &Row, tick: u64) -> usize {
+    let is_stuck = |worker: &&Worker| {
+        let since = worker.since.load(Ordering::Relaxed);
+        since != 0 && tick - since > 1
+    };
+    row.threads.iter().filter(is_stuck).count()
 }
 
 #[cfg(test)]
@@ -310,6 +359,36 @@ mod tests {
             self.release.lock().recv().unwrap();
             false
         }
+    }
+
+    /// Somebody's job that tells when it runs.
+    struct Named(usize, Sender<usize>);
+
+    impl Job for Named {
+        fn run(&self) -> bool {
+            self.1.send(self.0).unwrap();
+            false
+        }
+
+        fn owner(&self) -> usize {
+            self.0
+        }
+    }
+
+    #[test]
+    fn a_row_gives_the_first_job_while_workers_are_free_and_then_one_of_a_newcomer() {
+        let (told, _telling) = channel();
+        let job = |owner: usize| Arc::new(Named(owner, told.clone())) as Arc<dyn Job>;
+        let mut row = Row { jobs: [1, 1, 2, 0].map(job).into(), ..Row::default() };
+        let mut next = |taken: &[usize], stuck: usize| {
+            (row.taken, row.stuck) = (taken.to_vec(), stuck);
+            row.next(2)
+        };
+        assert_eq!(next(&[], 0), Some(0));
+        assert_eq!(next(&[1, 1], 0), Some(2));
+        assert_eq!(next(&[1, 2], 0), Some(3), "nobody's job is always one of a newcomer");
+        assert_eq!(next(&[1, 1, 2], 0), None);
+        assert_eq!(next(&[1, 1, 2], 2), Some(0));
     }
 
     struct Tell(Sender<()>, AtomicBool);

@@ -127,6 +127,10 @@ impl Job for LaneJob {
     fn run(&self) -> bool {
         self.running.run_lane(self.lane)
     }
+
+    fn owner(&self) -> usize {
+        Arc::as_ptr(&self.running) as usize
+    }
 }
 
 /// A count of revivals that there never is.

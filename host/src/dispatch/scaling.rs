@@ -11,6 +11,8 @@ use super::work::BATCH_EVENTS_MAX;
 pub const LOOK_MS: u64 = 50;
 /// How much work may stand before one lane before there is another one.
 const LANE_WORK: Duration = Duration::from_millis(20);
+/// How much work a lane takes at once, so that others do not wait long for a thread. What is paid once for a batch is a tenth of that or less.
+const BATCH_WORK: Duration = Duration::from_micros(500);
 /// How long a processor needs fewer lanes than it has before it has fewer.
 const FEWER_AFTER_MS: u64 = 5_000;
 
@@ -63,7 +65,7 @@ fn needed(load: &Load) -> usize {
 /// How many events a lane should take at once, so that what comes later finds a lane soon.
 pub fn batch_events(event_time: Option<Duration>) -> usize {
     let Some(time) = event_time else { return BATCH_EVENTS_MAX };
-    let events = LANE_WORK.as_nanos() / time.as_nanos().max(1);
+    let events = BATCH_WORK.as_nanos() / time.as_nanos().max(1);
     usize::try_from(events).unwrap_or(BATCH_EVENTS_MAX).clamp(1, BATCH_EVENTS_MAX)
 }
 
