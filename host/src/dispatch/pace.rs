@@ -12,6 +12,7 @@ use super::bucket::Bucket;
 use super::pool::Job;
 use super::running::{Feeding, Running};
 use super::scaling::{self, LOOK_MS, Load, Spare};
+use super::work::BATCH_EVENTS_MAX;
 
 /// A batch that takes longer says something of its events before it is over.
 const LONG: Duration = Duration::from_millis(20);
@@ -70,7 +71,10 @@ impl Pace {
 
     /// How many events a batch may have now.
     pub fn room(&mut self, domain: &Domain) -> usize {
-        let most = scaling::batch_events(self.event_time);
+        let most = match self.has_several_lanes() {
+            true => scaling::batch_events(self.event_time),
+            false => BATCH_EVENTS_MAX,
+        };
         self.bucket.as_mut().map_or(most, |bucket| bucket.room(domain.now_ms()).min(most))
     }
 
@@ -79,7 +83,9 @@ impl Pace {
         if let Some(bucket) = &mut self.bucket {
             bucket.take(events);
         }
-        self.flights.push((lane, Instant::now(), events));
+        if self.has_several_lanes() {
+            self.flights.push((lane, Instant::now(), events));
+        }
     }
 
     /// A batch ends.

@@ -146,7 +146,7 @@ mod tests {
     fn slow_events_are_taken_a_few_at_a_time() {
         assert_eq!(batch_events(None), BATCH_EVENTS_MAX);
         assert_eq!(batch_events(MICROSECOND), BATCH_EVENTS_MAX);
-        assert_eq!(batch_events(Some(Duration::from_millis(5))), 4);
+        assert_eq!(batch_events(Some(BATCH_WORK / 4)), 4);
         assert_eq!(batch_events(SECOND), 1);
         assert_eq!(event_time(None, Duration::from_secs(4), 4), SECOND);
         assert_eq!(event_time(SECOND, Duration::from_secs(10), 2), Some(Duration::from_secs(2)));
