@@ -128,6 +128,7 @@ impl Shop {
             command.env_remove(name);
         }
         command.env("BATON_TOKEN", TOKEN).env("CARGO_TARGET_DIR", guests::target_folder());
+        command.env("XDG_CACHE_HOME", guests::target_folder());
         command.args(arguments).current_dir(self.dir()).stdin(Stdio::null());
         command
     }

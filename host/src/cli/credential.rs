@@ -7,6 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::failure::Failure;
+use super::folders;
 use crate::access::secret;
 
 /// The variable that counts for more than the file.
@@ -41,11 +42,7 @@ fn said() -> Option<String> {
 
 /// `$XDG_CONFIG_HOME/baton/token`, or else `~/.config/baton/token`.
 fn file() -> Option<PathBuf> {
-    let folder = |variable: &str| std::env::var_os(variable).filter(|value| !value.is_empty());
-    let config = folder("XDG_CONFIG_HOME")
-        .map(PathBuf::from)
-        .or_else(|| Some(PathBuf::from(folder("HOME")?).join(".config")))?;
-    Some(config.join("baton").join("token"))
+    Some(folders::config()?.join("token"))
 }
 
 fn kept(file: &Path) -> Option<String> {

@@ -138,6 +138,14 @@ fn words_of(ty: &str, data: Value) -> String {
 }
 
 #[test]
+fn a_command_says_what_it_undoes() {
+    let mut command = post(2, 0, "baton.queue.payment", "refund-wanted", "place-order", json!({}));
+    command.event["batonundoes"] = json!("/do/0/pay");
+    let text = render_flow(&flow(vec![command]), Style::default());
+    assert!(text.contains("command to payment  apply-payment, attempt 2, undoes pay"), "{text}");
+}
+
+#[test]
 fn commands_and_acknowledgements_are_said_in_words() {
     let wanted =
         event(0, None, "order-wanted", "shop", vec![handling("place-order", HandlingStatus::Handled)]);

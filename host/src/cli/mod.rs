@@ -21,6 +21,7 @@ mod failure;
 mod flow;
 mod flow_list;
 mod flow_live;
+mod folders;
 mod inspect;
 mod journal;
 mod lint;

@@ -63,6 +63,7 @@ fn troubles(status: &StatusReport, style: Style) -> Vec<String> {
     }
     troubles.extend(status.processors.iter().filter_map(|one| processor_trouble(one, style)));
     troubles.extend(status.processors.iter().filter(|one| one.dead > 0).map(|one| dead_letters(one, style)));
+    troubles.extend(status.faulted_runs.iter().map(|(workflow, count)| runs(workflow, *count, style)));
     troubles.extend(status.problems.iter().map(|one| file_trouble(one, style)));
     troubles.extend(status.alarms.iter().map(|one| alarm(one, style)));
     troubles
@@ -101,6 +102,13 @@ fn alarm(alarm: &LedgerAlarm, style: Style) -> String {
     let head = format!("the book of {processor} on {channel} misses {difference}");
     let detail = "This is a fault of Baton: keep the data folder, and tell its makers. `baton channel show --ledger` has the rest.";
     block("LEDGER", &head, detail, style)
+}
+
+fn runs(workflow: &str, count: u64, style: Style) -> String {
+    let verb = if count == 1 { "waits" } else { "wait" };
+    let head = format!("{workflow}: {} {verb} for you where a step failed", counted(count, "run"));
+    let which = format!("  which, and what helps: baton run ls --workflow {workflow} --status faulted\n");
+    block("FAULTED", &head, "", style) + &which
 }
 
 fn dead_letters(report: &ProcessorReport, style: Style) -> String {
@@ -184,6 +192,7 @@ mod tests {
             problems: Vec::new(),
             alarms: Vec::new(),
             held_back: Vec::new(),
+            faulted_runs: Default::default(),
         }
     }
 
@@ -196,6 +205,20 @@ mod tests {
         let text = render_status(&status, Style::default());
         assert!(text.starts_with("All is well: 1 processor runs, nothing is left to handle.\n"), "{text}");
         assert!(text.contains("12 channels, journal at 120 (fsync, 2 not yet durable)"), "{text}");
+    }
+
+    #[test]
+    fn runs_that_wait_for_an_operator_are_wrong() {
+        let mut status = status(Vec::new());
+        status.faulted_runs.insert("place-order".to_owned(), 2);
+        let text = render_status(&status, Style::default());
+        assert!(
+            text.starts_with(
+                "1 thing is wrong\n\nFAULTED place-order: 2 runs wait for you where a step failed\n"
+            ),
+            "{text}"
+        );
+        assert!(text.contains("baton run ls --workflow place-order --status faulted"), "{text}");
     }
 
     #[test]

@@ -119,6 +119,20 @@ pub struct About {
     pub error: Option<Error>,
 }
 
+/// How many runs wait for an operator.
+pub fn faulted(state: &ProcessorState, now_ms: u64) -> u64 {
+    /// What matters here of [`About`].
+    #[derive(Deserialize)]
+    struct Brief {
+        status: Status,
+        #[serde(default)]
+        over: bool,
+    }
+    let briefs = state.named(ABOUT, now_ms).into_iter();
+    let briefs = briefs.filter_map(|(_, value)| serde_json::from_slice::<Brief>(&value.bytes).ok());
+    briefs.filter(|brief| brief.status == Status::Faulted && !brief.over).count() as u64
+}
+
 /// A task that a run is at.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Point {

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::kept::{ABOUT, Kept, LEFT, Meets, RUN, Unwanted};
 use super::{Mediator, Moment};
 use crate::model::workflow::command::{Awaited, Command, MadeEvent, Note};
-use crate::model::workflow::post::{Marks, Message, inbox_of, meeting, queue_of};
+use crate::model::workflow::post::{Marks, Message, UNDOES, inbox_of, meeting, queue_of};
 use crate::model::workflow::run::Doing;
 use crate::model::workflow::task::TaskRef;
 use crate::model::workflow::timer::Timer;
@@ -110,6 +110,8 @@ pub(super) fn outcome(
 fn told(mediator: &Mediator, kept: &mut Kept, command: Command, moment: &Moment, out: &mut Outcome) {
     match command {
         Command::Call { task, attempt, processor, event } => {
+            let undone = mediator.definition(&kept.definition).and_then(|all| all.undone_by(&task));
+            let undoes = undone.map(|undone| (UNDOES.to_owned(), undone.at.0.clone()));
             let marks =
                 Marks { mediator: mediator.name.clone(), run: kept.run.id.clone(), step: task, attempt };
             let mut emit = made(kept, event, queue_of(&processor));
@@ -117,6 +119,7 @@ fn told(mediator: &Mediator, kept: &mut Kept, command: Command, moment: &Moment,
                 // Without a key of their own, the commands of a run have one together: what one leaves in a state, the next finds.
                 emit.partitionkey.get_or_insert_with(|| kept.run.id.clone());
             }
+            emit.attributes.extend(undoes);
             emit.attributes.extend(marks.attributes().map(|(name, value)| (name.to_owned(), value)));
             out.emits.push(emit);
         }

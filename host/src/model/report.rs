@@ -1,6 +1,8 @@
 //! What the host answers when it is asked: the JSON of HTTP, of `--json`, and what the client reads.
 //! Times are RFC 3339 UTC, durations are microseconds where a field ends in `_us`.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -592,6 +594,9 @@ pub struct StatusReport {
     pub processors: Vec<ProcessorReport>,
     /// Files that do not run.
     pub problems: Vec<FileProblem>,
+    /// How many runs of each workflow wait for an operator.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub faulted_runs: BTreeMap<String, u64>,
     /// Who holds events back that are due to expire.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub held_back: Vec<HeldBack>,

@@ -183,6 +183,7 @@ impl Node {
             channels: domain.look(|world| world.channels().len() as u64),
             processors: self.processors(),
             problems: self.problems().into_iter().chain(self.config_problems()).collect(),
+            faulted_runs: self.faulted_runs(),
             held_back: domain.held_back(),
             alarms: domain.look(audit),
         }

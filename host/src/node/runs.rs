@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::channel::{Domain, ReadError, Refused, Signal};
 use crate::mediator::history::lines;
-use crate::mediator::{ABOUT, About, Kept, Point, RUN, WaitingFor, early, timers_of};
+use crate::mediator::{ABOUT, About, Kept, Point, RUN, WaitingFor, early, faulted, timers_of};
 use crate::model::name::ProcessorName;
 use crate::model::operation::Operator;
 use crate::model::time::rfc3339;
@@ -310,6 +310,14 @@ impl Node {
             });
             mediators.map(|mediator| (mediator.name.clone(), mediator.state.clone())).collect()
         })
+    }
+
+    /// How many runs of each workflow wait for an operator.
+    pub(super) fn faulted_runs(&self) -> BTreeMap<String, u64> {
+        let now_ms = self.0.domain.now_ms();
+        let counts = self.mediator_states().into_iter();
+        let counts = counts.map(|(name, state)| (name.to_string(), faulted(&state, now_ms)));
+        counts.filter(|(_, count)| *count > 0).collect()
     }
 
     fn workflow_names(&self) -> Vec<ProcessorName> {

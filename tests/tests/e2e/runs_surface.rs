@@ -208,6 +208,7 @@ fn what_fails_is_found_and_goes_on(desk: &Desk) {
         &desk.says(&["run", "ls"]),
         &["FAULTED", "1 run waits for you:", "expression (400) at charge", "baton run resume"],
     );
+    has(&desk.says(&["status"]), &["FAULTED settle: 1 run waits for you where a step failed"]);
     let shown = desk.says(&["run", "show", &run]);
     has(&shown, &["FAULTED", "waits for you, at charge", "--from charge --input JSON", "AFTER", "failed"]);
     has(&desk.fails(1, &["run", "show", &run, "--watch"]), &["the run is faulted, and waits for you"]);

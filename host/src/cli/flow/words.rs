@@ -8,7 +8,7 @@ use super::super::output::{Tone, clean};
 use crate::model::report::{FlowEvent, HandlingStatus};
 use crate::model::workflow::command::{Outcome, What};
 use crate::model::workflow::failure::Error;
-use crate::model::workflow::post::{ATTEMPT, Message, STEP, mediator_of, processor_of};
+use crate::model::workflow::post::{ATTEMPT, Message, STEP, UNDOES, mediator_of, processor_of};
 
 /// A command or a message, in words.
 #[derive(Debug, Default, PartialEq)]
@@ -25,7 +25,11 @@ pub struct Words {
 pub fn words(event: &FlowEvent) -> Option<Words> {
     if let Some(processor) = processor_of(&event.channel) {
         let what = format!("command to {processor}");
-        return Some(Words { what, about: step_and_attempt(event)?, lines: None });
+        let undoes = match text(&event.event, UNDOES) {
+            "" => String::new(),
+            step => format!(", undoes {}", name_of(step)),
+        };
+        return Some(Words { what, about: step_and_attempt(event)? + &undoes, lines: None });
     }
     mediator_of(&event.channel)?;
     Some(match message(event)? {

@@ -8,6 +8,7 @@ use super::against::{self, Against};
 use super::text_of;
 use crate::cli::Shared;
 use crate::cli::failure::Failure;
+use crate::cli::folders;
 use crate::cli::output::{Style, Tone, clean, counted, wrap};
 use crate::model::workflow::read::{Mistake, Reading, read};
 use crate::runtime::{Engine, EngineConfig, Expressions};
@@ -59,7 +60,9 @@ fn complete(readings: &mut [Reading]) -> Result<(), Failure> {
     if readings.iter().all(|reading| reading.expressions.is_empty()) {
         return Ok(());
     }
-    let engine = Engine::new(EngineConfig::default());
+    // Compiling the guest that reads expressions takes seconds; the next call finds its code.
+    let cache_dir = folders::cache().map(|cache| cache.join("compiled"));
+    let engine = Engine::new(EngineConfig { cache_dir, ..EngineConfig::default() });
     let expressions = engine.map(|engine| Expressions::new(&engine));
     let failed = |error: crate::runtime::Error| Failure {
         code: Some(error.code().to_owned()),
@@ -97,7 +100,8 @@ fn render_file(file: &CheckedFile, style: Style) -> String {
 fn render_mistake(file: &str, mistake: &Mistake, style: Style) -> String {
     let place = format!("{file}:{}:{}", mistake.spot.line, mistake.spot.column);
     let word = style.paint(Tone::Bad, &format!("error[{}]", mistake.code.as_str()));
-    let mut text = format!("{}: {word} {}\n", style.paint(Tone::Name, &place), clean(&mistake.path));
+    let path = if mistake.path.is_empty() { String::new() } else { format!(" {}", clean(&mistake.path)) };
+    let mut text = format!("{}: {word}{path}\n", style.paint(Tone::Name, &place));
     let help = mistake.help.as_ref().map(|help| format!("instead: {help}"));
     for said in [Some(mistake.message.clone()), help].into_iter().flatten() {
         wrap(&said, 2).iter().for_each(|line| text.push_str(&format!("  {line}\n")));

@@ -40,6 +40,17 @@ impl Definition {
         self.tasks.iter().for_each(|task| task.walk(&mut found));
         found
     }
+
+    /// The task that a task undoes, or that the one round it does.
+    pub fn undone_by(&self, at: &TaskRef) -> Option<&Task> {
+        undone(&self.tasks, at)
+    }
+}
+
+fn undone<'a>(tasks: &'a [Task], by: &TaskRef) -> Option<&'a Task> {
+    let outer = tasks.iter().find(|task| by.is_at_or_within(&task.at))?;
+    let found = tasks.iter().find(|task| task.compensate.as_ref() == Some(&outer.name));
+    found.or_else(|| outer.lists().into_iter().find_map(|list| undone(list, by)))
 }
 
 fn find<'a>(tasks: &'a [Task], at: &TaskRef) -> Option<&'a Task> {

@@ -26,6 +26,9 @@ pub const STEP: &str = "batonstep";
 /// The extension that counts how often the step was begun.
 pub const ATTEMPT: &str = "batonattempt";
 
+/// The extension that names the step that a command undoes.
+pub const UNDOES: &str = "batonundoes";
+
 /// The queue of a processor: the commands of mediators.
 pub fn queue_of(processor: &str) -> String {
     format!("{QUEUE}{processor}")

@@ -73,7 +73,9 @@ pub fn parse(text: &str) -> Result<Node, Mistake> {
             return Mistake { code: Code::Invalid, spot, path: String::new(), message, help };
         }
         let words = error.without_snippet().to_string();
-        let end = words.find(" at line ").unwrap_or(words.len());
+        // What follows is the place, which is told elsewhere, or for those who call the library.
+        let ends = [" at line ", ", set DuplicateKeyPolicy"].into_iter().filter_map(|end| words.find(end));
+        let end = ends.min().unwrap_or(words.len());
         let message = words.get(..end).unwrap_or(&words).to_owned();
         Mistake { code: Code::Syntax, spot, path: String::new(), message, help: None }
     })

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::super::definition::Definition;
-use super::super::task::{Action, Length, Then};
+use super::super::task::{Action, Length, TaskRef, Then};
 use super::{Code, read};
 
 const HEAD: &str = "document: { dsl: '1.0.3', namespace: test, name: test, version: '1.0.0' }\n";
@@ -289,9 +289,22 @@ fn words_that_old_yaml_takes_for_true_or_false_are_texts() {
 }
 
 #[test]
+fn what_a_task_undoes_is_found_for_it_and_all_in_it() {
+    let definition = fine(
+        "do: [ { pay: { call: x, with: { type: a }, metadata: { compensate: refund } } }, \
+         { refund: { do: [ { give: { call: x, with: { type: b } } } ] } }, { rest: { wait: { seconds: 1 } } } ]",
+    );
+    let undone = |at: &str| definition.undone_by(&TaskRef(at.into())).map(|task| task.name.as_str());
+    assert_eq!((undone("/do/1/refund"), undone("/do/1/refund/do/0/give")), (Some("pay"), Some("pay")));
+    assert_eq!((undone("/do/0/pay"), undone("/do/2/rest")), (None, None));
+}
+
+#[test]
 fn what_is_neither_yaml_nor_the_right_kind_of_value_is_told_with_its_line() {
     let broken = read("document: [\n").fine().unwrap_err();
     assert_eq!(broken[0].code, Code::Syntax);
+    let twice = read("do: []\ndo: []\n").fine().unwrap_err();
+    assert_eq!(twice[0].to_string(), "2:1: duplicate mapping key: do");
     let (told, words) = wrong("do: [ { a: { wait: 5 } }, { b: { set: {} } }, { c: { nothing: 1 } } ]");
     assert_eq!(told.iter().map(|one| one.0).collect::<Vec<_>>(), [Code::Invalid; 3], "{words}");
     assert!(
