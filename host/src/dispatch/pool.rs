@@ -1,8 +1,9 @@
 //! The threads that run guests. Lanes that have work stand in one row; as many threads as there are workers take
 //! them. A call that outlives a tick no longer counts as a worker: a spare thread takes its place, up to a bound, so
 //! that a guest in an endless loop or a blocked host call stops nobody else. Before that, while all workers are busy, one more
-//! thread takes jobs of those who have none running: they do not wait for the ends of others' batches. A job may also be put
-//! in for a time of day.
+//! thread takes jobs of those who have none running: they do not wait for the ends of others' batches. And nobody gets the last
+//! worker while others have had something to do a moment ago: it is there when they have again. A job may also be put in for
+//! a time of day.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -14,6 +15,8 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::clock::Clock;
 
+/// How long the last worker is kept for others after they had something to do.
+const MOMENT: Duration = Duration::from_millis(50);
 /// How many threads take jobs of those who have none running while all workers are busy.
 const NEWCOMERS: usize = 1;
 /// How long a call may take before a spare thread takes over its worker's place.
@@ -69,6 +72,8 @@ struct Row {
     taken: Vec<usize>,
     /// How many of these take longer than a tick.
     stuck: usize,
+    /// The two owners who took a job last, and when.
+    latest: [Option<(usize, Instant)>; 2],
     /// Whether nobody takes a job now.
     shut: bool,
 }
@@ -79,19 +84,34 @@ impl Row {
     }
 
     /// The place of the job that may begin now.
-    fn next(&self, workers: usize) -> Option<usize> {
+    fn next(&self, workers: usize, now: Instant) -> Option<usize> {
         let busy = self.taken.len().saturating_sub(self.stuck);
         if self.shut || busy >= workers + NEWCOMERS {
             return None;
         }
-        if busy < workers {
-            return (!self.jobs.is_empty()).then_some(0);
-        }
-        self.jobs.iter().position(|job| !self.has_begun(job.owner()))
+        let may_begin = |owner: usize| match self.begun_by(owner) {
+            0 => true,
+            begun => busy < workers && (begun + 1 < workers || !self.others_are_awake(owner, now)),
+        };
+        self.jobs.iter().position(|job| may_begin(job.owner()))
     }
 
-    fn has_begun(&self, owner: usize) -> bool {
-        owner != 0 && self.taken.contains(&owner)
+    /// How many jobs of an owner are taken; those of nobody count for none.
+    fn begun_by(&self, owner: usize) -> usize {
+        self.taken.iter().filter(|taken| owner != 0 && **taken == owner).count()
+    }
+
+    fn others_are_awake(&self, owner: usize, now: Instant) -> bool {
+        let mut others = self.latest.iter().flatten().filter(|(other, _)| *other != owner);
+        others.any(|(_, at)| now.saturating_duration_since(*at) < MOMENT)
+    }
+
+    fn take(&mut self, owner: usize, now: Instant) {
+        self.taken.push(owner);
+        if self.latest[0].is_some_and(|(latest, _)| latest != owner) {
+            self.latest[1] = self.latest[0];
+        }
+        self.latest[0] = Some((owner, now));
     }
 }
 
@@ -238,7 +258,7 @@ impl Shared {
 
     /// Wakes a thread if there is a job for it.
     fn call(&self, row: &Row) {
-        if row.idle > 0 && row.next(self.limits.workers).is_some() {
+        if row.idle > 0 && row.next(self.limits.workers, Instant::now()).is_some() {
             self.changed.notify_one();
         }
     }
@@ -278,9 +298,10 @@ impl Shared {
             if row.stopped || row.idle >= self.threads() {
                 return None;
             }
-            let place = row.next(self.limits.workers);
+            let now = Instant::now();
+            let place = row.next(self.limits.workers, now);
             if let Some(job) = place.and_then(|place| row.jobs.remove(place)) {
-                row.taken.push(job.owner());
+                row.take(job.owner(), now);
                 self.call(&row);
                 return Some(job);
             }
@@ -380,15 +401,35 @@ mod tests {
         let (told, _telling) = channel();
         let job = |owner: usize| Arc::new(Named(owner, told.clone())) as Arc<dyn Job>;
         let mut row = Row { jobs: [1, 1, 2, 0].map(job).into(), ..Row::default() };
+        let now = Instant::now();
         let mut next = |taken: &[usize], stuck: usize| {
             (row.taken, row.stuck) = (taken.to_vec(), stuck);
-            row.next(2)
+            row.next(2, now)
         };
         assert_eq!(next(&[], 0), Some(0));
         assert_eq!(next(&[1, 1], 0), Some(2));
         assert_eq!(next(&[1, 2], 0), Some(3), "nobody's job is always one of a newcomer");
         assert_eq!(next(&[1, 1, 2], 0), None);
         assert_eq!(next(&[1, 1, 2], 2), Some(0));
+    }
+
+    #[test]
+    fn the_last_worker_is_kept_for_others_who_had_something_to_do_a_moment_ago() {
+        let (told, _telling) = channel();
+        let job = |owner: usize| Arc::new(Named(owner, told.clone())) as Arc<dyn Job>;
+        let mut row = Row { jobs: [1].map(job).into(), ..Row::default() };
+        let now = Instant::now();
+        row.take(1, now);
+        assert_eq!(row.next(2, now), Some(0), "nobody else is there");
+        row.taken.clear();
+        row.take(2, now);
+        row.taken.clear();
+        row.take(1, now);
+        assert_eq!(row.next(2, now), None);
+        assert_eq!(row.next(3, now), Some(0), "there are more workers");
+        assert_eq!(row.next(2, now + MOMENT), Some(0), "the other has nothing to do any more");
+        row.jobs.push_back(job(2));
+        assert_eq!(row.next(2, now), Some(1));
     }
 
     struct Tell(Sender<()>, AtomicBool);
