@@ -16,7 +16,7 @@ const KEY: &str = "key";
 static BUILT: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
 /// Takes note of a guest as it was built.
-pub fn is_built(bytes: &[u8]) {
+pub fn note_built(bytes: &[u8]) {
     BUILT.lock().unwrap().insert(blake3::hash(bytes).to_hex().to_string());
 }
 
@@ -32,7 +32,7 @@ pub fn lend(data: &Path) {
         return;
     }
     make_key(&shared);
-    is_built(&expressions());
+    note_built(&expressions());
     fs::copy(shared.join(KEY), own.join(KEY)).unwrap();
     for name in entries(&shared) {
         fs::copy(shared.join(&name), own.join(&name)).unwrap();

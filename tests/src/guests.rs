@@ -25,7 +25,7 @@ pub fn component(package: &str) -> Vec<u8> {
     let folder = BUILT.get_or_init(build);
     let file = folder.join(format!("{}.wasm", package.replace('-', "_")));
     let bytes = std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-    compiled::is_built(&bytes);
+    compiled::note_built(&bytes);
     bytes
 }
 

@@ -17,6 +17,9 @@ use super::report::Durability;
 /// The longest answer that is read.
 const ANSWER_BYTES_MAX: u64 = 64 << 20;
 
+/// How often it is asked for what takes a while.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
 /// A running host.
 pub struct Host {
     child: Option<Child>,
@@ -91,6 +94,27 @@ impl Host {
     pub fn count(&self, channel: &str) -> Result<u64, Error> {
         let report = self.get(&format!("/v1/channels/{channel}"))?;
         Ok(report.get("next").and_then(Value::as_u64).unwrap_or_default())
+    }
+
+    /// Asks until so many of something are there.
+    pub fn await_count(
+        &self,
+        what: &str,
+        wanted: usize,
+        patience: Duration,
+        count: impl Fn(&Self) -> Result<usize, Error>,
+    ) -> Result<(), Error> {
+        let began = Instant::now();
+        loop {
+            let found = count(self)?;
+            if found == wanted {
+                return Ok(());
+            }
+            if began.elapsed() > patience {
+                return Err(Error::Host { why: format!("{found} of {wanted} {what} after {patience:?}") });
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
     }
 
     /// Ends it at once, as a crash would.

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -21,7 +21,6 @@ const PROCESSORS_QUICK: usize = 20;
 const WARM_MS_MAX: f64 = 150.0;
 /// How long the first deployments may take.
 const PATIENCE: Duration = Duration::from_secs(120);
-const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 pub fn run(bench: &Bench) -> Result<Vec<Figure>, Error> {
     let count = if bench.quick { PROCESSORS_QUICK } else { PROCESSORS };
@@ -75,14 +74,7 @@ fn renamed(component: &[u8], name: &str) -> Result<Vec<u8>, Error> {
 
 fn deploy(folder: &Path, count: usize) -> Result<(), Error> {
     let (host, _) = Host::start(folder)?;
-    let began = Instant::now();
-    while running(&host)? < count {
-        if began.elapsed() > PATIENCE {
-            let why = format!("{} of {count} processors run after {PATIENCE:?}", running(&host)?);
-            return Err(Error::Host { why });
-        }
-        std::thread::sleep(LOOK_EVERY);
-    }
+    host.await_count("processors run", count, PATIENCE, running)?;
     host.stop()
 }
 

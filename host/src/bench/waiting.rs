@@ -1,7 +1,7 @@
 //! A host with many runs that wait: how long it takes to start, and to say which they are.
 
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -19,7 +19,6 @@ pub const HOW: &str = "a host of its own with runs that all wait for an event is
 const BATCH_EVENTS: usize = 1_000;
 /// How long it may take until all of them wait.
 const PATIENCE: Duration = Duration::from_secs(300);
-const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 pub fn run(bench: &Bench) -> Result<Vec<Figure>, Error> {
     let runs = if bench.quick { WAITING_QUICK } else { WAITING };
@@ -53,16 +52,9 @@ pub fn run(bench: &Bench) -> Result<Vec<Figure>, Error> {
 
 /// Waits until so many runs wait.
 fn all_wait(host: &Host, runs: usize) -> Result<(), Error> {
-    let began = Instant::now();
-    loop {
+    host.await_count("runs wait", runs, PATIENCE, |host| {
         let report = host.get("/v1/workflows")?;
         let waiting = report.pointer("/workflows/0/runs/waiting").and_then(Value::as_u64).unwrap_or(0);
-        if waiting == runs as u64 {
-            return Ok(());
-        }
-        if began.elapsed() > PATIENCE {
-            return Err(Error::Host { why: format!("{waiting} of {runs} runs wait after {PATIENCE:?}") });
-        }
-        std::thread::sleep(LOOK_EVERY);
-    }
+        Ok(usize::try_from(waiting).unwrap_or(usize::MAX))
+    })
 }

@@ -64,7 +64,8 @@ impl HostCalls for ProcessorCalls {
         scope: &CallScope<'_>,
         event: u32,
         index: u64,
-        (request, time_max): (&HttpRequest, Duration),
+        request: &HttpRequest,
+        time_max: Duration,
     ) -> Result<HttpResponse, HttpFailure> {
         let key = idempotency_key(&self.name, scope, event, index);
         self.http.send(&self.granted, request, &key, time_max)

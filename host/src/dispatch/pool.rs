@@ -22,14 +22,17 @@ const NEWCOMERS: usize = 1;
 /// How long a call may take before a spare thread takes over its worker's place.
 const TICK: Duration = Duration::from_millis(10);
 
+/// The owner of jobs that have none.
+pub const NOBODY: usize = 0;
+
 /// Something that stands in the row.
 pub trait Job: Send + Sync {
     /// Does a bounded piece of work. Says whether there is more, and the job goes to the end of the row.
     fn run(&self) -> bool;
 
-    /// Whose work it is; 0 is nobody's.
+    /// Whose work it is. What is [`NOBODY`]'s begins as soon as there is a thread.
     fn owner(&self) -> usize {
-        0
+        NOBODY
     }
 }
 
@@ -98,7 +101,7 @@ impl Row {
 
     /// How many jobs of an owner are taken; those of nobody count for none.
     fn begun_by(&self, owner: usize) -> usize {
-        self.taken.iter().filter(|taken| owner != 0 && **taken == owner).count()
+        self.taken.iter().filter(|taken| owner != NOBODY && **taken == owner).count()
     }
 
     fn others_are_awake(&self, owner: usize, now: Instant) -> bool {
@@ -430,6 +433,10 @@ mod tests {
         assert_eq!(row.next(2, now + MOMENT), Some(0), "the other has nothing to do any more");
         row.jobs.push_back(job(2));
         assert_eq!(row.next(2, now), Some(1));
+        let mut waiting = Row { jobs: [NOBODY].map(job).into(), ..Row::default() };
+        (waiting.latest, waiting.stuck) = (row.latest, 2);
+        waiting.taken = vec![NOBODY, NOBODY];
+        assert_eq!(waiting.next(2, now), Some(0), "those who wait for others may all wait at one time");
     }
 
     struct Tell(Sender<()>, AtomicBool);

@@ -30,7 +30,7 @@ use super::handling::{Fate, Handled, Handling, Stats};
 use super::lane::{Hands, LaneSet};
 use super::logs::LogBook;
 use super::pace::Pace;
-use super::pool::{Job, Pool};
+use super::pool::{Job, NOBODY, Pool};
 use super::suspects::Suspects;
 use super::version::Version;
 use super::work::{Picked, Work};
@@ -128,8 +128,9 @@ impl Job for LaneJob {
         self.running.run_lane(self.lane)
     }
 
+    /// Lanes that act outside wait for others more than they compute: they take no processor from anybody, and all of them may wait at one time.
     fn owner(&self) -> usize {
-        Arc::as_ptr(&self.running) as usize
+        if self.running.is_at_the_edge() { NOBODY } else { Arc::as_ptr(&self.running) as usize }
     }
 }
 

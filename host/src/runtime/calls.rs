@@ -33,7 +33,8 @@ pub trait HostCalls: Send + Sync {
         _scope: &CallScope<'_>,
         _event: u32,
         _index: u64,
-        _request: (&HttpRequest, Duration),
+        _request: &HttpRequest,
+        _time_max: Duration,
     ) -> Result<HttpResponse, HttpFailure> {
         let message = "nothing outside can be reached here".to_owned();
         Err(HttpFailure { kind: HttpFailureKind::Denied, message })

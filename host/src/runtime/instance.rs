@@ -164,7 +164,7 @@ impl Guest {
         let index = self.requests;
         self.requests += 1;
         let time_max = self.usage.wait_max();
-        Ok(self.calls.http(&CallScope::new(logbook.batch()), event, index, (request, time_max)))
+        Ok(self.calls.http(&CallScope::new(logbook.batch()), event, index, request, time_max))
     }
 
     /// What its sockets may reach.

@@ -105,17 +105,27 @@ const HANDLED_OTHERWISE: &str = "
         errors: { with: { status: 503 } }
 ";
 
+fn scenario(
+    title: &'static str,
+    tasks: &'static str,
+    input: Value,
+    end: End,
+    order: &'static [&'static str],
+) -> Scenario {
+    Scenario { title, tasks, input, end, order }
+}
+
+fn shelf(books: &[&str]) -> End {
+    End::Completed(json!({"shelf": books}))
+}
+
 fn scenarios() -> Vec<Scenario> {
-    let shelf = |books: &[&str]| End::Completed(json!({"shelf": books}));
-    let scenario = |title, tasks, input, end, order| Scenario { title, tasks, input, end, order };
+    [of_data(), of_order(), of_errors()].into_iter().flatten().collect()
+}
+
+/// What becomes of data.
+fn of_data() -> Vec<Scenario> {
     vec![
-        scenario(
-            "Fork Task With Competing Concurrent Sub Tasks",
-            RACE,
-            json!({}),
-            End::OneOf("shelf", 1),
-            &[],
-        ),
         scenario(
             "Input Filtering",
             "\n  - who: { input: { from: .order.customer.id }, set: { customer: '${ . }' } }\n",
@@ -138,13 +148,6 @@ fn scenarios() -> Vec<Scenario> {
             &["one", "two"],
         ),
         scenario(
-            "Task With Sequential Sub Tasks",
-            INSIDE,
-            json!({}),
-            shelf(&["novel", "poem", "play"]),
-            &["all", "novel", "poem", "play"],
-        ),
-        scenario(
             "Emit Task",
             "\n  - greet: { emit: { event: { with: { source: 'https://bookshop.example/desk', type: customer.greeted.v1, data: { words: '${ \"Good day, \\(.name)\" }' } } } } }\n",
             json!({"name": "Ada"}),
@@ -152,6 +155,35 @@ fn scenarios() -> Vec<Scenario> {
                 "source": "https://bookshop.example/desk", "type": "customer.greeted.v1", "data": {"words": "Good day, Ada"},
             })),
             &["greet"],
+        ),
+        scenario(
+            "Set Task",
+            "\n  - describe: { set: { kind: novel, size: '${ .book.size }', cover: '${ .book.cover }' } }\n",
+            json!({"book": {"size": {"pages": 635}, "cover": {"red": 69, "green": 69}}}),
+            End::Completed(
+                json!({"kind": "novel", "size": {"pages": 635}, "cover": {"red": 69, "green": 69}}),
+            ),
+            &["describe"],
+        ),
+    ]
+}
+
+/// Which tasks run, and in which order.
+fn of_order() -> Vec<Scenario> {
+    vec![
+        scenario(
+            "Fork Task With Competing Concurrent Sub Tasks",
+            RACE,
+            json!({}),
+            End::OneOf("shelf", 1),
+            &[],
+        ),
+        scenario(
+            "Task With Sequential Sub Tasks",
+            INSIDE,
+            json!({}),
+            shelf(&["novel", "poem", "play"]),
+            &["all", "novel", "poem", "play"],
         ),
         scenario(
             "Implicit Sequence Flow",
@@ -177,24 +209,6 @@ fn scenarios() -> Vec<Scenario> {
             &["read", "note", "note", "note"],
         ),
         scenario(
-            "Raise task with inline error",
-            "\n  - refuse: { raise: { error: { type: 'https://bookshop.example/errors/refused', status: 400, title: Refused } } }\n",
-            json!({}),
-            End::Faulted(json!({
-                "type": "https://bookshop.example/errors/refused", "status": 400, "title": "Refused", "instance": "/do/0/refuse",
-            })),
-            &["refuse"],
-        ),
-        scenario(
-            "Set Task",
-            "\n  - describe: { set: { kind: novel, size: '${ .book.size }', cover: '${ .book.cover }' } }\n",
-            json!({"book": {"size": {"pages": 635}, "cover": {"red": 69, "green": 69}}}),
-            End::Completed(
-                json!({"kind": "novel", "size": {"pages": 635}, "cover": {"red": 69, "green": 69}}),
-            ),
-            &["describe"],
-        ),
-        scenario(
             "Switch task with matching case",
             SORT,
             json!({"kind": "poem"}),
@@ -214,6 +228,21 @@ fn scenarios() -> Vec<Scenario> {
             json!({"kind": "map"}),
             shelf(&["map"]),
             &["sort", "other"],
+        ),
+    ]
+}
+
+/// What fails.
+fn of_errors() -> Vec<Scenario> {
+    vec![
+        scenario(
+            "Raise task with inline error",
+            "\n  - refuse: { raise: { error: { type: 'https://bookshop.example/errors/refused', status: 400, title: Refused } } }\n",
+            json!({}),
+            End::Faulted(json!({
+                "type": "https://bookshop.example/errors/refused", "status": 400, "title": "Refused", "instance": "/do/0/refuse",
+            })),
+            &["refuse"],
         ),
         scenario(
             "Try Handle Caught Error, without a call",
