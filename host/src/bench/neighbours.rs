@@ -23,6 +23,8 @@ pub const HOW: &str = "a workflow of five steps, one run after another, beside a
 
 /// How many times as long the slowest steps may take.
 const TIMES_MAX: f64 = 2.0;
+/// How often each is measured; the median of these is told.
+const ROUNDS: usize = 3;
 /// The most events that wait for the mediator that is flooded.
 const FLOOD_MAX: u64 = 20_000;
 /// How many runs of the other mediator wait or are stuck at one time.
@@ -33,21 +35,14 @@ struct Neighbour {
     what: &'static str,
     steps: &'static str,
     paused: bool,
-    floods: bool,
     /// How many of its events may wait before no more are published.
     ahead: u64,
 }
 
 const NEIGHBOURS: [Neighbour; 3] = [
-    Neighbour { what: "paused", steps: QUICK, paused: true, floods: false, ahead: FLOOD_MAX },
-    Neighbour { what: "flooded", steps: QUICK, paused: false, floods: true, ahead: FLOOD_MAX },
-    Neighbour {
-        what: "stuck in an expression",
-        steps: ENDLESS,
-        paused: false,
-        floods: false,
-        ahead: RUNS as u64,
-    },
+    Neighbour { what: "paused", steps: QUICK, paused: true, ahead: FLOOD_MAX },
+    Neighbour { what: "flooded", steps: QUICK, paused: false, ahead: FLOOD_MAX },
+    Neighbour { what: "stuck in an expression", steps: ENDLESS, paused: false, ahead: RUNS as u64 },
 ];
 const QUICK: &str = "  - note: { set: { size: '${ length }' } }\n";
 const ENDLESS: &str = "  - note: { set: { size: '${ [range(1e15)] | length }' } }\n";
@@ -58,23 +53,23 @@ pub fn run(bench: &Bench) -> Result<Vec<Figure>, Error> {
     let engine = Engine::new(EngineConfig::in_process())?;
     let expressions = Expressions::new(&engine);
     expressions.prepare()?;
-    let class = Durability::Fsync;
-    let alone = steps(bench, &expressions, None)?;
-    let busy = while_busy(|| steps(bench, &expressions, None))?;
-    let mut figures = vec![
-        Figure::new("step, p99, alone", class, alone, "us")
-            .beside("while others keep all processors busy", busy),
-    ];
-    for neighbour in &NEIGHBOURS {
-        let beside = steps(bench, &expressions, Some(neighbour))?;
-        // What is flooded may have all processors; then the system's scheduler sets what can be had.
-        let (than, baseline) =
-            if neighbour.floods { ("while others keep all processors busy", busy) } else { ("alone", alone) };
-        let what = format!("step, p99, beside a mediator that is {}, over {than}", neighbour.what);
-        let times = Figure::new(what, class, beside / baseline, "x").budget(Budget::AtMost(TIMES_MAX));
-        figures.push(times.beside("over alone", beside / alone));
+    let (mut alone_us, mut times) = (Sample::default(), NEIGHBOURS.map(|_| Sample::default()));
+    for _ in 0..ROUNDS {
+        let alone = steps(bench, &expressions, None)?;
+        alone_us.add(alone);
+        for (neighbour, times) in NEIGHBOURS.iter().zip(&mut times) {
+            times.add(steps(bench, &expressions, Some(neighbour))? / alone);
+        }
     }
-    Ok(figures)
+    let busy = while_busy(|| steps(bench, &expressions, None))?;
+    let class = Durability::Fsync;
+    let alone = Figure::new("step, p99, alone", class, alone_us.median(), "us")
+        .beside("while others keep all processors busy", busy);
+    let beside = NEIGHBOURS.iter().zip(&times).map(|(neighbour, times)| {
+        let what = format!("step, p99, beside a mediator that is {}, over alone", neighbour.what);
+        Figure::new(what, class, times.median(), "x").budget(Budget::AtMost(TIMES_MAX))
+    });
+    Ok(std::iter::once(alone).chain(beside).collect())
 }
 
 /// Measures while as many threads as there are processors do nothing but keep them busy: what is left is what the system's scheduler gives.

@@ -75,6 +75,8 @@ pub struct Feeder {
     dead: usize,
     /// Whether the bounds of what may be held, wait or be decided ahead let nothing more be read.
     blocked: bool,
+    /// Whether everything was read that there was at the last look.
+    has_read_all: bool,
     /// Whether what was read with events that failed is kept.
     has_read_again: bool,
     /// Whether only what is durable is read.
@@ -134,6 +136,7 @@ impl Feeder {
             redriven_to: 0,
             dead: 0,
             blocked: false,
+            has_read_all: false,
             has_read_again: false,
             durable_only: false,
             hasher: DefaultHashBuilder::default(),
@@ -213,8 +216,11 @@ impl Feeder {
     pub fn next_batch(&mut self, batch: &mut Picked, events_max: usize) -> Result<(), ReadError> {
         batch.clear(events_max);
         loop {
+            self.has_read_all = false;
             if self.standing.free() < BATCH_EVENTS_MAX * self.lanes {
-                self.blocked = self.feed()? == Fed::Blocked;
+                let fed = self.feed()?;
+                self.blocked = fed == Fed::Blocked;
+                self.has_read_all = fed == Fed::All;
             }
             if self.lanes > 1 {
                 batch.limit(self.standing.free().div_ceil(self.lanes).max(1));
@@ -248,6 +254,11 @@ impl Feeder {
     /// Whether there may be something for another lane.
     pub fn has_more(&self) -> bool {
         self.standing.free() > 0
+    }
+
+    /// Whether there may be something for a lane that has done its batch, but for what came after the last look.
+    pub fn has_left(&self) -> bool {
+        self.has_more() || !self.has_read_all || self.parked.peek_ready().is_some()
     }
 
     fn feed(&mut self) -> Result<Fed, ReadError> {

@@ -31,6 +31,7 @@ mod replay;
 mod running;
 mod scaling;
 mod secrets;
+mod shares;
 mod skipped;
 mod standing;
 mod suspects;

@@ -2,21 +2,26 @@
 //! them. A call that outlives a tick no longer counts as a worker: a spare thread takes its place, up to a bound, so
 //! that a guest in an endless loop or a blocked host call stops nobody else. Before that, while all workers are busy, one more
 //! thread takes jobs of those who have none running: they do not wait for the ends of others' batches. And nobody gets the last
-//! worker while others have had something to do a moment ago: it is there when they have again. A job may also be put in for
-//! a time of day.
+//! worker while others have had something to do a moment ago: it is there when they have again. Who has all places that he may have, and
+//! more to do, lets one of them rest as others work (`shares`): the host's other threads need processors too. A job may also be
+//! put in for a time of day.
+//!
+//! What a job puts into the row is taken by the thread that did the job, and counts as the same work: a chain of processors that wake
+//! each other is one.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::clock::Clock;
 
-/// How long the last worker is kept for others after they had something to do.
-const MOMENT: Duration = Duration::from_millis(50);
+use super::shares::Shares;
+
 /// How many threads take jobs of those who have none running while all workers are busy.
 const NEWCOMERS: usize = 1;
 /// How long a call may take before a spare thread takes over its worker's place.
@@ -24,6 +29,11 @@ const TICK: Duration = Duration::from_millis(10);
 
 /// The owner of jobs that have none.
 pub const NOBODY: usize = 0;
+
+thread_local! {
+    /// The pool whose job this thread is doing, 0 for none, and where that comes from.
+    static WORKS_FOR: Cell<(usize, usize)> = const { Cell::new((0, NOBODY)) };
+}
 
 /// Something that stands in the row.
 pub trait Job: Send + Sync {
@@ -62,9 +72,23 @@ struct Shared {
     monitor: Condvar,
 }
 
+/// A job in the row.
+struct Entry {
+    job: Arc<dyn Job>,
+    /// Whose work it comes from: its owner's, or that from which the job came that put it there.
+    root: usize,
+}
+
+impl Entry {
+    fn new(job: Arc<dyn Job>) -> Self {
+        let root = job.owner();
+        Self { job, root }
+    }
+}
+
 #[derive(Default)]
 struct Row {
-    jobs: VecDeque<Arc<dyn Job>>,
+    jobs: VecDeque<Entry>,
     later: Later,
     idle: usize,
     stopped: bool,
@@ -75,8 +99,12 @@ struct Row {
     taken: Vec<usize>,
     /// How many of these take longer than a tick.
     stuck: usize,
-    /// The two owners who took a job last, and when.
-    latest: [Option<(usize, Instant)>; 2],
+    /// What owners had of the threads of late.
+    shares: Shares,
+    /// Owners who let one of their places rest, and until when.
+    rests: Vec<(usize, Instant)>,
+    /// Whether a thread waits for the first rest to end.
+    rest_is_watched: bool,
     /// Whether nobody takes a job now.
     shut: bool,
 }
@@ -92,30 +120,58 @@ impl Row {
         if self.shut || busy >= workers + NEWCOMERS {
             return None;
         }
-        let may_begin = |owner: usize| match self.begun_by(owner) {
+        let may_begin = |Entry { job, root }: &Entry| match self.begun_by(job.owner()) {
             0 => true,
-            begun => busy < workers && (begun + 1 < workers || !self.others_are_awake(owner, now)),
+            begun => busy < workers && (begun + 1 < workers || !self.shares.others_are_awake(*root, now)),
         };
-        self.jobs.iter().position(|job| may_begin(job.owner()))
+        self.jobs.iter().position(may_begin)
     }
 
-    /// How many jobs of an owner are taken; those of nobody count for none.
+    /// How many places an owner has: jobs that are taken, and rests. Nobody has none.
     fn begun_by(&self, owner: usize) -> usize {
-        self.taken.iter().filter(|taken| owner != NOBODY && **taken == owner).count()
+        let rests = self.rests.iter().map(|(rests, _)| rests);
+        self.taken.iter().chain(rests).filter(|has| owner != NOBODY && **has == owner).count()
     }
 
-    fn others_are_awake(&self, owner: usize, now: Instant) -> bool {
-        let mut others = self.latest.iter().flatten().filter(|(other, _)| *other != owner);
-        others.any(|(_, at)| now.saturating_duration_since(*at) < MOMENT)
+    fn take(&mut self, entry: &Entry, now: Instant) {
+        self.taken.push(entry.job.owner());
+        self.shares.begins(entry.root, now);
     }
 
-    fn take(&mut self, owner: usize, now: Instant) {
-        self.taken.push(owner);
-        if self.latest[0].is_some_and(|(latest, _)| latest != owner) {
-            self.latest[1] = self.latest[0];
+    fn done(&mut self, done: Done, workers: usize, now: Instant) {
+        let Done { entry, more, began } = done;
+        let (owner, root) = (entry.job.owner(), entry.root);
+        if let Some(place) = self.taken.iter().position(|taken| *taken == owner) {
+            self.taken.swap_remove(place);
         }
-        self.latest[0] = Some((owner, now));
+        if more {
+            self.jobs.push_back(entry);
+        }
+        // Nobody's jobs wait for others most of their time.
+        if owner == NOBODY {
+            return;
+        }
+        let took = now.saturating_duration_since(began);
+        self.shares.ends(root, took, now);
+        let rest = self.shares.rest(root, took, now);
+        let rests = self.rests.iter().any(|(rests, _)| *rests == owner);
+        if more && workers > 1 && !rests && !rest.is_zero() {
+            self.rests.push((owner, now + rest));
+        }
     }
+
+    /// Ends the rests that are over. Says when the next one is.
+    fn end_rests(&mut self, now: Instant) -> Option<Instant> {
+        self.rests.retain(|(_, until)| *until > now);
+        self.rests.iter().map(|(_, until)| *until).min()
+    }
+}
+
+/// A job that a thread has done, perhaps for now.
+struct Done {
+    entry: Entry,
+    more: bool,
+    began: Instant,
 }
 
 /// Jobs for a time of day, each with a number that tells those of one time apart.
@@ -236,11 +292,13 @@ struct Alive(Arc<Shared>);
 impl Alive {
     fn work(&self, since: &AtomicU64) {
         let mut next = self.0.next(None);
-        while let Some(job) = next {
+        while let Some((entry, began)) = next {
             since.store(self.0.tick.load(Ordering::Relaxed), Ordering::Relaxed);
-            let more = job.run();
+            WORKS_FOR.set((self.0.number(), entry.root));
+            let more = entry.job.run();
+            WORKS_FOR.set((0, NOBODY));
             since.store(0, Ordering::Relaxed);
-            next = self.0.next(Some((job, more)));
+            next = self.0.next(Some(Done { entry, more, began }));
         }
     }
 }
@@ -253,15 +311,31 @@ impl Drop for Alive {
 }
 
 impl Shared {
+    /// A thread that is doing a job looks at the row when it is done, so it wakes no other for what it puts there; if the job goes on for
+    /// long, the monitor does.
     fn push(&self, job: Arc<dyn Job>) {
+        let (pool, root) = WORKS_FOR.get();
+        let is_worker = pool == self.number();
+        let mut entry = Entry::new(job);
+        if is_worker && root != NOBODY {
+            entry.root = root;
+        }
         let mut row = self.row.lock();
-        row.jobs.push_back(job);
-        self.call(&row);
+        row.jobs.push_back(entry);
+        if !is_worker {
+            self.call(&row);
+        }
     }
 
-    /// Wakes a thread if there is a job for it.
+    /// Tells it from other pools.
+    fn number(&self) -> usize {
+        std::ptr::from_ref(self) as usize
+    }
+
+    /// Wakes a thread if there is a job for it, or a rest that nobody watches.
     fn call(&self, row: &Row) {
-        if row.idle > 0 && row.next(self.limits.workers, Instant::now()).is_some() {
+        let is_unwatched = !row.rests.is_empty() && !row.rest_is_watched;
+        if row.idle > 0 && (is_unwatched || row.next(self.limits.workers, Instant::now()).is_some()) {
             self.changed.notify_one();
         }
     }
@@ -283,35 +357,45 @@ impl Shared {
         Ok(())
     }
 
-    /// The next job, after one that is `done`, perhaps for now; none when the pool stops, or when spare threads have made this one superfluous.
-    fn next(&self, done: Option<(Arc<dyn Job>, bool)>) -> Option<Arc<dyn Job>> {
+    /// The next job, after one that is `done`, and when it begins; none when the pool stops, or when spare threads have made this one superfluous.
+    fn next(&self, done: Option<Done>) -> Option<(Entry, Instant)> {
+        let workers = self.limits.workers;
         let mut row = self.row.lock();
-        if let Some((job, more)) = done {
-            if let Some(place) = row.taken.iter().position(|owner| *owner == job.owner()) {
-                row.taken.swap_remove(place);
-            }
-            if more {
-                row.jobs.push_back(job);
-            }
+        let mut now = Instant::now();
+        if let Some(done) = done {
+            row.done(done, workers, now);
         }
         if row.is_idle() {
             self.idle.notify_all();
         }
         loop {
             if row.stopped || row.idle >= self.threads() {
+                self.call(&row);
                 return None;
             }
-            let now = Instant::now();
-            let place = row.next(self.limits.workers, now);
-            if let Some(job) = place.and_then(|place| row.jobs.remove(place)) {
-                row.take(job.owner(), now);
+            let rests_until = row.end_rests(now);
+            if let Some(entry) = row.next(workers, now).and_then(|place| row.jobs.remove(place)) {
+                row.take(&entry, now);
                 self.call(&row);
-                return Some(job);
+                return Some((entry, now));
             }
-            row.idle += 1;
-            self.changed.wait(&mut row);
-            row.idle -= 1;
+            self.wait(&mut row, rests_until);
+            now = Instant::now();
         }
+    }
+
+    /// Waits for a job. One thread at a time does that until a rest is over.
+    fn wait(&self, row: &mut MutexGuard<'_, Row>, rests_until: Option<Instant>) {
+        row.idle += 1;
+        match rests_until.filter(|_| !row.rest_is_watched) {
+            Some(until) => {
+                row.rest_is_watched = true;
+                self.changed.wait_until(row, until);
+                row.rest_is_watched = false;
+            }
+            None => self.changed.wait(row),
+        }
+        row.idle -= 1;
     }
 
     fn monitor(self: &Arc<Self>) {
@@ -337,7 +421,7 @@ impl Shared {
             return;
         }
         let due = row.later.due(self.clock.now_ms());
-        row.jobs.extend(due);
+        row.jobs.extend(due.into_iter().map(Entry::new));
         if row.idle > 0 && !row.jobs.is_empty() {
             self.changed.notify_all();
         }
@@ -365,8 +449,10 @@ mod tests {
     use std::sync::atomic::AtomicBool;
     use std::sync::mpsc::{Receiver, Sender, channel};
 
-    const PATIENCE: Duration = Duration::from_secs(20);
     use crate::clock::ManualClock;
+    use crate::dispatch::shares::MOMENT;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
 
     fn clock() -> Arc<ManualClock> {
         Arc::new(ManualClock::at(1000))
@@ -402,7 +488,7 @@ mod tests {
     #[test]
     fn a_row_gives_the_first_job_while_workers_are_free_and_then_one_of_a_newcomer() {
         let (told, _telling) = channel();
-        let job = |owner: usize| Arc::new(Named(owner, told.clone())) as Arc<dyn Job>;
+        let job = |owner: usize| Entry::new(Arc::new(Named(owner, told.clone())));
         let mut row = Row { jobs: [1, 1, 2, 0].map(job).into(), ..Row::default() };
         let now = Instant::now();
         let mut next = |taken: &[usize], stuck: usize| {
@@ -419,24 +505,77 @@ mod tests {
     #[test]
     fn the_last_worker_is_kept_for_others_who_had_something_to_do_a_moment_ago() {
         let (told, _telling) = channel();
-        let job = |owner: usize| Arc::new(Named(owner, told.clone())) as Arc<dyn Job>;
+        let job = |owner: usize| Entry::new(Arc::new(Named(owner, told.clone())));
         let mut row = Row { jobs: [1].map(job).into(), ..Row::default() };
         let now = Instant::now();
-        row.take(1, now);
+        row.take(&job(1), now);
         assert_eq!(row.next(2, now), Some(0), "nobody else is there");
         row.taken.clear();
-        row.take(2, now);
+        row.take(&job(2), now);
         row.taken.clear();
-        row.take(1, now);
+        row.take(&job(1), now);
         assert_eq!(row.next(2, now), None);
         assert_eq!(row.next(3, now), Some(0), "there are more workers");
-        assert_eq!(row.next(2, now + MOMENT), Some(0), "the other has nothing to do any more");
+        assert_eq!(row.next(2, now + 2 * MOMENT), Some(0), "the other has nothing to do any more");
         row.jobs.push_back(job(2));
         assert_eq!(row.next(2, now), Some(1));
-        let mut waiting = Row { jobs: [NOBODY].map(job).into(), ..Row::default() };
-        (waiting.latest, waiting.stuck) = (row.latest, 2);
-        waiting.taken = vec![NOBODY, NOBODY];
-        assert_eq!(waiting.next(2, now), Some(0), "those who wait for others may all wait at one time");
+        row.jobs = [NOBODY].map(job).into();
+        (row.taken, row.stuck) = (vec![NOBODY, NOBODY], 2);
+        assert_eq!(row.next(2, now), Some(0), "those who wait for others may all wait at one time");
+    }
+
+    #[test]
+    fn who_has_more_to_do_rests_while_others_work_too() {
+        let (told, _telling) = channel();
+        let job = |owner: usize| Entry::new(Arc::new(Named(owner, told.clone())));
+        let (began, took) = (Instant::now(), Duration::from_micros(400));
+        let at = began + took;
+        let done = |owner: usize| Done { entry: job(owner), more: true, began };
+        let rests = |workers: usize, owners: &[usize]| {
+            let mut row = Row::default();
+            owners.iter().for_each(|owner| row.take(&job(*owner), began));
+            owners.iter().for_each(|owner| row.done(done(*owner), workers, at));
+            (row.next(workers, at), row.end_rests(at), row)
+        };
+        assert_eq!(rests(2, &[1]).1, None, "nobody else is there");
+        assert_eq!(rests(1, &[2, 1]).1, None, "there is no other place for others");
+        assert_eq!(rests(2, &[NOBODY, 1]).1, None, "nobody waits more than it works");
+        let (next, rest, mut row) = rests(2, &[2, 1]);
+        assert_eq!(
+            (next, rest),
+            (Some(0), Some(at + 2 * took)),
+            "2 ended first, when nobody else had worked"
+        );
+        row.jobs.pop_front();
+        assert_eq!((row.next(2, at), row.next(3, at)), (None, Some(0)));
+        assert_eq!((row.end_rests(at + 2 * took), row.next(2, at + 2 * took)), (None, Some(0)));
+    }
+
+    /// Somebody's job that causes another's, and tells whose work that is in the row.
+    struct Causes(Arc<Shared>, Arc<Named>, Sender<usize>);
+
+    impl Job for Causes {
+        fn run(&self) -> bool {
+            self.0.push(self.1.clone());
+            self.2.send(self.0.row.lock().jobs.back().unwrap().root).unwrap();
+            false
+        }
+
+        fn owner(&self) -> usize {
+            1
+        }
+    }
+
+    #[test]
+    fn what_a_job_causes_is_the_work_of_its_owner_and_comes_next() {
+        let pool = Pool::start(PoolLimits { workers: 1, threads_max: 1 }, clock()).unwrap();
+        let ((told, telling), (ran, running)) = (channel(), channel());
+        let caused = Arc::new(Named(2, ran));
+        pool.push(Arc::new(Causes(pool.shared.clone(), caused.clone(), told)));
+        assert_eq!((telling.recv(), running.recv()), (Ok(1), Ok(2)));
+        pool.stop(PATIENCE);
+        pool.push(caused);
+        assert_eq!(pool.shared.row.lock().jobs.back().unwrap().root, 2, "nobody's job caused it");
     }
 
     struct Tell(Sender<()>, AtomicBool);

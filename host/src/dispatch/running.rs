@@ -258,16 +258,7 @@ impl Running {
         let seen = self.wakes.load(Ordering::SeqCst);
         let mut hands = lane.hands.lock();
         let goes_on = !self.at_the_edge || self.handling.domain.durable().current().0 >= hands.goes_on_at;
-        if goes_on && self.pick(index, &mut hands.picked) {
-            let held = self.handle(&mut hands);
-            hands.rested = Some(Instant::now());
-            if self.at_the_edge {
-                hands.goes_on_at = self.handling.domain.visible();
-            }
-            self.finish(index, &hands.picked.works, &held);
-            if self.handling.breaks.take_too_many() {
-                self.pause_broken();
-            }
+        if goes_on && self.pick(index, &mut hands.picked) && self.run_batch(index, &mut hands) {
             return true;
         }
         let is_in_use = index < self.lanes.now();
@@ -281,8 +272,22 @@ impl Running {
             self.wake();
             return false;
         }
-        // A wake between the pick and the line above found the lane scheduled and left it alone.
+        // A wake between the first line and the one above found the lane scheduled and left it alone.
         self.wakes.load(Ordering::SeqCst) != seen && !self.rests() && self.lanes.schedule(index)
+    }
+
+    /// Handles what a lane has picked. Says whether there may be more, but for what came since.
+    fn run_batch(self: &Arc<Self>, index: usize, hands: &mut Hands) -> bool {
+        let held = self.handle(hands);
+        hands.rested = Some(Instant::now());
+        if self.at_the_edge {
+            hands.goes_on_at = self.handling.domain.visible();
+        }
+        let has_left = self.finish(index, &hands.picked.works, &held);
+        if self.handling.breaks.take_too_many() {
+            self.pause_broken();
+        }
+        has_left
     }
 
     /// Takes a batch for a lane, and wakes another lane if there is more.
@@ -340,7 +345,8 @@ impl Running {
         }
     }
 
-    fn finish(self: &Arc<Self>, lane: usize, works: &[Work], handled: &Handled) {
+    /// Notes what became of a batch. Says whether there may be more to handle.
+    fn finish(self: &Arc<Self>, lane: usize, works: &[Work], handled: &Handled) -> bool {
         let mut feeding = self.feeding.lock();
         feeding.in_flight -= 1;
         feeding.pace.ends(lane);
@@ -368,6 +374,7 @@ impl Running {
         if feeding.in_flight == 0 {
             self.settled.notify_all();
         }
+        !feeding.rests() && (feeding.feeder.has_left() || feeding.revived == UNHEARD)
     }
 
     /// It works for nobody and costs all others time: the operator is to look at it.
