@@ -3,7 +3,7 @@
 //! that a guest in an endless loop or a blocked host call stops nobody else. Before that, while all workers are busy, one more
 //! thread takes jobs of those who have none running: they do not wait for the ends of others' batches. And nobody gets the last
 //! worker while others have had something to do a moment ago: it is there when they have again. Who has all places that he may have, and
-//! more to do, lets one of them rest as others work (`shares`): the host's other threads need processors too. A job may also be
+//! more to do, lets one of them rest as others work who have not (`shares`): the host's other threads need processors too. A job may also be
 //! put in for a time of day.
 //!
 //! What a job puts into the row is taken by the thread that did the job, and counts as the same work: a chain of processors that wake
@@ -144,18 +144,16 @@ impl Row {
         if let Some(place) = self.taken.iter().position(|taken| *taken == owner) {
             self.taken.swap_remove(place);
         }
-        if more {
-            self.jobs.push_back(entry);
-        }
-        // Nobody's jobs wait for others most of their time.
-        if owner == NOBODY {
-            return;
-        }
         let took = now.saturating_duration_since(began);
-        self.shares.ends(root, took, now);
+        match more {
+            true => self.jobs.push_back(entry),
+            // Those who have more to do themselves are none to rest for, and nobody's jobs wait for others most of their time.
+            false if owner != NOBODY => self.shares.ends(root, took, now),
+            false => {}
+        }
         let rest = self.shares.rest(root, took, now);
-        let rests = self.rests.iter().any(|(rests, _)| *rests == owner);
-        if more && workers > 1 && !rests && !rest.is_zero() {
+        let may_rest = more && owner != NOBODY && workers > 1 && !rest.is_zero();
+        if may_rest && self.rests.iter().all(|(rests, _)| *rests != owner) {
             self.rests.push((owner, now + rest));
         }
     }
@@ -530,23 +528,21 @@ mod tests {
         let job = |owner: usize| Entry::new(Arc::new(Named(owner, told.clone())));
         let (began, took) = (Instant::now(), Duration::from_micros(400));
         let at = began + took;
-        let done = |owner: usize| Done { entry: job(owner), more: true, began };
-        let rests = |workers: usize, owners: &[usize]| {
-            let mut row = Row::default();
-            owners.iter().for_each(|owner| row.take(&job(*owner), began));
-            owners.iter().for_each(|owner| row.done(done(*owner), workers, at));
-            (row.next(workers, at), row.end_rests(at), row)
+        let rests = |workers: usize, others: &[(usize, bool)]| {
+            let (mut row, all) = (Row::default(), [others, &[(1, true)]].concat());
+            all.iter().for_each(|(owner, _)| row.take(&job(*owner), began));
+            for (owner, more) in all {
+                row.done(Done { entry: job(owner), more, began }, workers, at);
+            }
+            row
         };
-        assert_eq!(rests(2, &[1]).1, None, "nobody else is there");
-        assert_eq!(rests(1, &[2, 1]).1, None, "there is no other place for others");
-        assert_eq!(rests(2, &[NOBODY, 1]).1, None, "nobody waits more than it works");
-        let (next, rest, mut row) = rests(2, &[2, 1]);
-        assert_eq!(
-            (next, rest),
-            (Some(0), Some(at + 2 * took)),
-            "2 ended first, when nobody else had worked"
-        );
-        row.jobs.pop_front();
+        let until = |workers: usize, others: &[(usize, bool)]| rests(workers, others).end_rests(at);
+        assert_eq!(until(2, &[]), None, "nobody else is there");
+        assert_eq!(until(1, &[(2, false)]), None, "there is no other place for others");
+        assert_eq!(until(2, &[(NOBODY, false)]), None, "nobody waits more than it works");
+        assert_eq!(until(2, &[(2, true)]), None, "the other has more to do too");
+        assert_eq!(until(2, &[(2, false)]), Some(at + 2 * took));
+        let mut row = rests(2, &[(2, false)]);
         assert_eq!((row.next(2, at), row.next(3, at)), (None, Some(0)));
         assert_eq!((row.end_rests(at + 2 * took), row.next(2, at + 2 * took)), (None, Some(0)));
     }

@@ -44,7 +44,7 @@ impl Shares {
         self.now.by_owner.entry(owner).or_default();
     }
 
-    /// A job of an owner took so long.
+    /// A job of an owner who has nothing more to do took so long.
     pub fn ends(&mut self, owner: usize, took: Duration, now: Instant) {
         self.turn(now);
         *self.now.by_owner.entry(owner).or_default() += took;
