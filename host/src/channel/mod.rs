@@ -42,7 +42,7 @@ use crate::view::world::World;
 use budget::FlowBudget;
 use dedupe::Dedupe;
 use keeper::Behind;
-use owner::Owner;
+use owner::{Held, Owner, WakesWriter};
 use tail::Tail;
 use trim::Upkeep;
 use waiting::Waiting;
@@ -134,20 +134,21 @@ impl Domain {
     }
 
     /// The owner, for those who look or control: publishers and lanes let them pass.
-    fn owner(&self) -> MutexGuard<'_, Owner> {
+    fn owner(&self) -> Held<'_> {
         self.0.in_line.fetch_add(1, Ordering::SeqCst);
-        let owner = self.0.owner.lock();
+        let owner = self.0.hold();
         self.0.in_line.fetch_sub(1, Ordering::SeqCst);
         owner
     }
 
     /// Gives the owner back after a frame. A thread that takes the lock again at once would keep it for good; it is
-    /// handed over if somebody is in line, and only then, because that costs a wake-up.
-    fn give_back(&self, owner: MutexGuard<'_, Owner>) {
+    /// handed over if somebody is in line, and only then, because that costs a wake-up. The writer is woken when what this returns is dropped.
+    fn give_back<'a>(&self, Held { owner, writer }: Held<'a>) -> WakesWriter<'a> {
         match self.0.in_line.load(Ordering::SeqCst) {
             0 => drop(owner),
             _ => MutexGuard::unlock_fair(owner),
         }
+        writer
     }
 
     /// How far the journal is durable.

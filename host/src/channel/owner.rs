@@ -1,12 +1,13 @@
 //! The domain's owner: the one place where a frame gets its position. Whoever holds its lock checks, sequences and
 //! folds a frame, and nothing else changes what the frames add up to.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::MutexGuard;
 
-use crate::journal::{Frame, Position};
+use crate::journal::{Frame, Journal, Position};
 use crate::model::change::{Change, Changes, ChannelId, Control, Draft, ProcessorId, Skip};
 use crate::model::name::ChannelName;
 use crate::model::record::flow_of;
@@ -22,6 +23,42 @@ use super::{Domain, Inner};
 /// What only the holder of the owner's lock may change.
 pub(super) struct Owner {
     pub(super) world: World,
+}
+
+/// The owner while somebody holds its lock. It is given back first, and then the writer is woken if there is something for it: it may run
+/// at once in the place of who wakes it, and then nobody waits for a lock meanwhile.
+pub(super) struct Held<'a> {
+    pub(super) owner: MutexGuard<'a, Owner>,
+    pub(super) writer: WakesWriter<'a>,
+}
+
+impl Deref for Held<'_> {
+    type Target = Owner;
+
+    fn deref(&self) -> &Owner {
+        &self.owner
+    }
+}
+
+impl DerefMut for Held<'_> {
+    fn deref_mut(&mut self) -> &mut Owner {
+        &mut self.owner
+    }
+}
+
+/// Wakes the journal's writer when it is dropped, if frames were queued.
+#[must_use = "the writer is woken when it is dropped, which is for those who hold no lock"]
+pub(super) struct WakesWriter<'a> {
+    journal: &'a dyn Journal,
+    is_due: bool,
+}
+
+impl Drop for WakesWriter<'_> {
+    fn drop(&mut self) {
+        if self.is_due {
+            self.journal.wake_writer();
+        }
+    }
 }
 
 /// A draft with everything that can be said of it before it has its place. It is made without the owner's lock.
@@ -94,7 +131,7 @@ impl Domain {
         owner.check(processor, generation, &drafted.draft)?;
         let (sequenced, runs) = self.0.place(&mut owner, drafted)?;
         let woken = owner.readers_of(&runs);
-        self.give_back(owner);
+        drop(self.give_back(owner));
         self.wake(woken);
         Ok(sequenced)
     }
@@ -105,18 +142,18 @@ impl Domain {
         owner.check_decisions(&draft)?;
         let (sequenced, runs) = self.0.sequence(&mut owner, draft)?;
         let woken = owner.readers_of(&runs);
-        self.give_back(owner);
+        drop(self.give_back(owner));
         self.wake(woken);
         Ok(sequenced)
     }
 
     /// Lanes that are faster than the disk wait here, without the lock, until so many bytes have room behind what waits; and all of
     /// them while the disk is full.
-    fn owner_with_room(&self, bytes: usize) -> Result<MutexGuard<'_, Owner>, Refused> {
+    fn owner_with_room(&self, bytes: usize) -> Result<Held<'_>, Refused> {
         let journal = &self.0.journal;
         loop {
             let durable = journal.durable().current();
-            let owner = self.0.owner.lock();
+            let owner = self.0.hold();
             let is_short = journal.room().is_short();
             if !is_short && self.0.has_room(bytes) {
                 return Ok(owner);
@@ -144,6 +181,12 @@ impl Domain {
 }
 
 impl Inner {
+    /// Takes the owner's lock.
+    pub(super) fn hold(&self) -> Held<'_> {
+        let writer = WakesWriter { journal: self.journal.as_ref(), is_due: false };
+        Held { owner: self.owner.lock(), writer }
+    }
+
     /// Whether so many bytes may be queued behind what waits for the disk.
     pub(super) fn has_room(&self, bytes: usize) -> bool {
         let waits = self.journal.undurable_bytes();
@@ -166,14 +209,14 @@ impl Inner {
     }
 
     /// [`Inner::place`] for a draft that was made under the lock: mostly control, for which room is kept back when the disk is full.
-    pub(super) fn sequence(&self, owner: &mut Owner, draft: Draft) -> Result<(Sequenced, Runs), Refused> {
+    pub(super) fn sequence(&self, owner: &mut Held<'_>, draft: Draft) -> Result<(Sequenced, Runs), Refused> {
         let refused = |error: crate::journal::Error| Refused::NoRoom { why: error.to_string() };
         self.journal.room().check_control().map_err(refused)?;
         self.place(owner, self.drafted(draft))
     }
 
     /// Gives a frame its position, folds it and makes it visible. `Refused` means that nothing happened.
-    pub(super) fn place(&self, owner: &mut Owner, drafted: Drafted) -> Result<(Sequenced, Runs), Refused> {
+    pub(super) fn place(&self, owner: &mut Held<'_>, drafted: Drafted) -> Result<(Sequenced, Runs), Refused> {
         let Drafted { mut draft, notes } = drafted;
         let width = draft.events().max(1);
         let plain = draft.plain_decisions();
@@ -183,7 +226,8 @@ impl Inner {
         let time_ms = self.clock.now_ms();
         let frame = Frame { position: Position(position), width, time_ms, body };
         let appended =
-            self.journal.append(frame.clone()).map_err(|error| Refused::Closed(error.to_string()))?;
+            self.journal.queue(frame.clone()).map_err(|error| Refused::Closed(error.to_string()))?;
+        owner.writer.is_due = true;
         if appended.starts_segment {
             self.index.start_block(position);
         }

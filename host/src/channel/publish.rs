@@ -160,7 +160,7 @@ impl Domain {
         if admission.fresh() == 0 {
             return Ok(Tried::Published(admission.settle(0), inner.journal.next().0));
         }
-        let mut owner = inner.owner.lock();
+        let mut owner = inner.hold();
         inner.admits(bytes)?;
         let drafted = match prepared.channel {
             Some(_) if admission.fresh() == prepared.prints.len() => std::mem::take(&mut prepared.drafted),
@@ -169,10 +169,11 @@ impl Domain {
         let closed = |error: Refused| PublishError::Closed { reason: error.to_string() };
         let (sequenced, runs) = inner.place(&mut owner, drafted).map_err(closed)?;
         let woken = owner.readers_of(&runs);
-        self.give_back(owner);
+        let writer = self.give_back(owner);
         let first = runs.iter().next().map_or(0, |run| run.first);
         let admitted = admission.settle(first);
         drop(known);
+        drop(writer);
         self.wake(woken);
         Ok(Tried::Published(admitted, sequenced.end))
     }

@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use crate::channel::Domain;
 use crate::mediator::{Emit, Incoming, Mediator, Outcome, Place, Trouble, Work};
@@ -195,7 +196,7 @@ impl Timers {
 struct Sweep(Domain);
 
 impl Job for Sweep {
-    fn run(&self) -> bool {
+    fn run(&self, _: Duration) -> bool {
         if let Err(refused) = self.0.sweep_expired() {
             tracing::warn!(%refused, "timers of runs that are due were not told; it is tried again");
         }

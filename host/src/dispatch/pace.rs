@@ -69,10 +69,10 @@ impl Pace {
         self.bounds.max() > 1
     }
 
-    /// How many events a batch may have now.
-    pub fn room(&mut self, domain: &Domain) -> usize {
+    /// How many events a batch may have now that is to be so much work.
+    pub fn room(&mut self, domain: &Domain, work: Duration) -> usize {
         let most = match self.has_several_lanes() {
-            true => scaling::batch_events(self.event_time),
+            true => scaling::batch_events(self.event_time, work),
             false => BATCH_EVENTS_MAX,
         };
         self.bucket.as_mut().map_or(most, |bucket| bucket.room(domain.now_ms()).min(most))
@@ -127,7 +127,7 @@ impl Pace {
 struct Look(Weak<Running>);
 
 impl Job for Look {
-    fn run(&self) -> bool {
+    fn run(&self, _: Duration) -> bool {
         if let Some(running) = self.0.upgrade() {
             running.look_again();
         }

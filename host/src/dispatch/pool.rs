@@ -3,8 +3,8 @@
 //! that a guest in an endless loop or a blocked host call stops nobody else. Before that, while all workers are busy, one more
 //! thread takes jobs of those who have none running: they do not wait for the ends of others' batches. And nobody gets the last
 //! worker while others have had something to do a moment ago: it is there when they have again. Who has all places that he may have, and
-//! more to do, lets one of them rest as others work who have not (`shares`): the host's other threads need processors too. A job may also be
-//! put in for a time of day.
+//! more to do, lets one of them rest as others work who have not (`shares`), and is told to do less at once: the host's other threads need
+//! processors too. A job may also be put in for a time of day.
 //!
 //! What a job puts into the row is taken by the thread that did the job, and counts as the same work: a chain of processors that wake
 //! each other is one.
@@ -37,8 +37,8 @@ thread_local! {
 
 /// Something that stands in the row.
 pub trait Job: Send + Sync {
-    /// Does a bounded piece of work. Says whether there is more, and the job goes to the end of the row.
-    fn run(&self) -> bool;
+    /// Does a bounded piece of work, about so much if it can be divided. Says whether there is more, and the job goes to the end of the row.
+    fn run(&self, work: Duration) -> bool;
 
     /// Whose work it is. What is [`NOBODY`]'s begins as soon as there is a thread.
     fn owner(&self) -> usize {
@@ -163,6 +163,13 @@ impl Row {
         self.rests.retain(|(_, until)| *until > now);
         self.rests.iter().map(|(_, until)| *until).min()
     }
+}
+
+/// A job that a thread does from now on, and how much of it.
+struct Taken {
+    entry: Entry,
+    began: Instant,
+    work: Duration,
 }
 
 /// A job that a thread has done, perhaps for now.
@@ -290,10 +297,10 @@ struct Alive(Arc<Shared>);
 impl Alive {
     fn work(&self, since: &AtomicU64) {
         let mut next = self.0.next(None);
-        while let Some((entry, began)) = next {
+        while let Some(Taken { entry, began, work }) = next {
             since.store(self.0.tick.load(Ordering::Relaxed), Ordering::Relaxed);
             WORKS_FOR.set((self.0.number(), entry.root));
-            let more = entry.job.run();
+            let more = entry.job.run(work);
             WORKS_FOR.set((0, NOBODY));
             since.store(0, Ordering::Relaxed);
             next = self.0.next(Some(Done { entry, more, began }));
@@ -355,8 +362,8 @@ impl Shared {
         Ok(())
     }
 
-    /// The next job, after one that is `done`, and when it begins; none when the pool stops, or when spare threads have made this one superfluous.
-    fn next(&self, done: Option<Done>) -> Option<(Entry, Instant)> {
+    /// The next job, after one that is `done`; none when the pool stops, or when spare threads have made this one superfluous.
+    fn next(&self, done: Option<Done>) -> Option<Taken> {
         let workers = self.limits.workers;
         let mut row = self.row.lock();
         let mut now = Instant::now();
@@ -375,7 +382,8 @@ impl Shared {
             if let Some(entry) = row.next(workers, now).and_then(|place| row.jobs.remove(place)) {
                 row.take(&entry, now);
                 self.call(&row);
-                return Some((entry, now));
+                let work = row.shares.job(entry.root, now);
+                return Some(Taken { entry, began: now, work });
             }
             self.wait(&mut row, rests_until);
             now = Instant::now();
@@ -462,7 +470,7 @@ mod tests {
     }
 
     impl Job for Blocked {
-        fn run(&self) -> bool {
+        fn run(&self, _: Duration) -> bool {
             self.began.send(()).unwrap();
             self.release.lock().recv().unwrap();
             false
@@ -473,7 +481,7 @@ mod tests {
     struct Named(usize, Sender<usize>);
 
     impl Job for Named {
-        fn run(&self) -> bool {
+        fn run(&self, _: Duration) -> bool {
             self.1.send(self.0).unwrap();
             false
         }
@@ -551,7 +559,7 @@ mod tests {
     struct Causes(Arc<Shared>, Arc<Named>, Sender<usize>);
 
     impl Job for Causes {
-        fn run(&self) -> bool {
+        fn run(&self, _: Duration) -> bool {
             self.0.push(self.1.clone());
             self.2.send(self.0.row.lock().jobs.back().unwrap().root).unwrap();
             false
@@ -577,7 +585,7 @@ mod tests {
     struct Tell(Sender<()>, AtomicBool);
 
     impl Job for Tell {
-        fn run(&self) -> bool {
+        fn run(&self, _: Duration) -> bool {
             let more = !self.1.swap(true, Ordering::SeqCst);
             self.0.send(()).unwrap();
             more

@@ -124,8 +124,8 @@ struct LaneJob {
 }
 
 impl Job for LaneJob {
-    fn run(&self) -> bool {
-        self.running.run_lane(self.lane)
+    fn run(&self, work: Duration) -> bool {
+        self.running.run_lane(self.lane, work)
     }
 
     /// Lanes that act outside wait for others more than they compute: they take no processor from anybody, and all of them may wait at one time.
@@ -141,7 +141,7 @@ const UNHEARD: u64 = u64::MAX;
 struct Due(Weak<Running>);
 
 impl Job for Due {
-    fn run(&self) -> bool {
+    fn run(&self, _: Duration) -> bool {
         if let Some(running) = self.0.upgrade() {
             running.feeding.lock().due_ms = None;
             running.start();
@@ -252,13 +252,13 @@ impl Running {
         }
     }
 
-    /// Runs one batch of a lane. Says whether there may be more.
-    fn run_lane(self: &Arc<Self>, index: usize) -> bool {
+    /// Runs one batch of a lane, of about so much work. Says whether there may be more.
+    fn run_lane(self: &Arc<Self>, index: usize, work: Duration) -> bool {
         let Some(lane) = self.lanes.get(index) else { return false };
         let seen = self.wakes.load(Ordering::SeqCst);
         let mut hands = lane.hands.lock();
         let goes_on = !self.at_the_edge || self.handling.domain.durable().current().0 >= hands.goes_on_at;
-        if goes_on && self.pick(index, &mut hands.picked) && self.run_batch(index, &mut hands) {
+        if goes_on && self.pick(index, work, &mut hands.picked) && self.run_batch(index, &mut hands) {
             return true;
         }
         let is_in_use = index < self.lanes.now();
@@ -291,7 +291,7 @@ impl Running {
     }
 
     /// Takes a batch for a lane, and wakes another lane if there is more.
-    fn pick(self: &Arc<Self>, lane: usize, picked: &mut Picked) -> bool {
+    fn pick(self: &Arc<Self>, lane: usize, work: Duration, picked: &mut Picked) -> bool {
         let mut feeding = self.feeding.lock();
         let lanes = self.lanes.now();
         if feeding.rests() || lane >= lanes {
@@ -301,7 +301,7 @@ impl Running {
         if !feeder.share(lanes, pace.has_several_lanes(), *in_flight) {
             return false;
         }
-        let room = pace.room(&self.handling.domain);
+        let room = pace.room(&self.handling.domain, work);
         if room == 0 {
             self.look_when_there_is_room(pace);
             return false;

@@ -11,8 +11,6 @@ use super::work::BATCH_EVENTS_MAX;
 pub const LOOK_MS: u64 = 50;
 /// How much work may stand before one lane before there is another one.
 const LANE_WORK: Duration = Duration::from_millis(20);
-/// How much work a lane takes at once, so that others do not wait long for a thread. What is paid once for a batch is a tenth of that or less.
-const BATCH_WORK: Duration = Duration::from_micros(500);
 /// How long a processor needs fewer lanes than it has before it has fewer.
 const FEWER_AFTER_MS: u64 = 5_000;
 
@@ -62,10 +60,10 @@ fn needed(load: &Load) -> usize {
     usize::try_from(lanes).unwrap_or(usize::MAX)
 }
 
-/// How many events a lane should take at once, so that what comes later finds a lane soon.
-pub fn batch_events(event_time: Option<Duration>) -> usize {
+/// How many events make so much work, so that what comes later finds a lane soon.
+pub fn batch_events(event_time: Option<Duration>, work: Duration) -> usize {
     let Some(time) = event_time else { return BATCH_EVENTS_MAX };
-    let events = BATCH_WORK.as_nanos() / time.as_nanos().max(1);
+    let events = work.as_nanos() / time.as_nanos().max(1);
     usize::try_from(events).unwrap_or(BATCH_EVENTS_MAX).clamp(1, BATCH_EVENTS_MAX)
 }
 
@@ -144,10 +142,11 @@ mod tests {
 
     #[test]
     fn slow_events_are_taken_a_few_at_a_time() {
-        assert_eq!(batch_events(None), BATCH_EVENTS_MAX);
-        assert_eq!(batch_events(MICROSECOND), BATCH_EVENTS_MAX);
-        assert_eq!(batch_events(Some(BATCH_WORK / 4)), 4);
-        assert_eq!(batch_events(SECOND), 1);
+        let work = Duration::from_millis(1);
+        assert_eq!(batch_events(None, work), BATCH_EVENTS_MAX);
+        assert_eq!(batch_events(MICROSECOND, work), BATCH_EVENTS_MAX);
+        assert_eq!(batch_events(Some(work / 4), work), 4);
+        assert_eq!(batch_events(SECOND, work), 1);
         assert_eq!(event_time(None, Duration::from_secs(4), 4), SECOND);
         assert_eq!(event_time(SECOND, Duration::from_secs(10), 2), Some(Duration::from_secs(2)));
     }

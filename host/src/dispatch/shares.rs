@@ -1,13 +1,16 @@
-//! How much of the threads' time went into whose work of late, and how long one rests who has more to do while others work too. It
-//! decides on times that it is given, and stops nobody.
+//! How much of the threads' time went into whose work of late; how much one does at once, and how long one rests who has more to do, while
+//! others work too. It decides on times that it is given, and stops nobody.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 /// How long what somebody did counts, once to twice.
 pub const MOMENT: Duration = Duration::from_millis(50);
-/// As much of a job as counts for the rest after it: about a batch where there may be several lanes.
-const JOB_MAX: Duration = Duration::from_micros(500);
+/// How much one does at once whom nobody waits for, and as much of a job as counts for the rest after it. What is paid once for a batch is
+/// a tenth of that or less.
+pub const JOB: Duration = Duration::from_micros(500);
+/// How many times less that is for each part of a thread that others had: it is how long a step of theirs waits that is interrupted.
+const SHORTER: f64 = 8.0;
 /// How long a rest is for each part of a thread that others had, in times of the job; and the most.
 const RESTS: f64 = 4.0;
 const RESTS_MAX: f64 = 2.0;
@@ -56,16 +59,22 @@ impl Shares {
         self.windows(now).any(|window| window.has_others(owner))
     }
 
+    /// How much an owner should do at once: the less, the more of a thread others had.
+    pub fn job(&self, owner: usize, now: Instant) -> Duration {
+        JOB.div_f64(1.0 + SHORTER * self.part_of_others(owner, now))
+    }
+
     /// How long an owner rests after a job that took so long: the longer, the more of a thread others had.
     pub fn rest(&self, owner: usize, took: Duration, now: Instant) -> Duration {
+        took.min(JOB).mul_f64((RESTS * self.part_of_others(owner, now)).min(RESTS_MAX))
+    }
+
+    /// How much of a thread others had.
+    fn part_of_others(&self, owner: usize, now: Instant) -> f64 {
         let began = self.windows(now).filter_map(|window| window.began).min();
         let elapsed = began.map_or(Duration::ZERO, |began| now.saturating_duration_since(began));
         let others: Duration = self.windows(now).map(|window| window.others(owner)).sum();
-        if elapsed.is_zero() {
-            return Duration::ZERO;
-        }
-        let part = others.as_secs_f64() / elapsed.as_secs_f64();
-        took.min(JOB_MAX).mul_f64((RESTS * part).min(RESTS_MAX))
+        if elapsed.is_zero() { 0.0 } else { others.as_secs_f64() / elapsed.as_secs_f64() }
     }
 
     /// Those windows that count.
@@ -117,17 +126,20 @@ mod tests {
     }
 
     #[test]
-    fn an_owner_rests_as_others_work() {
+    fn an_owner_does_less_at_once_and_rests_as_others_work() {
         let (mut shares, at) = (Shares::default(), Instant::now());
         let took = 400 * US;
         shares.begins(1, at);
         shares.ends(1, took, at + MS);
         assert_eq!(shares.rest(1, took, at + MS), Duration::ZERO, "nobody else is there");
+        assert_eq!(shares.job(1, at + MS), JOB);
         shares.ends(2, MS, at + 10 * MS);
         assert_eq!(shares.rest(1, took, at + 10 * MS), 160 * US, "others had a tenth of a thread");
         shares.ends(2, 8 * MS, at + 10 * MS);
         assert_eq!(shares.rest(1, took, at + 10 * MS), 2 * took, "others had nearly all of one");
-        assert_eq!(shares.rest(1, 30 * MS, at + 10 * MS), 2 * JOB_MAX);
+        assert_eq!(shares.job(1, at + 18 * MS), JOB / 5, "others had half of one");
+        assert_eq!(shares.job(2, at + 18 * MS).as_micros(), 424, "the other had a little");
+        assert_eq!(shares.rest(1, 30 * MS, at + 10 * MS), 2 * JOB);
         assert_eq!(shares.rest(1, took, at + 500 * MS), Duration::ZERO, "that was long ago");
     }
 }

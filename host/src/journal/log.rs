@@ -77,8 +77,12 @@ fn recover(folder: &Folder, spare: &Spare) -> Result<Vec<SegmentInfo>, Error> {
 }
 
 impl Journal for SegmentJournal {
-    fn append(&self, frame: Frame) -> Result<Appended, Error> {
-        self.queue.append(frame)
+    fn queue(&self, frame: Frame) -> Result<Appended, Error> {
+        self.queue.push(frame)
+    }
+
+    fn wake_writer(&self) {
+        self.queue.wake();
     }
 
     fn next(&self) -> Position {

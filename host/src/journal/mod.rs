@@ -59,9 +59,20 @@ use std::sync::Arc;
 /// has named a position, every frame before it survives a crash. A crash loses only frames behind that, and of those
 /// a whole tail: if a frame survives, so do all before it.
 pub trait Journal: Send + std::marker::Sync + 'static {
-    /// Queues a frame behind all earlier ones; never waits for the disk. `frame.position` must be [`Journal::next`].
-    /// There is one caller: the owner of the domain. A refused frame leaves no trace.
-    fn append(&self, frame: Frame) -> Result<Appended, Error>;
+    /// Queues a frame behind all earlier ones, for the writer to find when it is woken next; never waits for the disk. `frame.position`
+    /// must be [`Journal::next`]. There is one caller: the owner of the domain. A refused frame leaves no trace.
+    fn queue(&self, frame: Frame) -> Result<Appended, Error>;
+
+    /// Wakes the writer if it sleeps while frames are queued. Whoever is woken may run at once in the place of who wakes it, so this is
+    /// for those who hold no lock.
+    fn wake_writer(&self);
+
+    /// Queues a frame and wakes the writer.
+    fn append(&self, frame: Frame) -> Result<Appended, Error> {
+        let appended = self.queue(frame)?;
+        self.wake_writer();
+        Ok(appended)
+    }
 
     /// The position that the next frame gets.
     fn next(&self) -> Position;

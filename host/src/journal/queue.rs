@@ -58,8 +58,8 @@ impl Queue {
         self.undurable_bytes.load(Ordering::Acquire)
     }
 
-    /// See [`super::Journal::append`].
-    pub(super) fn append(&self, frame: Frame) -> Result<Appended, Error> {
+    /// See [`super::Journal::queue`].
+    pub(super) fn push(&self, frame: Frame) -> Result<Appended, Error> {
         let bytes = stored_bytes(frame.body.len());
         let mut state = self.state.lock();
         self.check(&state, &frame, bytes)?;
@@ -67,11 +67,17 @@ impl Queue {
         self.next.store(frame.end().0, Ordering::Release);
         self.undurable_bytes.fetch_add(bytes, Ordering::AcqRel);
         state.slots.push(Slot { frame, starts_segment });
-        if std::mem::take(&mut state.writer_sleeps) {
-            drop(state);
+        Ok(Appended { starts_segment })
+    }
+
+    /// See [`super::Journal::wake_writer`].
+    pub(super) fn wake(&self) {
+        let mut state = self.state.lock();
+        let is_due = !state.slots.is_empty() && std::mem::take(&mut state.writer_sleeps);
+        drop(state);
+        if is_due {
             self.filled.notify_one();
         }
-        Ok(Appended { starts_segment })
     }
 
     /// Exchanges the queued frames for the empty `slots`, and waits until there are some, or for so long; `false` when there will be

@@ -30,6 +30,9 @@ pub type StateRow = (Arc<str>, Arc<str>, Option<StateValue>);
 /// What a row counts beside its key, its name and its value.
 pub const ROW_BYTES: u64 = 128;
 
+/// How many rows are taken while lanes and the fold wait.
+const TAKEN_AT_ONCE: usize = 64;
+
 /// All state of one processor.
 #[derive(Default)]
 pub struct ProcessorState {
@@ -184,11 +187,15 @@ impl ProcessorState {
         self.bytes.fetch_sub(removed, Ordering::Relaxed);
     }
 
-    /// The rows that changed since this was last asked.
+    /// The rows that changed since this was last asked. Others may change some of them in between: each is as new as when it was taken.
     pub fn take_dirty(&self) -> Vec<StateRow> {
-        let mut inner = self.inner.lock();
-        let dirty = std::mem::take(&mut inner.dirty);
-        dirty.into_iter().map(|(key, name)| inner.clean(key, name)).collect()
+        let dirty = std::mem::take(&mut self.inner.lock().dirty);
+        let mut rows = Vec::with_capacity(dirty.len());
+        for some in dirty.chunks(TAKEN_AT_ONCE) {
+            let mut inner = self.inner.lock();
+            rows.extend(some.iter().map(|(key, name)| inner.clean(key, name)));
+        }
+        rows
     }
 }
 
@@ -216,18 +223,19 @@ impl Inner {
         (added, removed)
     }
 
-    fn clean(&mut self, key: Arc<str>, name: Arc<str>) -> StateRow {
-        let Some(names) = self.keys.get_mut(&key) else { return (key, name, None) };
-        let Some(slot) = names.slots.get_mut(&name) else { return (key, name, None) };
+    fn clean(&mut self, key: &Arc<str>, name: &Arc<str>) -> StateRow {
+        let row = |value| (key.clone(), name.clone(), value);
+        let Some(names) = self.keys.get_mut(key) else { return row(None) };
+        let Some(slot) = names.slots.get_mut(name) else { return row(None) };
         slot.dirty = false;
         let value = slot.value.clone();
         if value.is_none() {
-            names.slots.remove(&name);
+            names.slots.remove(name);
             if names.slots.is_empty() {
-                self.keys.remove(&key);
+                self.keys.remove(key);
             }
         }
-        (key, name, value)
+        row(value)
     }
 }
 
