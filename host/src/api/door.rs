@@ -15,6 +15,7 @@ use axum::response::{IntoResponse, Response};
 use tokio::sync::Semaphore;
 
 use super::allowance::Allowance;
+use super::params::with_small_body_read;
 use super::problem::Refusal;
 use crate::config::ApiSettings;
 use crate::model::access::{Caller, Role};
@@ -147,13 +148,14 @@ pub async fn door(State(door): State<Door>, request: Request, next: Next) -> Res
         Ok(admitted) => admitted,
         Err(refusal) => return refusal.into_response(),
     };
-    if role != Role::Admin {
-        return next.run(request).await;
+    let act = (role == Role::Admin).then(|| (request.method().to_string(), path_of(&request)));
+    let response = match with_small_body_read(request).await {
+        Ok(request) => next.run(request).await,
+        Err(refusal) => refusal.into_response(),
+    };
+    if let Some((method, path)) = act {
+        door.audit(caller, method, path, response.status().as_u16());
     }
-    let (method, path) = (request.method().to_string(), path_of(&request));
-    let response = next.run(request).await;
-    let status = response.status().as_u16();
-    door.audit(caller, method, path, status);
     response
 }
 

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
@@ -70,13 +71,25 @@ static BODIES: Semaphore = Semaphore::const_new(BODIES_KIB_MAX);
 /// Room for one body; it is given back when this is dropped.
 pub type Room = SemaphorePermit<'static>;
 
+fn length(request: &Request) -> Option<usize> {
+    request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
 fn room(request: &Request, bytes_max: usize) -> Result<Room, Refusal> {
-    let length =
-        request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    let bytes: usize = length.map_or(bytes_max, |length: usize| length.min(bytes_max));
+    let bytes = length(request).map_or(bytes_max, |length| length.min(bytes_max));
     BODIES
         .try_acquire_many((bytes >> 10) as u32 + 1)
         .map_err(|_| Refusal::unavailable("busy", "too many large requests come at one time").retry_after(1))
+}
+
+/// Reads a small body before anybody answers: a connection whose request was answered unread is closed, and the next request on it fails.
+pub async fn with_small_body_read(request: Request) -> Result<Request, Refusal> {
+    if length(&request).is_none_or(|bytes| bytes == 0 || bytes > JSON_BYTES_MAX) {
+        return Ok(request);
+    }
+    let (parts, body) = request.into_parts();
+    let (bytes, _room) = read_body(Request::new(body), JSON_BYTES_MAX).await?;
+    Ok(Request::from_parts(parts, Body::from(bytes)))
 }
 
 /// Reads the body within the bounds of its route. The room is to be kept as long as the body is.

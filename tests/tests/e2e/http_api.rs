@@ -1,8 +1,11 @@
 //! HTTP as a client of any language meets it.
 
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+
 use baton_tests::guests::component;
 use baton_tests::host::{Host, Shop};
-use baton_tests::http::{BATCH, STRUCTURED, event};
+use baton_tests::http::{BATCH, STRUCTURED, TOKEN, event};
 use serde_json::{Value, json};
 
 use crate::shop;
@@ -151,4 +154,29 @@ fn health_readiness_and_metrics_answer() {
             && metrics.contains("baton_channel_events_total{channel=\"ticks\"} 1"),
         "{metrics}"
     );
+}
+
+/// A client that keeps its connection open would fail with its next request otherwise.
+#[test]
+fn a_connection_outlives_requests_that_are_refused_before_their_bodies_come() {
+    let shop = shop();
+    let host = shop.start();
+    let mut connection = TcpStream::connect(host.url.trim_start_matches("http://")).unwrap();
+    connection.set_nodelay(true).unwrap();
+    let head = format!(
+        "POST /v1/journal/trim?unknown=1 HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {TOKEN}\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n"
+    );
+    let mut answers = BufReader::new(connection.try_clone().unwrap());
+    for _ in 0..200 {
+        connection.write_all(head.as_bytes()).unwrap();
+        connection.write_all(b"{}").unwrap();
+        let mut lines = answers.by_ref().lines().map(Result::unwrap);
+        assert_eq!(lines.next().as_deref(), Some("HTTP/1.1 400 Bad Request"));
+        let length = lines.by_ref().take_while(|line| !line.is_empty()).filter_map(|line| {
+            line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse::<usize>().ok()
+        });
+        let mut body = vec![0; length.sum()];
+        answers.read_exact(&mut body).unwrap();
+        assert!(body.starts_with(b"{"), "{}", String::from_utf8_lossy(&body));
+    }
 }
