@@ -49,25 +49,35 @@ const ENDLESS: &str = "  - note: { set: { size: '${ [range(1e15)] | length }' } 
 
 const OTHER: Workflow = Workflow { name: "others", wanted: "others-wanted", done: "others-done" };
 
+/// Steps beside a neighbour, round by round: how long they take, and how many times as long as alone.
+#[derive(Default)]
+struct Beside {
+    us: Sample,
+    times: Sample,
+}
+
 pub fn run(bench: &Bench) -> Result<Vec<Figure>, Error> {
     let engine = Engine::new(EngineConfig::in_process())?;
     let expressions = Expressions::new(&engine);
     expressions.prepare()?;
-    let (mut alone_us, mut times) = (Sample::default(), NEIGHBOURS.map(|_| Sample::default()));
+    let (mut alone_us, mut besides) = (Sample::default(), NEIGHBOURS.map(|_| Beside::default()));
     for _ in 0..ROUNDS {
         let alone = steps(bench, &expressions, None)?;
         alone_us.add(alone);
-        for (neighbour, times) in NEIGHBOURS.iter().zip(&mut times) {
-            times.add(steps(bench, &expressions, Some(neighbour))? / alone);
+        for (neighbour, beside) in NEIGHBOURS.iter().zip(&mut besides) {
+            let us = steps(bench, &expressions, Some(neighbour))?;
+            beside.us.add(us);
+            beside.times.add(us / alone);
         }
     }
     let busy = while_busy(|| steps(bench, &expressions, None))?;
     let class = Durability::Fsync;
     let alone = Figure::new("step, p99, alone", class, alone_us.median(), "us")
         .beside("while others keep all processors busy", busy);
-    let beside = NEIGHBOURS.iter().zip(&times).map(|(neighbour, times)| {
+    let beside = NEIGHBOURS.iter().zip(&besides).map(|(neighbour, Beside { us, times })| {
         let what = format!("step, p99, beside a mediator that is {}, over alone", neighbour.what);
-        Figure::new(what, class, times.median(), "x").budget(Budget::AtMost(TIMES_MAX))
+        let figure = Figure::new(what, class, times.median(), "x").budget(Budget::AtMost(TIMES_MAX));
+        figure.beside("microseconds", us.median())
     });
     Ok(std::iter::once(alone).chain(beside).collect())
 }
