@@ -47,7 +47,6 @@ impl DerefMut for Held<'_> {
 }
 
 /// Wakes the journal's writer when it is dropped, if frames were queued.
-#[must_use = "the writer is woken when it is dropped, which is for those who hold no lock"]
 pub(super) struct WakesWriter<'a> {
     journal: &'a dyn Journal,
     is_due: bool,
@@ -131,7 +130,7 @@ impl Domain {
         owner.check(processor, generation, &drafted.draft)?;
         let (sequenced, runs) = self.0.place(&mut owner, drafted)?;
         let woken = owner.readers_of(&runs);
-        drop(self.give_back(owner));
+        self.give_back(owner);
         self.wake(woken);
         Ok(sequenced)
     }
@@ -142,7 +141,7 @@ impl Domain {
         owner.check_decisions(&draft)?;
         let (sequenced, runs) = self.0.sequence(&mut owner, draft)?;
         let woken = owner.readers_of(&runs);
-        drop(self.give_back(owner));
+        self.give_back(owner);
         self.wake(woken);
         Ok(sequenced)
     }

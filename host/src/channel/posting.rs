@@ -72,7 +72,7 @@ impl Domain {
         let mut owner = self.owner();
         let (_, runs) = self.0.sequence(&mut owner, draft)?;
         let woken = owner.readers_of(&runs);
-        drop(self.give_back(owner));
+        self.give_back(owner);
         self.wake(woken);
         Ok(runs.iter().next().map(|run| run.first))
     }

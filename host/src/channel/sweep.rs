@@ -75,7 +75,7 @@ impl Domain {
         if swept > 0 {
             let (_, runs) = self.0.sequence(&mut owner, draft)?;
             let woken = owner.readers_of(&runs);
-            drop(self.give_back(owner));
+            self.give_back(owner);
             self.wake(woken);
         }
         Ok(swept)

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 pub const MOMENT: Duration = Duration::from_millis(50);
 /// How much one does at once whom nobody waits for, and as much of a job as counts for the rest after it. What is paid once for a batch is
 /// a tenth of that or less.
-pub const JOB: Duration = Duration::from_micros(500);
+const JOB: Duration = Duration::from_micros(500);
 /// How many times less that is for each part of a thread that others had: it is how long a step of theirs waits that is interrupted.
 const SHORTER: f64 = 8.0;
 /// How long a rest is for each part of a thread that others had, in times of the job; and the most.
