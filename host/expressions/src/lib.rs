@@ -28,7 +28,7 @@ thread_local! {
     name = "expressions",
     description = "Evaluates the expressions of workflows.",
     subscribe("evaluations"),
-    limits(memory_bytes_max = 67108864, event_time_ms_max = 100)
+    limits(memory_bytes_max = 67108864, event_time_ms_max = 100, call_time_ms_max = 1000)
 )]
 fn evaluate(event: Event<Asked>, cx: &mut Context) -> Handled {
     let answer = COMPILED.with_borrow_mut(|compiled| answer(event.into_data(), compiled));

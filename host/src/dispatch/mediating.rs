@@ -56,7 +56,8 @@ impl Mediating {
     ) -> Version {
         let inbox: Arc<str> = inbox_of(descriptor.name.as_str()).into();
         let queue: Option<Arc<str>> = descriptor.event_queue().map(|queue| queue.as_str().into());
-        let (mediator, expressions) = (Arc::new(mediator), expressions.clone());
+        let expressions = expressions.of(descriptor.name.as_str());
+        let mediator = Arc::new(mediator);
         let handler = move || {
             let (mediator, expressions, state) = (mediator.clone(), expressions.clone(), state.clone());
             let (inbox, queue) = (inbox.clone(), queue.clone());

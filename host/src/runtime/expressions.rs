@@ -2,14 +2,17 @@
 //! instance and nothing else. Values go in and values come out; nothing of it is kept.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::background::behind_all;
 use super::batch::Batch;
 use super::calls::NoHostCalls;
+use super::costs::Costs;
 use super::engine::Engine;
 use super::error::{CallError, Error};
 use super::instance::Instance;
@@ -29,8 +32,6 @@ const BATCH_BYTES_MAX: usize = 256 << 10;
 const IDLE_MAX: usize = 16;
 /// An instance that has more memory than this after a call is not kept: memory never shrinks.
 const IDLE_BYTES_MAX: u64 = 16 << 20;
-/// How often an evaluation is begun anew that passed its time: a machine that is short of processors takes the time of what does nothing wrong.
-const BEGUN_MAX: u32 = 2;
 
 /// What an expression gives: one value for each; or why one of them gives none.
 pub type Given = Result<Vec<Value>, ExpressionError>;
@@ -91,6 +92,9 @@ pub struct Expressions {
     /// The guest, once somebody needed it.
     program: Arc<Mutex<Option<Program>>>,
     idle: Arc<Mutex<Vec<Instance>>>,
+    /// Whose expressions these are, and what they cost.
+    whose: Arc<str>,
+    costs: Arc<Mutex<Costs>>,
 }
 
 impl std::fmt::Debug for Expressions {
@@ -102,7 +106,19 @@ impl std::fmt::Debug for Expressions {
 impl Expressions {
     /// Evaluates with this engine.
     pub fn new(engine: &Engine) -> Self {
-        Self { engine: engine.clone(), program: Arc::default(), idle: Arc::default() }
+        let whose = "nobody's in particular".into();
+        Self {
+            engine: engine.clone(),
+            program: Arc::default(),
+            idle: Arc::default(),
+            whose,
+            costs: Arc::default(),
+        }
+    }
+
+    /// Evaluates for somebody: what is costly with him is no other's cost.
+    pub fn of(&self, whose: &str) -> Self {
+        Self { whose: whose.into(), costs: Arc::default(), ..self.clone() }
     }
 
     /// Compiles the guest now, so that no lane waits for it.
@@ -168,35 +184,40 @@ impl Expressions {
     fn together(&self, asked: &[Asked<'_>]) -> Result<Vec<Given>, Error> {
         match (self.call(asked)?, asked) {
             (Ok(given), _) => Ok(given),
-            (Err(why), [one]) => Ok(vec![self.again(one, why)?]),
+            (Err(why), [one]) => Ok(vec![Err(one.broken(why))]),
             (Err(_), several) => several.iter().map(|one| self.alone(one)).collect(),
         }
     }
 
     fn alone(&self, asked: &Asked<'_>) -> Result<Given, Error> {
-        match self.call(std::slice::from_ref(asked))? {
-            Ok(given) => Ok(given.into_iter().next().unwrap_or_else(|| Err(asked.broken(CallError::Spent)))),
-            Err(why) => self.again(asked, why),
-        }
+        Ok(match self.call(std::slice::from_ref(asked))? {
+            Ok(given) => given.into_iter().next().unwrap_or_else(|| Err(asked.broken(CallError::Spent))),
+            Err(why) => Err(asked.broken(why)),
+        })
     }
 
-    /// What passed its time is begun anew; all else would end in the same way.
-    fn again(&self, asked: &Asked<'_>, mut why: CallError) -> Result<Given, Error> {
-        let mut begun = 1;
-        while begun < BEGUN_MAX && matches!(why, CallError::Deadline { .. } | CallError::CallTime { .. }) {
-            begun += 1;
-            match self.call(std::slice::from_ref(asked))? {
-                Ok(given) => return Ok(given.into_iter().next().unwrap_or_else(|| Err(asked.broken(why)))),
-                Err(again) => why = again,
+    /// Behind all other work if calls were costly of late. What gets no processor there in its time is begun anew among all others.
+    fn call(&self, asked: &[Asked<'_>]) -> Result<Result<Vec<Given>, CallError>, Error> {
+        if self.costs.lock().stand_behind(Instant::now()) {
+            match self.call_at(asked, Place::BehindAll)? {
+                Err(CallError::CallTime { .. }) => self.costs.lock().starved(Instant::now()),
+                called => return Ok(called),
             }
         }
-        Ok(Err(asked.broken(why)))
+        self.call_at(asked, Place::AmongAll)
     }
 
-    fn call(&self, asked: &[Asked<'_>]) -> Result<Result<Vec<Given>, CallError>, Error> {
+    fn call_at(&self, asked: &[Asked<'_>], place: Place) -> Result<Result<Vec<Given>, CallError>, Error> {
         let kept = self.idle.lock().pop();
-        let mut instance = kept.map_or_else(|| self.program()?.instantiate(Arc::new(NoHostCalls)), Ok)?;
-        let called = instance.call(&batch(asked));
+        let mut instance = kept.map_or_else(|| self.instantiate(), Ok)?;
+        let (batch, began) = (batch(asked), Instant::now());
+        let called = match place {
+            Place::AmongAll => instance.call(&batch),
+            Place::BehindAll => behind_all(|| instance.call(&batch)).map_err(|error| Error::Engine {
+                why: format!("no thread for a costly expression: {error}"),
+            })?,
+        };
+        self.took(began);
         let given = called.map(|outcomes| {
             let answers = asked.iter().zip(outcomes.iter());
             answers.map(|(asked, outcome)| asked.given(&outcome)).collect()
@@ -205,12 +226,37 @@ impl Expressions {
         Ok(given)
     }
 
+    /// Its own time is what processors gave it: on a machine that is short of them, time goes by for what does nothing wrong.
+    fn instantiate(&self) -> Result<Instance, Error> {
+        let mut instance = self.program()?.instantiate(Arc::new(NoHostCalls))?;
+        instance.count_processor_time();
+        Ok(instance)
+    }
+
+    fn took(&self, began: Instant) {
+        let (now, took) = (Instant::now(), began.elapsed());
+        if self.costs.lock().took(took, now) {
+            tracing::warn!(
+                mediator = &*self.whose,
+                ms = took.as_millis(),
+                "expressions are costly; while they are, they are evaluated when nobody else wants the processors"
+            );
+        }
+    }
+
     fn keep(&self, instance: Instance) {
         let mut idle = self.idle.lock();
         if !instance.is_spent() && instance.memory_bytes() <= IDLE_BYTES_MAX && idle.len() < IDLE_MAX {
             idle.push(instance);
         }
     }
+}
+
+/// Where a call stands when there are too few processors.
+#[derive(Clone, Copy)]
+enum Place {
+    AmongAll,
+    BehindAll,
 }
 
 /// What one event asks of the guest.

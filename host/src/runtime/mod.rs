@@ -4,6 +4,7 @@
 //! a guest may see (dispatch does, behind [`HostCalls`]), never commits anything, and keeps nothing between
 //! two calls but the guest's own memory. It is synchronous: call it from a plain thread, never from an async task.
 
+mod background;
 mod batch;
 mod bindings;
 mod blame;
@@ -12,6 +13,7 @@ mod cache;
 mod calls;
 mod check;
 mod compiler;
+mod costs;
 mod engine;
 mod error;
 mod executor;

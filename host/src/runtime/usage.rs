@@ -1,10 +1,12 @@
 //! What one call takes of the host: how long the guest runs by itself, how long with what the host does for it, and how often it
-//! asks. Times are counted in the engine's ticks, so that a host call costs two additions and no look at a clock.
+//! asks. Times are counted in the engine's ticks, so that a host call costs two additions and no look at a clock; or, for a guest that asks the host
+//! for nothing, in its thread's time on processors.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use rustix::time::{ClockId, clock_gettime};
 use wasmtime::{CallHook, UpdateDeadline};
 
 use super::engine::{TICK, ticks};
@@ -22,17 +24,25 @@ pub(super) struct Usage {
     /// How many ticks host calls took.
     in_host: u64,
     host_calls: u64,
+    /// What its thread had of processors when the call began, if that is what counts.
+    processor: Option<Duration>,
 }
 
 impl Usage {
     pub fn new(bounds: Bounds, ticks: Arc<AtomicU64>) -> Self {
-        let mut usage = Self { bounds, ticks, began: 0, left: 0, in_host: 0, host_calls: 0 };
+        let mut usage = Self { bounds, ticks, began: 0, left: 0, in_host: 0, host_calls: 0, processor: None };
         usage.begin();
         usage
     }
 
+    /// Counts its own time as that of processors. A call is one thread's then.
+    pub fn count_processor_time(&mut self) {
+        self.processor = Some(processor_time());
+    }
+
     /// Begins a call.
     pub fn begin(&mut self) {
+        self.processor = self.processor.map(|_| processor_time());
         (self.began, self.in_host, self.host_calls) = (self.now(), 0, 0);
     }
 
@@ -58,11 +68,10 @@ impl Usage {
         Ok(())
     }
 
-    /// Its time is over, unless host calls took some of it.
+    /// Its time is over, unless host calls or other threads took some of it.
     pub fn look(&self) -> Result<UpdateDeadline, CallError> {
         self.finish()?;
-        let own = self.took() - self.in_host.min(self.took());
-        match ticks(self.bounds.event_time_ms_max).checked_sub(own) {
+        match ticks(self.bounds.event_time_ms_max).checked_sub(self.own()) {
             None | Some(0) => Err(CallError::Deadline { ms: self.bounds.event_time_ms_max }),
             Some(left) => Ok(UpdateDeadline::Continue(left)),
         }
@@ -80,6 +89,13 @@ impl Usage {
         TICK.saturating_mul(u32::try_from(left).unwrap_or(u32::MAX)) * 9 / 10
     }
 
+    fn own(&self) -> u64 {
+        match self.processor {
+            Some(began) => (processor_time().saturating_sub(began).as_millis() / TICK.as_millis()) as u64,
+            None => self.took() - self.in_host.min(self.took()),
+        }
+    }
+
     fn took(&self) -> u64 {
         self.now() - self.began
     }
@@ -87,4 +103,10 @@ impl Usage {
     fn now(&self) -> u64 {
         self.ticks.load(Ordering::Relaxed)
     }
+}
+
+/// What this thread had of processors.
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
 }

@@ -65,6 +65,21 @@ fn what_never_ends_is_broken_off_in_time_and_the_others_have_their_values() {
 }
 
 #[test]
+fn who_was_costly_is_evaluated_all_the_same_and_under_the_same_limits() {
+    let expressions = expressions().of("costly");
+    let endless = asked("def f: f; f", json!(null));
+    let sound = asked(".a", json!({"a": 1}));
+    for _ in 0..2 {
+        let given = expressions.evaluate(&[endless.clone(), sound.clone()]).unwrap();
+        assert!(
+            matches!(&given[0], Err(ExpressionError::BrokenOff { why: CallError::Deadline { ms: 100 }, .. })),
+            "{given:?}"
+        );
+        assert_eq!(given[1], Ok(vec![json!(1)]));
+    }
+}
+
+#[test]
 fn what_wants_all_memory_or_all_stack_is_broken_off() {
     let expressions = expressions();
     let hungry = asked(r#"last(limit(40; "x" | recurse(. + .))) | length"#, json!(null));
