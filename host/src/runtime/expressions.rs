@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::background::behind_all;
 use super::batch::Batch;
 use super::calls::NoHostCalls;
 use super::costs::Costs;
@@ -17,6 +16,7 @@ use super::engine::Engine;
 use super::error::{CallError, Error};
 use super::instance::Instance;
 use super::outcomes::Outcome;
+use super::processors::behind_all;
 use super::program::Program;
 use crate::model::record::{Parts, Record, Stamp, encode};
 use crate::model::workflow::expression::Expression;

@@ -4,7 +4,6 @@
 //! a guest may see (dispatch does, behind [`HostCalls`]), never commits anything, and keeps nothing between
 //! two calls but the guest's own memory. It is synchronous: call it from a plain thread, never from an async task.
 
-mod background;
 mod batch;
 mod bindings;
 mod blame;
@@ -24,6 +23,7 @@ mod limits;
 mod logbook;
 mod outcomes;
 mod outside;
+mod processors;
 mod program;
 mod rows;
 mod tables;

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
 use wasmtime::{CallHook, UpdateDeadline};
 
 use super::engine::{TICK, ticks};
 use super::error::CallError;
+use super::processors::processor_time;
 use crate::model::bounds::Bounds;
 
 /// The meters of one instance.
@@ -103,10 +103,4 @@ impl Usage {
     fn now(&self) -> u64 {
         self.ticks.load(Ordering::Relaxed)
     }
-}
-
-/// What this thread had of processors.
-fn processor_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
 }

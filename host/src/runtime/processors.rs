@@ -1,7 +1,16 @@
-//! Work that stands behind all other: it has the processors while nobody else wants them.
+//! What the machine's processors give a thread: how much it had, and work that stands behind all other and has them while nobody else wants them.
 
 use std::panic::resume_unwind;
 use std::thread::{Builder, scope};
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// How long this thread had a processor so far.
+pub(super) fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
+}
 
 /// Does it on a thread of its own, and waits. The thread never goes back to being like others, which the system allows a privileged process only:
 /// so nothing may be done here that holds a lock for which others wait.
@@ -35,7 +44,7 @@ fn step_back() {
 fn step_back() {}
 
 #[cfg(all(test, target_os = "linux"))]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::*;
     use thread_priority::{NormalThreadSchedulePolicy, ThreadSchedulePolicy, thread_schedule_policy};
