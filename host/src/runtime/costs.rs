@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 /// From when on a call is costly.
 const COSTLY: Duration = Duration::from_millis(20);
-/// How long that is remembered, and as long that there was no processor for what stands behind all others.
+/// How long that is remembered, and as long that there was no CPU time for what stands behind all others.
 const MEMORY: Duration = Duration::from_secs(10);
 
 /// What is remembered.
@@ -15,13 +15,13 @@ pub(super) struct Costs {
 }
 
 impl Costs {
-    /// Whether the next call is to stand behind all others: one was costly, and there are processors to spare.
+    /// Whether the next call is to stand behind all others: one was costly, and there is CPU time to spare.
     pub fn stand_behind(&self, now: Instant) -> bool {
         let of_late = |at: Option<Instant>| at.is_some_and(|at| now.saturating_duration_since(at) < MEMORY);
         of_late(self.costly) && !of_late(self.starved)
     }
 
-    /// A call took so long. Says whether that is news.
+    /// A call took so much CPU time. Says whether that is news.
     pub fn took(&mut self, time: Duration, now: Instant) -> bool {
         let was_known = self.stand_behind(now);
         if time >= COSTLY {
@@ -30,7 +30,7 @@ impl Costs {
         !was_known && self.stand_behind(now)
     }
 
-    /// A call that stood behind all others had no processor in its time.
+    /// A call that stood behind all others had no CPU in its time.
     pub fn starved(&mut self, now: Instant) {
         self.starved = Some(now);
     }
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_no_processor_there_stands_among_others_again() {
+    fn who_has_no_cpu_there_stands_among_others_again() {
         let (mut costs, at) = (Costs::default(), Instant::now());
         costs.took(20 * MS, at);
         costs.starved(at + MS);

@@ -2,7 +2,7 @@
 //! instance and nothing else. Values go in and values come out; nothing of it is kept.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -12,11 +12,11 @@ use uuid::Uuid;
 use super::batch::Batch;
 use super::calls::NoHostCalls;
 use super::costs::Costs;
+use super::cpu::{behind_all, timed};
 use super::engine::Engine;
 use super::error::{CallError, Error};
 use super::instance::Instance;
 use super::outcomes::Outcome;
-use super::processors::behind_all;
 use super::program::Program;
 use crate::model::record::{Parts, Record, Stamp, encode};
 use crate::model::workflow::expression::Expression;
@@ -196,7 +196,7 @@ impl Expressions {
         })
     }
 
-    /// Behind all other work if calls were costly of late. What gets no processor there in its time is begun anew among all others.
+    /// Behind all other work if calls were costly of late. What gets no CPU there in its time is begun anew among all others.
     fn call(&self, asked: &[Asked<'_>]) -> Result<Result<Vec<Given>, CallError>, Error> {
         if self.costs.lock().stand_behind(Instant::now()) {
             match self.call_at(asked, Place::BehindAll)? {
@@ -210,14 +210,15 @@ impl Expressions {
     fn call_at(&self, asked: &[Asked<'_>], place: Place) -> Result<Result<Vec<Given>, CallError>, Error> {
         let kept = self.idle.lock().pop();
         let mut instance = kept.map_or_else(|| self.instantiate(), Ok)?;
-        let (batch, began) = (batch(asked), Instant::now());
-        let called = match place {
-            Place::AmongAll => instance.call(&batch),
-            Place::BehindAll => behind_all(|| instance.call(&batch)).map_err(|error| Error::Engine {
+        let batch = batch(asked);
+        let mut call = || timed(|| instance.call(&batch));
+        let (called, took) = match place {
+            Place::AmongAll => call(),
+            Place::BehindAll => behind_all(call).map_err(|error| Error::Engine {
                 why: format!("no thread for a costly expression: {error}"),
             })?,
         };
-        self.took(began);
+        self.took(took);
         let given = called.map(|outcomes| {
             let answers = asked.iter().zip(outcomes.iter());
             answers.map(|(asked, outcome)| asked.given(&outcome)).collect()
@@ -226,20 +227,19 @@ impl Expressions {
         Ok(given)
     }
 
-    /// Its own time is what processors gave it: on a machine that is short of them, time goes by for what does nothing wrong.
+    /// Its own time is CPU time: on a machine that is short of CPUs, time goes by for what does nothing wrong.
     fn instantiate(&self) -> Result<Instance, Error> {
         let mut instance = self.program()?.instantiate(Arc::new(NoHostCalls))?;
-        instance.count_processor_time();
+        instance.count_cpu_time();
         Ok(instance)
     }
 
-    fn took(&self, began: Instant) {
-        let (now, took) = (Instant::now(), began.elapsed());
-        if self.costs.lock().took(took, now) {
+    fn took(&self, cpu_time: Duration) {
+        if self.costs.lock().took(cpu_time, Instant::now()) {
             tracing::warn!(
                 mediator = &*self.whose,
-                ms = took.as_millis(),
-                "expressions are costly; while they are, they are evaluated when nobody else wants the processors"
+                cpu_ms = cpu_time.as_millis(),
+                "its expressions are costly; while they are, they are evaluated when nobody else wants a CPU"
             );
         }
     }
@@ -252,7 +252,7 @@ impl Expressions {
     }
 }
 
-/// Where a call stands when there are too few processors.
+/// Where a call stands when there are too few CPUs.
 #[derive(Clone, Copy)]
 enum Place {
     AmongAll,

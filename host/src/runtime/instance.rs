@@ -67,9 +67,9 @@ impl Instance {
         Ok(Self { store, handle, bounds, spent: false, program })
     }
 
-    /// From now on its own time is that of processors, not that of a clock. Not for guests with sockets: theirs is the time of several threads.
-    pub(super) fn count_processor_time(&mut self) {
-        self.store.data_mut().usage.count_processor_time();
+    /// From now on its own time is CPU time, not that of a clock. Not for guests with sockets: theirs is the time of several threads.
+    pub(super) fn count_cpu_time(&mut self) {
+        self.store.data_mut().usage.count_cpu_time();
     }
 
     /// Hands a batch to the guest and takes its outcomes. The whole call has the time of one event.

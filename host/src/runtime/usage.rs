@@ -1,6 +1,6 @@
 //! What one call takes of the host: how long the guest runs by itself, how long with what the host does for it, and how often it
 //! asks. Times are counted in the engine's ticks, so that a host call costs two additions and no look at a clock; or, for a guest that asks the host
-//! for nothing, in its thread's time on processors.
+//! for nothing, in CPU time of its thread.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use wasmtime::{CallHook, UpdateDeadline};
 
+use super::cpu::cpu_time;
 use super::engine::{TICK, ticks};
 use super::error::CallError;
-use super::processors::processor_time;
 use crate::model::bounds::Bounds;
 
 /// The meters of one instance.
@@ -24,25 +24,25 @@ pub(super) struct Usage {
     /// How many ticks host calls took.
     in_host: u64,
     host_calls: u64,
-    /// What its thread had of processors when the call began, if that is what counts.
-    processor: Option<Duration>,
+    /// The CPU time of its thread when the call began, if that is what counts.
+    cpu: Option<Duration>,
 }
 
 impl Usage {
     pub fn new(bounds: Bounds, ticks: Arc<AtomicU64>) -> Self {
-        let mut usage = Self { bounds, ticks, began: 0, left: 0, in_host: 0, host_calls: 0, processor: None };
+        let mut usage = Self { bounds, ticks, began: 0, left: 0, in_host: 0, host_calls: 0, cpu: None };
         usage.begin();
         usage
     }
 
-    /// Counts its own time as that of processors. A call is one thread's then.
-    pub fn count_processor_time(&mut self) {
-        self.processor = Some(processor_time());
+    /// Counts CPU time as its own time. A call is one thread's then.
+    pub fn count_cpu_time(&mut self) {
+        self.cpu = Some(cpu_time());
     }
 
     /// Begins a call.
     pub fn begin(&mut self) {
-        self.processor = self.processor.map(|_| processor_time());
+        self.cpu = self.cpu.map(|_| cpu_time());
         (self.began, self.in_host, self.host_calls) = (self.now(), 0, 0);
     }
 
@@ -90,8 +90,8 @@ impl Usage {
     }
 
     fn own(&self) -> u64 {
-        match self.processor {
-            Some(began) => (processor_time().saturating_sub(began).as_millis() / TICK.as_millis()) as u64,
+        match self.cpu {
+            Some(began) => (cpu_time().saturating_sub(began).as_millis() / TICK.as_millis()) as u64,
             None => self.took() - self.in_host.min(self.took()),
         }
     }

@@ -1,4 +1,4 @@
-//! What the machine's processors give a thread: how much it had, and work that stands behind all other and has them while nobody else wants them.
+//! The time that CPUs give a thread: how much it had, and work that stands behind all other and has what nobody else wants.
 
 use std::panic::resume_unwind;
 use std::thread::{Builder, scope};
@@ -6,10 +6,17 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// How long this thread had a processor so far.
-pub(super) fn processor_time() -> Duration {
+/// How long this thread had a CPU so far.
+pub(super) fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
+}
+
+/// Does it, and says how long this thread had a CPU for it.
+pub(super) fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+    let began = cpu_time();
+    let done = work();
+    (done, cpu_time().saturating_sub(began))
 }
 
 /// Does it on a thread of its own, and waits. The thread never goes back to being like others, which the system allows a privileged process only:
@@ -25,7 +32,7 @@ pub(super) fn behind_all<T: Send>(work: impl FnOnce() -> T + Send) -> std::io::R
     })
 }
 
-/// `SCHED_IDLE`: who wakes takes the processor from such a thread at once, and a processor that does nothing else counts as free. A nice value does
+/// `SCHED_IDLE`: who wakes takes the CPU from such a thread at once, and a CPU that does nothing else counts as free. A nice value does
 /// neither.
 #[cfg(target_os = "linux")]
 fn step_back() {
