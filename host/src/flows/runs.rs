@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hashbrown::HashSet;
 use uuid::Uuid;
 
-use crate::mediator::{ABOUT, About, Point, WaitingFor};
+use crate::mediator::{ABOUT, About, Brief, Point, WaitingFor, look_through};
 use crate::model::change::ChannelId;
 use crate::model::record::Record;
 use crate::model::workflow::post::{inbox_of, is_meeting};
@@ -75,10 +75,16 @@ impl Mediators {
 
     /// The flows of runs in progress, all or those that are faulted.
     pub fn flows(&self, faulted_only: bool, now_ms: u64) -> HashSet<Uuid> {
-        let abouts = self.0.iter().flat_map(|one| one.state.named(ABOUT, now_ms));
-        let abouts = abouts.filter_map(|(_, value)| serde_json::from_slice::<About>(&value.bytes).ok());
-        let wanted = abouts.filter(|about| !about.over && (!faulted_only || about.status == Status::Faulted));
-        wanted.filter_map(|about| about.flow.parse().ok()).collect()
+        let is_wanted = |run: &Brief<'_>| !run.over && (!faulted_only || run.status == Status::Faulted);
+        let mut flows = HashSet::new();
+        for one in &self.0 {
+            look_through(&one.state, now_ms, |_, run, _| {
+                if let (true, Ok(flow)) = (is_wanted(&run), run.flow.parse()) {
+                    flows.insert(flow);
+                }
+            });
+        }
+        flows
     }
 }
 

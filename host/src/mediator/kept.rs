@@ -1,6 +1,8 @@
 //! What is kept of a run between two events: names in the mediator's state under the run's id.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -119,18 +121,45 @@ pub struct About {
     pub error: Option<Error>,
 }
 
+/// What is looked for in [`About`] when many runs are looked through: the rest is passed over and nothing is copied.
+#[derive(Deserialize)]
+pub struct Brief<'a> {
+    /// How it is.
+    pub status: Status,
+    /// Whether nothing follows any more.
+    #[serde(default)]
+    pub over: bool,
+    /// The version of the definition that it is on.
+    #[serde(borrow)]
+    pub version: Cow<'a, str>,
+    /// The digest of that definition.
+    #[serde(borrow)]
+    pub definition: Cow<'a, str>,
+    /// Its flow.
+    #[serde(borrow)]
+    pub flow: Cow<'a, str>,
+    /// When it began, in milliseconds since the Unix epoch.
+    pub started_ms: u64,
+}
+
+/// Looks through all runs of a mediator, in no order: the id, in brief, and all that lists say of it, as it is kept.
+pub fn look_through(
+    state: &ProcessorState,
+    now_ms: u64,
+    mut look: impl FnMut(&Arc<str>, Brief<'_>, &Arc<[u8]>),
+) {
+    for (run, value) in state.named(ABOUT, now_ms) {
+        if let Ok(brief) = serde_json::from_slice(&value.bytes) {
+            look(&run, brief, &value.bytes);
+        }
+    }
+}
+
 /// How many runs wait for an operator.
 pub fn faulted(state: &ProcessorState, now_ms: u64) -> u64 {
-    /// What matters here of [`About`].
-    #[derive(Deserialize)]
-    struct Brief {
-        status: Status,
-        #[serde(default)]
-        over: bool,
-    }
-    let briefs = state.named(ABOUT, now_ms).into_iter();
-    let briefs = briefs.filter_map(|(_, value)| serde_json::from_slice::<Brief>(&value.bytes).ok());
-    briefs.filter(|brief| brief.status == Status::Faulted && !brief.over).count() as u64
+    let mut count = 0;
+    look_through(state, now_ms, |_, run, _| count += u64::from(run.status == Status::Faulted && !run.over));
+    count
 }
 
 /// A task that a run is at.

@@ -135,8 +135,8 @@ pub struct Early {
 
 /// The events that wait for a run, at most so many.
 pub fn early(state: &ProcessorState, now_ms: u64, limit: usize) -> Vec<Early> {
-    let mut rows = state.rows_of(is_meeting, now_ms);
-    rows.retain(|(_, name, _)| name.starts_with(EARLY));
+    let is_early = |key: &str, name: &str| name.starts_with(EARLY) && is_meeting(key);
+    let mut rows = state.rows_of(is_early, now_ms);
     rows.sort_unstable_by(|(key, name, _), (other, after, _)| (key, name).cmp(&(other, after)));
     let read = rows.into_iter().filter_map(|(key, _, value)| {
         let event = serde_json::from_slice(&value.bytes).ok()?;

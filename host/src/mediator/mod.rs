@@ -29,7 +29,9 @@ use crate::view::state::ProcessorState;
 
 pub use descriptor::{calls_of, descriptor};
 pub use incoming::{Incoming, Place};
-pub use kept::{ABOUT, About, Kept, LEFT, Point, RUN, Unwanted, WaitingFor, faulted, timers_of};
+pub use kept::{
+    ABOUT, About, Brief, Kept, LEFT, Point, RUN, Unwanted, WaitingFor, faulted, look_through, timers_of,
+};
 pub use meeting::{Early, early};
 pub use told::{Emit, Outcome, Write};
 

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use crate::channel::Domain;
 use crate::dispatch::{Dispatcher, Version};
-use crate::mediator::{ABOUT, About, Mediator, Rules, calls_of, descriptor};
+use crate::mediator::{Mediator, Rules, calls_of, descriptor, look_through};
 use crate::model::deployment::Deployment;
 use crate::model::name::ProcessorName;
 use crate::model::workflow::definition::Definition;
@@ -191,7 +191,11 @@ fn name_of(definition: &Definition) -> Result<ProcessorName, FileFault> {
 
 /// The digests of the definitions that runs in progress are on.
 fn definitions_needed(state: &ProcessorState, now_ms: u64) -> BTreeSet<String> {
-    let abouts = state.named(ABOUT, now_ms).into_iter();
-    let abouts = abouts.filter_map(|(_, value)| serde_json::from_slice::<About>(&value.bytes).ok());
-    abouts.filter(|about| !about.over).map(|about| about.definition).collect()
+    let mut needed = BTreeSet::new();
+    look_through(state, now_ms, |_, run, _| {
+        if !run.over && !needed.contains(&*run.definition) {
+            needed.insert(run.definition.into_owned());
+        }
+    });
+    needed
 }

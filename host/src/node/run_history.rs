@@ -4,6 +4,7 @@
 use crate::channel::Domain;
 use crate::journal::Position;
 use crate::mediator::history::{Happened, difference, replay};
+use crate::mediator::look_through;
 use crate::model::change::{Change, Changes};
 use crate::model::name::ProcessorName;
 use crate::model::record::Record;
@@ -17,7 +18,7 @@ use crate::model::workflow::run::Run;
 
 use super::Node;
 use super::mediators::Mediators;
-use super::runs::{Found, RunError, abouts, blocking};
+use super::runs::{Found, RunError, blocking};
 
 /// The most frames of a flow that are searched for the history of a run.
 const HISTORY_FRAMES_MAX: usize = 100_000;
@@ -39,7 +40,9 @@ impl Node {
         let state = self.0.mediators.state_of(&name);
         let state = state.ok_or_else(|| RunError::UnknownWorkflow(name.to_string()))?;
         let mut against = RunsAgainst { workflow: name.to_string(), same: 0, others: Vec::new() };
-        for (id, _) in abouts(&state, self.now_ms()).into_iter().filter(|(_, about)| !about.over) {
+        let mut in_progress = Vec::new();
+        look_through(&state, self.now_ms(), |id, run, _| in_progress.extend((!run.over).then(|| id.clone())));
+        for id in in_progress {
             match self.differs(&id, &definition)? {
                 None => against.same += 1,
                 Some(differs) => against.others.push(differs),

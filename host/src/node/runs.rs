@@ -10,7 +10,9 @@ use uuid::Uuid;
 
 use crate::channel::{Domain, ReadError, Refused, Signal};
 use crate::mediator::history::lines;
-use crate::mediator::{ABOUT, About, Kept, Point, RUN, WaitingFor, early, faulted, timers_of};
+use crate::mediator::{
+    ABOUT, About, Brief, Kept, Point, RUN, WaitingFor, early, faulted, look_through, timers_of,
+};
 use crate::model::name::ProcessorName;
 use crate::model::operation::Operator;
 use crate::model::time::rfc3339;
@@ -182,21 +184,22 @@ impl Node {
             if wish.workflow.as_ref().is_some_and(|wanted| *wanted != name) {
                 continue;
             }
-            let abouts = abouts(&state, now_ms).into_iter();
-            found.extend(
-                abouts.filter(|(_, about)| fits(about, wish)).map(|(id, about)| (id, about, name.clone())),
-            );
+            look_through(&state, now_ms, |id, run, about| {
+                if fits(&run, wish) {
+                    found.push((run.started_ms, id.clone(), about.clone()));
+                }
+            });
             waiting.extend(early_events(&name, &state, now_ms));
         }
-        found.sort_unstable_by(|(a, one, _), (b, other, _)| (other.started_ms, b).cmp(&(one.started_ms, a)));
+        found.sort_unstable_by(|(a, one, _), (b, other, _)| (b, other).cmp(&(a, one)));
         let count = found.len();
         let limit = if wish.limit == 0 { RUNS_PAGE_MAX } else { wish.limit.min(RUNS_PAGE_MAX) };
-        let is_behind = |id: &str, about: &About| {
-            after.as_ref().is_none_or(|(started_ms, last)| (about.started_ms, id) < (*started_ms, last))
+        let is_behind = |started: u64, id: &str| {
+            after.as_ref().is_none_or(|(started_ms, last)| (started, id) < (*started_ms, last))
         };
-        let rest = found.into_iter().filter(|(id, about, _)| is_behind(id, about));
+        let rest = found.iter().filter(|(started, id, _)| is_behind(*started, id));
         let mut runs: Vec<RunReport> =
-            rest.take(limit + 1).map(|(id, about, name)| report(&id, &name, about, &[])).collect();
+            rest.filter_map(|(_, id, about)| listed(id, about)).take(limit + 1).collect();
         let after = (runs.len() > limit).then(|| runs.pop()).flatten();
         let after = after.and_then(|_| runs.last().map(|run| run.id.clone()));
         waiting.truncate(EARLY_SHOWN_MAX);
@@ -286,7 +289,7 @@ impl Node {
         };
         let Run { input, context, output, .. } = found.kept.run;
         RunDetail {
-            run: report(id, &found.workflow, found.about, &timers),
+            run: report(id, found.workflow.as_str(), found.about, &timers),
             definition: found.kept.definition,
             input,
             context,
@@ -351,18 +354,15 @@ fn task_of(run: &str, definition: &Definition, name: String) -> Result<TaskRef, 
     }
 }
 
-/// What lists say of the runs of a mediator, by their ids.
-pub(super) fn abouts(state: &ProcessorState, now_ms: u64) -> Vec<(String, About)> {
-    let abouts = state.named(ABOUT, now_ms).into_iter();
-    abouts
-        .filter_map(|(key, value)| Some((key.to_string(), serde_json::from_slice(&value.bytes).ok()?)))
-        .collect()
+fn fits(run: &Brief<'_>, wish: &RunsWish) -> bool {
+    wish.status.is_none_or(|status| run.status == status)
+        && wish.over.is_none_or(|over| run.over == over)
+        && wish.flow.is_none_or(|flow| run.flow.parse() == Ok(flow))
 }
 
-fn fits(about: &About, wish: &RunsWish) -> bool {
-    wish.status.is_none_or(|status| about.status == status)
-        && wish.over.is_none_or(|over| about.over == over)
-        && wish.flow.is_none_or(|flow| about.flow.parse() == Ok(flow))
+/// A run in a list.
+fn listed(id: &str, about: &[u8]) -> Option<RunReport> {
+    Some(report(id, workflow_of(id)?, serde_json::from_slice(about).ok()?, &[]))
 }
 
 fn early_events(workflow: &ProcessorName, state: &ProcessorState, now_ms: u64) -> Vec<EarlyEvent> {
@@ -379,7 +379,7 @@ fn early_events(workflow: &ProcessorName, state: &ProcessorState, now_ms: u64) -
     shown.collect()
 }
 
-fn report(id: &str, workflow: &ProcessorName, about: About, timers: &[(Timer, u64)]) -> RunReport {
+fn report(id: &str, workflow: &str, about: About, timers: &[(Timer, u64)]) -> RunReport {
     let at = about.at.into_iter().map(|point| shown(point, timers)).collect();
     RunReport {
         id: id.to_owned(),
@@ -423,15 +423,25 @@ fn is_decided(domain: &Domain, mediator: &str, offset: u64) -> bool {
 }
 
 /// How many runs there are of each status, and how many in progress are on which version.
-pub(super) fn counted(abouts: &[(String, About)]) -> (BTreeMap<String, usize>, BTreeMap<String, usize>) {
+pub(super) fn counted(
+    state: &ProcessorState,
+    now_ms: u64,
+) -> (BTreeMap<String, usize>, BTreeMap<String, usize>) {
     let (mut runs, mut versions) = (BTreeMap::new(), BTreeMap::new());
-    for (_, about) in abouts {
-        *runs.entry(about.status.as_str().to_owned()).or_default() += 1;
-        if !about.over {
-            *versions.entry(about.version.clone()).or_default() += 1;
+    look_through(state, now_ms, |_, run, _| {
+        count(&mut runs, run.status.as_str());
+        if !run.over {
+            count(&mut versions, &run.version);
         }
-    }
+    });
     (runs, versions)
+}
+
+fn count(counts: &mut BTreeMap<String, usize>, what: &str) {
+    match counts.get_mut(what) {
+        Some(count) => *count += 1,
+        None => drop(counts.insert(what.to_owned(), 1)),
+    }
 }
 
 pub(super) async fn blocking<T: Send + 'static>(

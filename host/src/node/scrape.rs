@@ -13,7 +13,7 @@ use crate::telemetry::{
 };
 use crate::view::state::ProcessorState;
 
-use super::runs::{abouts, counted};
+use super::runs::counted;
 use super::{Node, ReadError};
 
 impl Node {
@@ -64,7 +64,7 @@ impl Node {
 
     fn workflow_scrapes(&self) -> Vec<WorkflowScrape> {
         let scrape = |(name, state): (ProcessorName, Arc<ProcessorState>)| {
-            let (runs, _) = counted(&abouts(&state, self.now_ms()));
+            let (runs, _) = counted(&state, self.now_ms());
             let (step_ms, retries) = self.0.dispatcher.steps_of(name.as_str());
             WorkflowScrape { name: name.to_string(), runs, step_ms, retries }
         };

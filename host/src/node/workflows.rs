@@ -10,7 +10,7 @@ use crate::model::workflow::read::read;
 use crate::model::workflow::report::{WorkflowDetail, WorkflowReport};
 use crate::registry::{self, Answer, DEFINITION_ENDING, Registry};
 
-use super::runs::{RunError, abouts, counted};
+use super::runs::{RunError, counted};
 use super::{DeployError, Node};
 
 impl Node {
@@ -54,7 +54,7 @@ impl Node {
         if !descriptor.is_mediator() {
             return None;
         }
-        let (runs, versions) = counted(&abouts(&state, self.now_ms()));
+        let (runs, versions) = counted(&state, self.now_ms());
         if !deployed && runs.is_empty() {
             return None;
         }

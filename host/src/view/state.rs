@@ -124,16 +124,16 @@ impl ProcessorState {
         rows.filter(|(_, _, value)| value.is_live(now_ms)).take(limit).collect()
     }
 
-    /// The live rows of the keys that are wanted, in no order.
+    /// The live rows whose key and name are wanted, in no order.
     pub fn rows_of(
         &self,
-        is_wanted: impl Fn(&str) -> bool,
+        is_wanted: impl Fn(&str, &str) -> bool,
         now_ms: u64,
     ) -> Vec<(Arc<str>, Arc<str>, StateValue)> {
         let inner = self.inner.lock();
-        let keys = inner.keys.iter().filter(|(key, _)| is_wanted(key));
-        let rows = keys.flat_map(|(key, names)| {
-            let live = names.slots.iter().filter_map(|(name, slot)| Some((name, slot.value.as_ref()?)));
+        let rows = inner.keys.iter().flat_map(|(key, names)| {
+            let wanted = names.slots.iter().filter(|(name, _)| is_wanted(key, name));
+            let live = wanted.filter_map(|(name, slot)| Some((name, slot.value.as_ref()?)));
             let live = live.filter(|(_, value)| value.is_live(now_ms));
             live.map(|(name, value)| (key.clone(), name.clone(), value.clone()))
         });
