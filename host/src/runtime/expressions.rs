@@ -57,7 +57,7 @@ pub enum ExpressionError {
         why: String,
     },
     /// It passed a limit of the guest, or broke it.
-    #[error("'{expression}' was broken off: {why}")]
+    #[error("'{expression}' was broken off: {}", said(.why))]
     BrokenOff {
         /// The expression, or all that were evaluated together.
         expression: String,
@@ -80,8 +80,29 @@ impl ExpressionError {
     fn why(self) -> String {
         match self {
             Self::Syntax { why, .. } | Self::Failed { why, .. } => why,
-            Self::BrokenOff { why, .. } => why.to_string(),
+            Self::BrokenOff { why, .. } => said(&why),
         }
+    }
+}
+
+/// What an expression died of. Its limits are the host's: no definition can raise them, as a processor's descriptor can.
+fn said(why: &CallError) -> String {
+    match why {
+        CallError::Deadline { ms } => {
+            format!("it took more than {ms} ms of a CPU; have it do less, or call a processor that does it")
+        }
+        CallError::CallTime { ms } => {
+            format!(
+                "the machine gave it too little of a CPU in {ms} ms; go on when less else is to be done there"
+            )
+        }
+        CallError::Memory { max, .. } => {
+            let mib = max >> 20;
+            format!(
+                "it wanted more than {mib} MiB of memory; have it keep less, or call a processor that does it"
+            )
+        }
+        other => other.to_string(),
     }
 }
 
@@ -106,7 +127,7 @@ impl std::fmt::Debug for Expressions {
 impl Expressions {
     /// Evaluates with this engine.
     pub fn new(engine: &Engine) -> Self {
-        let whose = "nobody's in particular".into();
+        let whose = "none in particular".into();
         Self {
             engine: engine.clone(),
             program: Arc::default(),

@@ -61,6 +61,11 @@ fn what_never_ends_is_broken_off_in_time_and_the_others_have_their_values() {
         other => panic!("{other:?}"),
     };
     assert_eq!(why(1), CallError::Deadline { ms: 100 });
+    let said = given[1].as_ref().unwrap_err().to_string();
+    assert_eq!(
+        said,
+        "'def f: f; f' was broken off: it took more than 100 ms of a CPU; have it do less, or call a processor that does it"
+    );
     assert!(matches!(why(3), CallError::Deadline { .. } | CallError::Memory { .. }), "{}", why(3));
 }
 
@@ -85,6 +90,11 @@ fn what_wants_all_memory_or_all_stack_is_broken_off() {
     let hungry = asked(r#"last(limit(40; "x" | recurse(. + .))) | length"#, json!(null));
     let deep = asked("def f: [f]; f", json!(null));
     let given = expressions.evaluate(&[hungry, deep]).unwrap();
+    let said = given[0].as_ref().unwrap_err().to_string();
+    assert!(
+        said.ends_with("more than 64 MiB of memory; have it keep less, or call a processor that does it"),
+        "{said}"
+    );
     for given in given {
         assert_eq!(given.map_err(|error| error.code()), Err("expression-broken-off"));
     }
