@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::journal::Position;
+use crate::journal::{Position, Room};
 use crate::model::ledger::LedgerAlarm;
 use crate::view::ledger::audit;
 use crate::view::state::ProcessorState;
@@ -27,6 +27,7 @@ const TRIM_ROUNDS: u32 = 240;
 /// The thread that writes views behind.
 pub struct Keeper {
     stop: Arc<Stop>,
+    room: Room,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -39,21 +40,22 @@ struct Stop {
 impl Keeper {
     pub(super) fn start(domain: Domain) -> Self {
         let stop = Arc::new(Stop::default());
-        let asked = stop.clone();
+        let (asked, room) = (stop.clone(), domain.journal().room().clone());
         let run = move || run(&domain, &asked);
         let thread = std::thread::Builder::new().name("baton-keeper".to_owned()).spawn(run);
         if let Err(error) = &thread {
             tracing::error!(%error, "views are not written behind: the thread did not start");
         }
-        Self { stop, thread: thread.ok() }
+        Self { stop, room, thread: thread.ok() }
     }
 
-    /// Writes once more and ends. The journal must still be open.
+    /// Writes once more and ends. The journal must still be open. Waits for no room on a full disk, nor does anybody else from then on.
     pub fn stop(mut self) {
         self.end();
     }
 
     fn end(&mut self) {
+        self.room.end();
         *self.stop.asked.lock() = true;
         self.stop.changed.notify_all();
         if let Some(thread) = self.thread.take()

@@ -30,6 +30,16 @@ fn fill(host: &Host) -> u64 {
     unreachable!("the disk has an end");
 }
 
+/// Publishes what is prepared in the segment full, and waits for nothing, until events are sent away.
+fn use_up(host: &Host) {
+    let publish = |n| host.domain.publish(&channel("a"), &[event(n, "k")]);
+    let refused = (1..).find_map(|n| {
+        std::thread::yield_now();
+        publish(n).err()
+    });
+    assert_eq!(refused.unwrap().code(), "disk-full");
+}
+
 #[test]
 fn a_full_disk_sends_events_away_and_nothing_else_and_goes_on_with_room() {
     let storage = Simulated::default();
@@ -70,21 +80,14 @@ fn with_the_reserve_used_up_control_is_refused_and_a_stop_ends() {
     host.publish("a", &[event(0, "k")]);
     host.domain.durable().wait_blocking(Position(1)).unwrap();
     storage.leave_room(0);
-    // What is prepared in the segment is still to be used up.
-    for n in 1.. {
-        match host.domain.publish(&channel("a"), &[event(n, "k")]) {
-            Ok(_) => std::thread::yield_now(),
-            Err(error) => {
-                assert_eq!(error.code(), "disk-full");
-                break;
-            }
-        }
-    }
+    use_up(&host);
     let until = Instant::now() + Duration::from_secs(20);
     let id = host.domain.host_channel(&channel("a")).unwrap();
     assert_eq!(id, 0, "a channel that is there needs no frame");
+    // The reserve is used up a moment after events are sent away: each channel that is new until then takes one more frame.
+    let mut new = (0..).map(|n| channel(&format!("new-{n}")));
     let refused = loop {
-        match host.domain.host_channel(&channel("b")) {
+        match host.domain.host_channel(&new.next().unwrap()) {
             Err(refused) => break refused,
             Ok(_) => assert!(Instant::now() < until, "the journal is not blocked"),
         }
@@ -94,4 +97,19 @@ fn with_the_reserve_used_up_control_is_refused_and_a_stop_ends() {
     host.domain.journal().room().end();
     host.dispatcher.stop();
     assert_eq!(host.domain.journal().close().unwrap_err().code(), "disk-full");
+}
+
+#[test]
+fn a_host_that_is_dropped_while_the_disk_is_full_ends() {
+    let storage = Simulated::default();
+    let host = host_on(&storage, 0);
+    storage.leave_room(0);
+    use_up(&host);
+    let (domain, (end, ended)) = (host.domain.clone(), std::sync::mpsc::channel());
+    std::thread::spawn(move || {
+        drop(host);
+        end.send(()).unwrap();
+    });
+    assert!(ended.recv_timeout(Duration::from_secs(20)).is_ok(), "it waits for room that nobody frees");
+    assert_eq!(domain.journal().close().unwrap_err().code(), "disk-full");
 }
