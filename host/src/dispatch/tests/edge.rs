@@ -12,14 +12,20 @@ use crate::journal::storage::{Space, Storage, StorageFile, StorageLock};
 #[derive(Clone, Default)]
 struct Gate(Arc<(Mutex<bool>, Condvar)>);
 
-impl Gate {
-    fn shut(&self) {
-        *self.0.0.lock() = true;
-    }
+/// It is open again when this is dropped, so that a test that fails ends.
+struct Shut(Gate);
 
-    fn open(&self) {
-        *self.0.0.lock() = false;
-        self.0.1.notify_all();
+impl Drop for Shut {
+    fn drop(&mut self) {
+        *self.0.0.0.lock() = false;
+        self.0.0.1.notify_all();
+    }
+}
+
+impl Gate {
+    fn shut(&self) -> Shut {
+        *self.0.0.lock() = true;
+        Shut(self.clone())
     }
 
     fn pass(&self) {
@@ -121,12 +127,12 @@ fn what_acts_outside_sees_only_what_is_durable() {
     deploy(watcher("edge", &host.domain, &edge));
     deploy(watcher("ahead", &host.domain, &ahead).speculate());
     host.domain.durable().wait_blocking(Position(host.domain.visible())).unwrap();
-    gate.shut();
+    let shut = gate.shut();
     (0..100).for_each(|n| host.publish("a", &[event(n, &n.to_string())]));
     host.settle("ahead", 0);
     assert!(edge.lock().is_empty());
     assert!(ahead.lock().iter().all(|(_, durable)| !durable));
-    gate.open();
+    drop(shut);
     host.settle("edge", 0);
     assert_eq!(*edge.lock(), (0..100).map(|offset| (offset, true)).collect::<Vec<_>>());
 }
@@ -165,7 +171,7 @@ fn a_fault_of_native_code_parks_its_key_and_runs_nothing_twice() {
 fn a_handler_that_blocks_holds_up_nobody_else() {
     let (host, _gate) = host_with_gate();
     let gate = Gate::default();
-    gate.shut();
+    let shut = gate.shut();
     let blocked = gate.clone();
     let slow = Native::new("slow", "1").subscribe("a").concurrency(4).handler(move |_, _| {
         blocked.pass();
@@ -177,6 +183,6 @@ fn a_handler_that_blocks_holds_up_nobody_else() {
     (0..20).for_each(|n| host.publish("a", &[event(n, &n.to_string())]));
     host.settle("quick", 0);
     assert_eq!(host.lag("slow"), 20);
-    gate.open();
+    drop(shut);
     host.settle("slow", 0);
 }
