@@ -46,7 +46,8 @@ pub(super) struct Guest {
 }
 
 impl Instance {
-    /// Makes a store and an instance in it. This runs the guest's start code, within the limits of a call.
+    /// Makes a store and an instance in it. This runs the guest's start code, within the limits of a call: of CPU time, for on a machine that is
+    /// short of CPUs it would be refused as one that never ends.
     pub(super) fn new(program: Program, calls: Arc<dyn HostCalls>) -> Result<Self, CallError> {
         let bounds = program.bounds();
         let mut store = Store::new(program.wasmtime(), Guest::new(&program, calls));
@@ -55,12 +56,15 @@ impl Instance {
         store.epoch_deadline_callback(|store| Ok(store.data().usage.look()?));
         store.set_hostcall_fuel(OUTCOMES_BYTES_MAX);
         store.set_epoch_deadline(store.data().usage.first_look());
+        let is_one_thread = store.data().sockets.is_none();
+        store.data_mut().usage.count_cpu_time(is_one_thread);
         let made = match store.data().sockets {
             None => program.pre().instantiate(&mut store),
             Some(_) => instantiate_waiting(&program, &mut store),
         };
         let made = made.map_err(|error| blame::of(&error, &store.data().facts(bounds)))?;
         store.data().usage.finish()?;
+        store.data_mut().usage.count_cpu_time(false);
         let handle = made.get_typed_func(&mut store, program.handle());
         let handle = handle.map_err(|error| CallError::malformed(format!("'handle': {error:#}")))?;
         store.data().logbook.lock().end();
@@ -69,7 +73,7 @@ impl Instance {
 
     /// From now on its own time is CPU time, not that of a clock. Not for guests with sockets: theirs is the time of several threads.
     pub(super) fn count_cpu_time(&mut self) {
-        self.store.data_mut().usage.count_cpu_time();
+        self.store.data_mut().usage.count_cpu_time(true);
     }
 
     /// Hands a batch to the guest and takes its outcomes. The whole call has the time of one event.

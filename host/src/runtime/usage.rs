@@ -1,6 +1,6 @@
 //! What one call takes of the host: how long the guest runs by itself, how long with what the host does for it, and how often it
 //! asks. Times are counted in the engine's ticks, so that a host call costs two additions and no look at a clock; or, for a guest that asks the host
-//! for nothing, in CPU time of its thread.
+//! for nothing, and while an instance is made, in CPU time of its thread.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,9 +35,9 @@ impl Usage {
         usage
     }
 
-    /// Counts CPU time as its own time. A call is one thread's then.
-    pub fn count_cpu_time(&mut self) {
-        self.cpu = Some(cpu_time());
+    /// Counts CPU time as its own time, from now on, or that of the clock again. A call is one thread's where CPU time counts.
+    pub fn count_cpu_time(&mut self, counts: bool) {
+        self.cpu = counts.then(cpu_time);
     }
 
     /// Begins a call.
@@ -102,5 +102,29 @@ impl Usage {
 
     fn now(&self) -> u64 {
         self.ticks.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::model::descriptor::Limits;
+
+    #[test]
+    fn who_waits_for_a_cpu_is_broken_off_by_the_clock_and_not_by_cpu_time() {
+        let (counter, bounds) = (
+            Arc::new(AtomicU64::new(7)),
+            Bounds { event_time_ms_max: 50, call_time_ms_max: 1_000, ..Bounds::of(&Limits::default()) },
+        );
+        let mut usage = Usage::new(bounds, counter.clone());
+        usage.count_cpu_time(true);
+        counter.fetch_add(ticks(500), Ordering::Relaxed);
+        assert!(matches!(usage.look().unwrap(), UpdateDeadline::Continue(1..)));
+        usage.count_cpu_time(false);
+        assert_eq!(usage.look().err(), Some(CallError::Deadline { ms: 50 }));
+        usage.count_cpu_time(true);
+        counter.fetch_add(ticks(500), Ordering::Relaxed);
+        assert_eq!(usage.look().err(), Some(CallError::CallTime { ms: 1_000 }));
     }
 }

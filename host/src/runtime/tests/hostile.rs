@@ -119,7 +119,7 @@ fn reads_slowly(call_time_ms_max: u64) -> Result<usize, CallError> {
 #[test]
 fn a_host_call_takes_nothing_of_the_guests_own_time_and_is_bounded_with_it() {
     assert_eq!(reads_slowly(60_000), Ok(1));
-    assert_eq!(reads_slowly(300), Err(CallError::CallTime { ms: 300 }));
+    assert_eq!(reads_slowly(160), Err(CallError::CallTime { ms: 160 }));
 }
 
 #[test]
