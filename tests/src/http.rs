@@ -52,10 +52,11 @@ pub struct Http {
 }
 
 impl Http {
-    /// A client that gives up after a minute.
+    /// A client that gives up after four minutes.
     pub fn new(url: String) -> Self {
-        let config =
-            Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(60)));
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(Duration::from_secs(240)));
         Self { agent: config.build().into(), authorization: format!("Bearer {TOKEN}"), url }
     }
 

@@ -19,7 +19,7 @@ use super::ProveError;
 /// The longest answer that is read.
 const ANSWER_BYTES_MAX: u64 = 256 << 20;
 /// How long anything may take before the proof gives up.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_secs(600);
 /// How long to wait before asking again.
 const AGAIN_AFTER: Duration = Duration::from_millis(5);
 

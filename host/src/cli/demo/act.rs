@@ -23,6 +23,8 @@ use crate::model::report::{
 
 /// How long anything on the host may take before the demo gives up.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long what is compiled at first may take until it runs, on a machine that is slow or busy. What does not run at all is told at once.
+const COMPILE_PATIENCE: Duration = Duration::from_secs(600);
 /// How long to wait before asking again.
 const AGAIN_AFTER: Duration = Duration::from_millis(5);
 
@@ -51,7 +53,7 @@ impl Stage {
         let started = Instant::now();
         let all = || RELAY.iter().try_fold(true, |all, name| Ok(all & self.running(name)?.is_some()));
         progress::during("compiling seven processors".to_owned(), || {
-            until("the processors do not run", || Ok(all()?.then_some(())))
+            until_in(COMPILE_PATIENCE, "the processors do not run", || Ok(all()?.then_some(())))
         })?;
         Ok(Opening {
             server: server.to_owned(),
@@ -65,7 +67,7 @@ impl Stage {
     /// Waits until these mediators run.
     pub fn await_mediators(&self, names: &[&str]) -> Result<(), Failure> {
         let all = || names.iter().try_fold(true, |all, name| Ok(all & self.running(name)?.is_some()));
-        until("the workflows do not run", || Ok(all()?.then_some(())))
+        until_in(COMPILE_PATIENCE, "the workflows do not run", || Ok(all()?.then_some(())))
     }
 
     /// A processor or a mediator, when it runs. A file that is refused is a failure.
@@ -177,7 +179,8 @@ impl Stage {
         let mails_before = self.client.get::<ChannelReport>("/v1/channels/email-sent")?.next;
         let dropped = Instant::now();
         let file = shop.drop_into(folder, LATECOMER)?;
-        let running = until(&format!("{LATECOMER} does not run"), || self.running(LATECOMER))?;
+        let running =
+            until_in(COMPILE_PATIENCE, &format!("{LATECOMER} does not run"), || self.running(LATECOMER))?;
         let running_ms = ms(dropped.elapsed());
         until(&format!("{LATECOMER} has not read all mails"), || {
             let lag = |processor: ProcessorReport| processor.subscriptions.iter().map(|s| s.lag).sum::<u64>();
@@ -207,14 +210,22 @@ fn no_flow() -> Failure {
 }
 
 /// Asks until there is an answer.
-pub fn until<T>(trouble: &str, mut ask: impl FnMut() -> Result<Option<T>, Failure>) -> Result<T, Failure> {
-    let deadline = Instant::now() + PATIENCE;
+pub fn until<T>(trouble: &str, ask: impl FnMut() -> Result<Option<T>, Failure>) -> Result<T, Failure> {
+    until_in(PATIENCE, trouble, ask)
+}
+
+fn until_in<T>(
+    patience: Duration,
+    trouble: &str,
+    mut ask: impl FnMut() -> Result<Option<T>, Failure>,
+) -> Result<T, Failure> {
+    let deadline = Instant::now() + patience;
     loop {
         if let Some(answer) = ask()? {
             return Ok(answer);
         }
         if Instant::now() > deadline {
-            let after = PATIENCE.as_secs();
+            let after = patience.as_secs();
             return Err(Failure::new(
                 Exit::Timeout,
                 format!("{trouble} after {after} s; see `baton status`"),
