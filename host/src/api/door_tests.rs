@@ -3,6 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -187,13 +188,13 @@ async fn what_an_operator_did_is_told_and_no_secret_with_it() {
     let (status, made) = host.say(&head, body).await;
     assert_eq!((status, made["roles"][0].as_str()), (201, Some("publish")));
     host.ask("DELETE /v1/processors/none?forget=true", ADMIN, "", "").await;
-    let acts = loop {
-        let acts = host.node.access().audit().latest(10);
-        if acts.len() == 2 {
-            break acts;
+    let both = async {
+        while host.node.access().audit().latest(10).len() < 2 {
+            tokio::task::yield_now().await;
         }
-        tokio::task::yield_now().await;
+        host.node.access().audit().latest(10)
     };
+    let acts = tokio::time::timeout(Duration::from_secs(20), both).await.unwrap();
     let mut told: Vec<_> =
         acts.iter().map(|act| (format!("{} {}", act.method, act.path), act.status)).collect();
     told.sort();
