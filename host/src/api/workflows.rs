@@ -37,13 +37,7 @@ pub async fn deploy(
     _: Params<NoParams>,
     request: Request,
 ) -> Result<Json<DeployReport>, Refusal> {
-    let text = read_text(request).await?;
-    let found = node.check_workflow(text.clone()).await?.document.name;
-    if found != name.as_str() {
-        let detail =
-            format!("the definition calls itself '{found}', not '{name}'; deploy it under its own name");
-        return Err(Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "name-mismatch", detail));
-    }
+    let text = definition_of(&name, &node, request).await?;
     Ok(Json(node.deploy_workflow(text).await?))
 }
 
@@ -58,13 +52,26 @@ pub async fn remove(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `POST /v1/workflows/check-runs`: the body is a definition; says which runs in progress would be the same on it
+/// `POST /v1/workflows/{name}/check-runs`: the body is a definition; says which runs in progress would be the same on it
 pub async fn check_runs(
     State(node): State<Node>,
+    Named(name): Named<ProcessorName>,
     _: Params<NoParams>,
     request: Request,
 ) -> Result<Json<RunsAgainst>, Refusal> {
-    Ok(Json(node.runs_against(read_text(request).await?).await?))
+    let text = definition_of(&name, &node, request).await?;
+    Ok(Json(node.runs_against(text).await?))
+}
+
+/// A definition that can run, of this workflow.
+async fn definition_of(name: &ProcessorName, node: &Node, request: Request) -> Result<String, Refusal> {
+    let text = read_text(request).await?;
+    let found = node.check_workflow(text.clone()).await?.document.name;
+    if found != name.as_str() {
+        let detail = format!("the definition calls itself '{found}', not '{name}'; use its own name");
+        return Err(Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "name-mismatch", detail));
+    }
+    Ok(text)
 }
 
 async fn read_text(request: Request) -> Result<String, Refusal> {

@@ -142,7 +142,7 @@ fn one_that_cannot_run_is_refused_with_all_that_is_wrong(desk: &Desk) {
     let mistakes = problem["mistakes"].as_array().unwrap();
     assert_eq!(mistakes.len(), 2, "{problem}");
     assert_eq!((&mistakes[1]["line"], &mistakes[1]["code"]), (&json!(5), &json!("reference")), "{problem}");
-    refused(desk.send("POST", "/v1/workflows/check-runs", &wrong), 422, "definition-invalid");
+    refused(desk.send("POST", "/v1/workflows/settle/check-runs", &wrong), 422, "definition-invalid");
     let jq = SETTLE.replace(".card ==", ".card =|");
     let problem = refused(desk.send("PUT", "/v1/workflows/settle", &jq), 422, "definition-invalid");
     assert_eq!(problem["mistakes"][0]["code"], "expression", "{problem}");
@@ -167,16 +167,21 @@ fn one_that_cannot_run_is_refused_with_all_that_is_wrong(desk: &Desk) {
     });
     refused(desk.host.get("/v1/workflows/nobody"), 404, "unknown-workflow");
     let other = SETTLE.replace("name: settle", "name: other");
-    refused(desk.send("POST", "/v1/workflows/check-runs", &other), 404, "unknown-workflow");
+    refused(desk.send("POST", "/v1/workflows/other/check-runs", &other), 404, "unknown-workflow");
+    refused(desk.send("POST", "/v1/workflows/settle/check-runs", &other), 422, "name-mismatch");
     desk.says(&["workflow", "deploy", "settle.yaml"]);
     refused(desk.send("DELETE", "/v1/workflows/nobody", ""), 404, "unknown-workflow");
-    refused(desk.host.post("/v1/workflows/check-runs", "text/plain", &json!("x")), 415, "bad-media-type");
+    refused(
+        desk.host.post("/v1/workflows/settle/check-runs", "text/plain", &json!("x")),
+        415,
+        "bad-media-type",
+    );
 }
 
 fn a_new_one_is_held_against_the_runs_in_progress(desk: &Desk) {
     let run = desk.begin("bill", "b1", json!({"card": "fine"}));
     desk.await_status(&run, "waiting");
-    let same = desk.send("POST", "/v1/workflows/check-runs", SETTLE).expect(200);
+    let same = desk.send("POST", "/v1/workflows/settle/check-runs", SETTLE).expect(200);
     assert_eq!(same, json!({"workflow": "settle", "same": 1, "others": []}));
     std::fs::write(desk.shop.dir().join("new.yaml"), SETTLE.replace("card-updated", "card-renewed")).unwrap();
     let said = desk.says(&["workflow", "check", "new.yaml", "--against-runs"]);

@@ -306,10 +306,14 @@ fn workflows() -> Vec<Operation> {
         operation("delete", "/v1/workflows/{name}", "Remove a workflow; what is kept of its runs stays.")
             .part("name", WORKFLOW)
             .answers_nothing(204, "Nothing begins on it any more."),
-        post("/v1/workflows/check-runs", "What a definition would have done with the runs in progress.")
-            .takes_media("application/yaml", definition())
-            .takes_media("application/json", definition())
-            .answers::<RunsAgainst>(200, "How many would be the same so far, and the others."),
+        post(
+            "/v1/workflows/{name}/check-runs",
+            "What a definition would have done with the runs in progress.",
+        )
+        .part("name", "The workflow; the name in the definition.")
+        .takes_media("application/yaml", definition())
+        .takes_media("application/json", definition())
+        .answers::<RunsAgainst>(200, "How many would be the same so far, and the others."),
     ]
 }
 

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::definition_in;
 use super::deploy::YAML;
-use super::text_of;
 use crate::cli::client::{Ask, Client};
 use crate::cli::failure::Failure;
 use crate::cli::output::{Style, Tone, clean, counted, wrap};
@@ -21,8 +21,9 @@ pub(super) struct Against {
 
 /// Asks the host about a file.
 pub(super) fn ask(file: &Path, client: &Client) -> Result<Against, Failure> {
-    let body = text_of(file)?.into_bytes();
-    let ask = Ask { method: "POST", content_type: YAML, body, ..Ask::get("/v1/workflows/check-runs") };
+    let (name, text) = definition_in(file)?;
+    let path = format!("/v1/workflows/{name}/check-runs");
+    let ask = Ask { method: "POST", content_type: YAML, body: text.into_bytes(), ..Ask::get(path) };
     let runs = match client.ask(ask) {
         Ok(reply) => Some(reply.read()?),
         Err(failure) if failure.code.as_deref() == Some("unknown-workflow") => None,

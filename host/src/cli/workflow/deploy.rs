@@ -4,8 +4,8 @@ use std::path::Path;
 
 use serde_json::json;
 
+use super::definition_in;
 use super::list::left_behind;
-use super::text_of;
 use crate::cli::Shared;
 use crate::cli::client::Ask;
 use crate::cli::deploy::{DEPLOY_TIME_MAX, render_report};
@@ -13,7 +13,6 @@ use crate::cli::failure::{Exit, Failure};
 use crate::cli::progress;
 use crate::model::name::ProcessorName;
 use crate::model::report::DeployReport;
-use crate::model::workflow::read::read;
 use crate::model::workflow::report::WorkflowDetail;
 
 /// The media type of a definition; JSON is YAML too.
@@ -21,15 +20,7 @@ pub(super) const YAML: &str = "application/yaml";
 
 /// Hands a definition to the host and shows the receipt.
 pub fn deploy(file: &Path, shared: &Shared) -> Result<(), Failure> {
-    let text = text_of(file)?;
-    let reading = read(&text);
-    let found = reading.definition.as_ref().map(|definition| definition.document.name.as_str());
-    let name = found.and_then(|name| ProcessorName::new(name).ok()).filter(|_| reading.mistakes.is_empty());
-    let name = name.ok_or_else(|| {
-        let file = file.display();
-        let why = format!("{file} is no definition that can run; see `baton workflow check {file}`");
-        Failure { code: Some("definition-invalid".to_owned()), ..Failure::failed(why) }
-    })?;
+    let (name, text) = definition_in(file)?;
     let ask = Ask {
         method: "PUT",
         path: format!("/v1/workflows/{name}"),

@@ -14,7 +14,7 @@ use clap::{Args, Subcommand};
 use super::Shared;
 use super::failure::{Exit, Failure};
 use crate::model::name::ProcessorName;
-use crate::model::workflow::read::DEFINITION_BYTES_MAX;
+use crate::model::workflow::read::{DEFINITION_BYTES_MAX, read};
 
 /// `baton workflow`
 #[derive(Subcommand)]
@@ -89,6 +89,20 @@ pub fn run(command: WorkflowCommand, shared: &Shared) -> Result<(), Failure> {
         WorkflowCommand::Check(args) => check::run(&args.files, args.against_runs, shared),
         WorkflowCommand::Graph(args) => graph::run(&args.file, shared),
     }
+}
+
+/// A workflow's name and definition, of a file that can run.
+fn definition_in(file: &Path) -> Result<(ProcessorName, String), Failure> {
+    let text = text_of(file)?;
+    let reading = read(&text);
+    let found = reading.definition.as_ref().map(|definition| definition.document.name.as_str());
+    let name = found.and_then(|name| ProcessorName::new(name).ok()).filter(|_| reading.mistakes.is_empty());
+    let name = name.ok_or_else(|| {
+        let file = file.display();
+        let why = format!("{file} is no definition that can run; see `baton workflow check {file}`");
+        Failure { code: Some("definition-invalid".to_owned()), ..Failure::failed(why) }
+    })?;
+    Ok((name, text))
 }
 
 /// The text of a definition. One that is too large is told so by its reader, and is not read to its end.
