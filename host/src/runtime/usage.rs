@@ -106,7 +106,6 @@ impl Usage {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::model::descriptor::Limits;
@@ -120,7 +119,7 @@ mod tests {
         let mut usage = Usage::new(bounds, counter.clone());
         usage.count_cpu_time(true);
         counter.fetch_add(ticks(500), Ordering::Relaxed);
-        assert!(matches!(usage.look().unwrap(), UpdateDeadline::Continue(1..)));
+        assert!(matches!(usage.look(), Ok(UpdateDeadline::Continue(1..))));
         usage.count_cpu_time(false);
         assert_eq!(usage.look().err(), Some(CallError::Deadline { ms: 50 }));
         usage.count_cpu_time(true);

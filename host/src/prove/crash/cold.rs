@@ -18,7 +18,7 @@ use crate::model::name::{ChannelName, NameError, ProcessorName};
 use crate::model::retention::SizeBound;
 use crate::node::{DeadWish, Node, ReadFrom};
 
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(30);
 /// So small that a folder of a few hundred kilobytes has many segments.
 const SEGMENT_BYTES_MAX: u64 = 24 << 10;
 /// How much of a channel is kept.

@@ -25,7 +25,7 @@ use crate::view::failed::EventRef;
 use crate::view::world::World;
 
 /// How long lanes may take until nothing is left to do.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(30);
 /// So small that a few events begin another segment.
 const SEGMENT_BYTES_MAX: u64 = 6_000;
 /// How old an event may get before it expires.

@@ -23,7 +23,7 @@ const PAGE: usize = 1000;
 /// How many keys they have.
 const KEYS: u64 = 64;
 /// How long the last ones may take.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What all of it cost the neighbour.
 #[derive(Clone, Debug, Serialize)]

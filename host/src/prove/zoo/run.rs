@@ -37,7 +37,7 @@ const EVENTS: u64 = 3;
 /// So many end a row of passed limits.
 const EVENTS_IN_A_ROW: u64 = 40;
 /// How long an animal may take for its events, with what the host does again for them.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(30);
 /// How long the neighbour is alone at first.
 const ALONE: Duration = Duration::from_secs(2);
 /// How often somebody looks what became of an animal.
